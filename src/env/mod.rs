@@ -1,0 +1,118 @@
+//! Worlds: what agents act in. A world module steps many worlds of many agents at once over flat arrays that the
+//! caller owns. Nothing here knows of networks, trainers, the terminal or the disk (maps excepted).
+
+use crate::error::Result;
+
+/// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentKind {
+    /// A name for logs and pictures.
+    pub name: String,
+    /// Agents of this kind in each world.
+    pub count: usize,
+    /// Shape of one agent's observation, e.g. `[3, 11, 11]`.
+    pub observation: Vec<usize>,
+    /// Number of discrete actions.
+    pub actions: usize,
+}
+
+/// The sizes of a vectorised environment. They never change during its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Worlds stepped at once.
+    pub worlds: usize,
+    /// Kinds of agent, in the order of every array.
+    pub kinds: Vec<AgentKind>,
+    /// Numbers in one world's state for a centralised critic; 0 where there is none.
+    pub state: usize,
+}
+
+impl Spec {
+    /// Agents in one world, of all kinds.
+    pub fn agents(&self) -> usize {
+        self.kinds.iter().map(|k| k.count).sum()
+    }
+
+    /// Length of [`Buffers::observations`]: for each kind a block `[worlds, count, observation...]`.
+    pub fn observation_length(&self) -> usize {
+        self.kinds.iter().map(|k| self.worlds * k.count * k.observation.iter().product::<usize>()).sum()
+    }
+
+    /// Length of [`Buffers::masks`]: for each kind a block `[worlds, count, actions]`.
+    pub fn mask_length(&self) -> usize {
+        self.kinds.iter().map(|k| self.worlds * k.count * k.actions).sum()
+    }
+}
+
+/// What a step writes. The caller owns it and reuses it.
+#[derive(Debug, Clone, Default)]
+pub struct Buffers {
+    /// For each kind a block `[worlds, count, observation...]`, one after another.
+    pub observations: Vec<f32>,
+    /// For each kind a block `[worlds, count, actions]`: 1 where an action may be taken, else 0.
+    pub masks: Vec<f32>,
+    /// `[worlds, agents]`.
+    pub rewards: Vec<f32>,
+    /// `[worlds, agents]`: the agent's own episode ended here by the rules of the world (no bootstrap).
+    pub terminated: Vec<bool>,
+    /// `[worlds, agents]`: the episode was cut off here by a limit of steps (bootstrap from the last observation).
+    pub truncated: Vec<bool>,
+    /// `[worlds, agents]`: the agent takes part in the coming step. An agent that has finished does not until its
+    /// world is reset; its action is ignored and its reward is 0.
+    pub active: Vec<bool>,
+    /// `[worlds]`: no agent goes on; the world waits for a reset.
+    pub ended: Vec<bool>,
+    /// `[worlds, state]`.
+    pub state: Vec<f32>,
+}
+
+impl Buffers {
+    /// Buffers of the right lengths for `spec`.
+    pub fn new(spec: &Spec) -> Self {
+        let lanes = spec.worlds * spec.agents();
+        Buffers {
+            observations: vec![0.0; spec.observation_length()],
+            masks: vec![1.0; spec.mask_length()],
+            rewards: vec![0.0; lanes],
+            terminated: vec![false; lanes],
+            truncated: vec![false; lanes],
+            active: vec![true; lanes],
+            ended: vec![false; spec.worlds],
+            state: vec![0.0; spec.worlds * spec.state],
+        }
+    }
+}
+
+/// What one finished episode of one world amounted to, by name, e.g. `csr`, `isr`, `soc`, `makespan`,
+/// `throughput`, `length`, `return`.
+pub type EpisodeReport = Vec<(&'static str, f64)>;
+
+/// Many worlds stepped at once.
+///
+/// A world that has ended is not restarted by itself: the caller first has the chance to value the last observation
+/// (a truncated episode needs that) and then calls [`VecEnv::reset`] with that world marked.
+/// The outcome depends on the seed alone, never on the number of threads.
+pub trait VecEnv: Send {
+    /// The sizes of everything.
+    fn spec(&self) -> &Spec;
+
+    /// Starts a new episode in every world `w` with `which[w]`, and writes that world's rows of `out` (observations,
+    /// masks, active, ended, state; rewards and ends are cleared). Other worlds' rows are left as they are.
+    fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()>;
+
+    /// Steps every world that has not ended with `actions` `[worlds, agents]` and writes every row of `out`.
+    /// A world that has ended stays as it is, with no reward.
+    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()>;
+
+    /// The episodes that ended since the last call, in a fixed order.
+    fn take_reports(&mut self) -> Vec<EpisodeReport>;
+
+    /// Everything that a later [`VecEnv::load`] needs to go on exactly from here.
+    fn save(&self) -> Vec<u8>;
+
+    /// Goes on from what [`VecEnv::save`] gave. The bytes are not trusted.
+    ///
+    /// # Errors
+    /// The bytes are cut short, or belong to an environment of other sizes.
+    fn load(&mut self, bytes: &[u8]) -> Result<()>;
+}

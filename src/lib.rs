@@ -1,0 +1,6 @@
+//! synod: a multi-agent learning engine.
+
+pub mod env;
+pub mod error;
+
+pub use error::{Error, Result};
