@@ -2,5 +2,6 @@
 
 pub mod env;
 pub mod error;
+pub mod train;
 
 pub use error::{Error, Result};

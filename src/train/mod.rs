@@ -1,0 +1,57 @@
+//! How agents learn: one file an algorithm, all behind [`Trainer`].
+//!
+//! A trainer owns its worlds, its agent and its optimiser, and turns time into [`Report`]s. It knows nothing about the
+//! terminal or the disk: progress bars, metric files, checkpoint files and ^C live in `run`. What crosses between the
+//! two is [`Report`] on the way out and [`Checkpoint`] both ways.
+
+pub mod checkpoint;
+
+pub use checkpoint::{Checkpoint, ElementType, TensorData};
+
+use crate::error::Result;
+
+/// What one call of [`Trainer::step`] did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Agent-steps since training began (worlds x agents x time), not only those of this call.
+    pub steps: u64,
+    /// Optimiser updates since training began.
+    pub updates: u64,
+    /// Named numbers in the order they should be shown: `return`, `csr`, `loss/policy`. A name may be absent from
+    /// some reports (no episode ended); a value that could not be measured is left out rather than given as NaN.
+    pub values: Vec<(String, f64)>,
+}
+
+impl Report {
+    /// The value of that name, where this report has it.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(n, _)| n == name).map(|(_, v)| *v)
+    }
+}
+
+/// One way of learning, with all its state.
+///
+/// The same sequence of calls from the same state gives the same bits, so that `save`, a new process, `load` and then
+/// `step` equals `step` without the interruption. Wall-clock time must not enter a report or a decision.
+pub trait Trainer: Send {
+    /// One iteration: a rollout and the updates that follow from it.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`](crate::Error::NotFinite) where a loss or a parameter is not finite (its `checkpoint`
+    /// field may be left empty: the run fills it in); whatever the device or the worlds report.
+    fn step(&mut self) -> Result<Report>;
+
+    /// Everything that is needed to go on exactly: parameters, optimiser state, recurrent state, memories, replay,
+    /// the worlds and the counters of random numbers.
+    ///
+    /// # Errors
+    /// What the device reports when its variables are read.
+    fn save(&self) -> Result<Checkpoint>;
+
+    /// Takes up the state that [`save`](Self::save) gave.
+    ///
+    /// # Errors
+    /// An error that names the missing, superfluous and mis-shaped tensors ([`Checkpoint::check`] gives it). The
+    /// trainer is unchanged then.
+    fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+}
