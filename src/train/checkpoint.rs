@@ -184,7 +184,10 @@ impl Checkpoint {
             .get(name)
             .ok_or_else(|| Error::Usage(format!("the checkpoint lacks the entry `{name}`")))?;
         text.parse().map_err(|_| {
-            Error::Usage(format!("the checkpoint's entry `{name}` is `{text}`, not a {}", std::any::type_name::<T>()))
+            Error::Usage(format!(
+                "the checkpoint's entry `{name}` is `{text}`, not a {}",
+                std::any::type_name::<T>()
+            ))
         })
     }
 
@@ -203,8 +206,10 @@ impl Checkpoint {
             known.insert(name);
             match self.tensors.get(name) {
                 None => missing.push(name.to_string()),
-                Some(t) if t.element_type != element_type || t.shape != shape => different
-                    .push(format!("{name} is {}{:?}, expected {element_type}{shape:?}", t.element_type, t.shape)),
+                Some(t) if t.element_type != element_type || t.shape != shape => different.push(format!(
+                    "{name} is {}{:?}, expected {element_type}{shape:?}",
+                    t.element_type, t.shape
+                )),
                 Some(_) => {}
             }
         }
@@ -251,7 +256,11 @@ mod tests {
         assert!(one.check_like(&one).is_ok());
         let shape = [3usize, 2];
         let error = one
-            .check([("a", ElementType::F32, &shape[..]), ("b", ElementType::F32, &shape[..1]), ("c", ElementType::U8, &[])])
+            .check([
+                ("a", ElementType::F32, &shape[..]),
+                ("b", ElementType::F32, &shape[..1]),
+                ("c", ElementType::U8, &[]),
+            ])
             .unwrap_err()
             .to_string();
         for part in ["missing: c", "superfluous: d", "a is f32[2, 3], expected f32[3, 2]", "b is u32[2]"] {
