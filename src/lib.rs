@@ -2,6 +2,7 @@
 
 pub mod env;
 pub mod error;
+pub mod run;
 pub mod train;
 
 pub use error::{Error, Result};

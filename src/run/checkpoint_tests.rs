@@ -1,0 +1,130 @@
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::*;
+
+fn sample(seed: u64) -> Checkpoint {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut checkpoint = Checkpoint::new();
+    for (i, shape) in [vec![], vec![3, 5], vec![0, 4], vec![1, 1, 7], vec![13]].into_iter().enumerate() {
+        let elements: usize = shape.iter().product();
+        for (dtype, element_type) in TYPES {
+            let bytes: Vec<u8> = (0..elements * element_type.size()).map(|_| random.random()).collect();
+            let tensor = TensorData::new(&shape, element_type, bytes).unwrap();
+            checkpoint.insert(format!("part \"{i}\"/{dtype}/wéight"), tensor);
+        }
+    }
+    checkpoint.set("architecture", "a \"quoted\" \n name");
+    checkpoint.set("synod.format", FORMAT);
+    checkpoint.set("counter", f64::from_bits(0x3fb999999999999a));
+    checkpoint
+}
+
+#[test]
+fn the_same_bits_come_back_and_other_programs_read_them() {
+    let seed = rand::random();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let checkpoint = sample(seed);
+    write(&path, &checkpoint).unwrap();
+    assert_eq!(read(&path).unwrap(), checkpoint, "seed {seed}");
+    assert_eq!(read_metadata(&path).unwrap(), checkpoint.metadata);
+    let bytes = fs::read(&path).unwrap();
+    let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(theirs.len(), checkpoint.tensors.len());
+    for (name, tensor) in &checkpoint.tensors {
+        let view = theirs.tensor(name).unwrap();
+        assert_eq!((view.shape(), view.data()), (tensor.shape(), tensor.bytes()), "{name}, seed {seed}");
+        assert_eq!(format!("{:?}", view.dtype()).to_lowercase(), tensor.element_type().to_string());
+    }
+    write(&path, &checkpoint).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes, "two saves of one state differ");
+}
+
+#[test]
+fn the_previous_checkpoint_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    for seed in 0..3 {
+        write(&path, &sample(seed)).unwrap();
+    }
+    assert_eq!(read(&path).unwrap(), sample(2));
+    assert_eq!(previous_of(&path), folder.path().join("checkpoint.previous.safetensors"));
+    assert_eq!(read(&previous_of(&path)).unwrap(), sample(1));
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let seed = rand::random();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole");
+    write(&path, &sample(seed)).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let cut = folder.path().join("cut");
+    for length in 0..bytes.len() {
+        fs::write(&cut, &bytes[..length]).unwrap();
+        assert!(matches!(read(&cut), Err(Error::File { .. })), "seed {seed}, cut at {length}");
+    }
+    fs::write(&cut, [&bytes[..], b"x"].concat()).unwrap();
+    assert!(read(&cut).unwrap_err().to_string().contains("after its last tensor"));
+}
+
+#[test]
+fn damaged_headers_never_panic() {
+    let seed: u64 = rand::random();
+    let mut random = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole");
+    write(&path, &sample(seed)).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let damaged = folder.path().join("damaged");
+    for _ in 0..2000 {
+        let mut copy = bytes.clone();
+        for _ in 0..random.random_range(1..4) {
+            copy[random.random_range(0..header)] = random.random();
+        }
+        fs::write(&damaged, &copy).unwrap();
+        let _ = read(&damaged);
+    }
+}
+
+#[test]
+fn hostile_headers_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile");
+    let refused = |header: &str, data: usize, reason: &str| {
+        let header = header.replace('\'', "\"");
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.bytes());
+        bytes.resize(bytes.len() + data, 0);
+        fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, Error::File { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error} lacks {reason:?}");
+    };
+    let meta = "'__metadata__':{'synod.format':'1'}";
+    let f32s = |name: &str, shape: &str, offsets: &str| {
+        format!("'{name}':{{'dtype':'F32','shape':{shape},'data_offsets':{offsets}}}")
+    };
+    let header = |tensors: &[String]| format!("{{{meta},{}}}", tensors.join(","));
+    refused(&header(&[f32s("a", "[2]", "[0,8]"), f32s("b", "[2]", "[4,12]")]), 12, "overlaps");
+    refused(&header(&[f32s("a", "[2]", "[4,12]")]), 12, "gap");
+    refused(&header(&[f32s("a", "[4294967296,4294967296]", "[0,0]")]), 0, "overflows");
+    refused(&header(&[f32s("a", "[1000000000000]", "[0,4000000000000]")]), 64, "cut short");
+    refused(&header(&[f32s("a", "[2]", "[8,0]")]), 8, "offsets");
+    refused(&header(&[f32s("a", "[2]", "[0,8,9]")]), 8, "two offsets");
+    refused(&header(&[f32s("a", "[-1]", "[0,8]")]), 8, "no list of sizes");
+    refused(&header(&["'a':{'dtype':'BF16','shape':[1],'data_offsets':[0,2]}".into()]), 2, "BF16");
+    refused(&header(&["'a':7".into()]), 2, "no dtype");
+    refused("{}", 0, "no checkpoint of synod");
+    refused("{'__metadata__':{'synod.format':'99'}}", 0, "format 99");
+    refused("{'__metadata__':{'synod.format':1}}", 0, "no text");
+    refused("[]", 0, "header");
+    refused(&"[".repeat(200_000), 0, "header");
+    fs::write(&path, [u64::MAX.to_le_bytes(), [0; 8]].concat()).unwrap();
+    assert!(read(&path).unwrap_err().to_string().contains("not a safetensors file"));
+    fs::write(&path, [1_000_000u64.to_le_bytes(), [0; 8]].concat()).unwrap();
+    assert!(read(&path).unwrap_err().to_string().contains("inside its header"));
+    assert!(read(folder.path()).is_err());
+    assert!(read(&folder.path().join("none")).unwrap_err().to_string().contains("no checkpoint"));
+}

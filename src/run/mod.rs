@@ -1,0 +1,10 @@
+//! A run on disk and on the terminal: configurations, the run folder, metrics, checkpoint files, the loop that drives a
+//! trainer, learning curves, pictures of episodes and tables.
+//!
+//! This room knows trainers only as [`Trainer`](crate::train::Trainer) and episodes only as [`picture::Scene`]; which
+//! presets exist and which agent meets which world is decided above it, in the command line. Files that replace others
+//! are written beside them, flushed and renamed ([`folder::write_atomically`]), so that a run can be killed at any
+//! moment.
+
+pub mod checkpoint;
+pub mod folder;
