@@ -7,4 +7,5 @@
 //! moment.
 
 pub mod checkpoint;
+pub mod config;
 pub mod folder;
