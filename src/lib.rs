@@ -1,5 +1,6 @@
 //! synod: a multi-agent learning engine.
 
+pub mod cpu;
 pub mod env;
 pub mod error;
 pub mod run;

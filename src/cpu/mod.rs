@@ -1,0 +1,10 @@
+//! Kernels for processors: vectors of any instruction set ([`simd`]), functions over slices ([`vector_math`]),
+//! products of matrices ([`gemm`]), convolution ([`conv`]) and the cutting of work into pieces ([`pool`]).
+//!
+//! Kernels here know slices, sizes and strides; tensors, shapes and gradients do not live here but with the ops, and
+//! neither do the kernels of one op alone (attention, LSTM, scans), which are built on these.
+
+pub mod pool;
+pub mod simd;
+
+pub use pool::{Parallel, for_each_chunk, for_each_chunk_mut};

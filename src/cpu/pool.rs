@@ -1,0 +1,100 @@
+//! Cutting work into pieces for rayon's pool. The pieces depend on the work alone, never on the number of threads,
+//! so a result does not depend on it either.
+
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Whether a kernel may use the thread pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parallel {
+    /// One thread: the caller runs inside the pool already, or the work is known to be small.
+    #[default]
+    Serial,
+    /// The pool, where the work is large enough to pay for it.
+    Pool,
+}
+
+impl Parallel {
+    /// `self` where `work` (in multiply-adds or a like unit of about 0.1 ns) is worth waking the pool for, else
+    /// [`Parallel::Serial`]. Entering the pool costs 2 to 12 us.
+    pub fn above(self, work: usize, threshold: usize) -> Parallel {
+        if work >= threshold { self } else { Parallel::Serial }
+    }
+}
+
+/// Calls `body` on the ranges `0..chunk`, `chunk..2 * chunk`, ... of `0..items`, the last one shorter where it does
+/// not divide; on the pool in no particular order, or in order on this thread. `chunk` of 0 counts as 1.
+pub fn for_each_chunk(
+    parallel: Parallel,
+    items: usize,
+    chunk: usize,
+    body: impl Fn(Range<usize>) + Sync + Send,
+) {
+    let chunk = chunk.max(1);
+    let count = items.div_ceil(chunk);
+    let piece = |i: usize| body(i * chunk..items.min((i + 1) * chunk));
+    match parallel {
+        Parallel::Pool if count > 1 => (0..count).into_par_iter().with_max_len(1).for_each(piece),
+        _ => (0..count).for_each(piece),
+    }
+}
+
+/// As [`for_each_chunk`], and hands every chunk its part of `out`, which holds `width` values an item.
+pub fn for_each_chunk_mut<T: Send>(
+    parallel: Parallel,
+    out: &mut [T],
+    width: usize,
+    chunk: usize,
+    body: impl Fn(Range<usize>, &mut [T]) + Sync + Send,
+) {
+    let (chunk, width) = (chunk.max(1), width.max(1));
+    let piece = |(i, part): (usize, &mut [T])| body(i * chunk..i * chunk + part.len().div_ceil(width), part);
+    match parallel {
+        Parallel::Pool if out.len() > chunk * width => {
+            out.par_chunks_mut(chunk * width).enumerate().for_each(piece)
+        }
+        _ => out.chunks_mut(chunk * width).enumerate().for_each(piece),
+    }
+}
+
+/// A pointer that pieces of a parallel loop may share; each piece writes only where no other does.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedPointer(pub(crate) *mut f32);
+
+// SAFETY: whoever dereferences it vouches that the pieces write to disjoint places.
+unsafe impl Send for SharedPointer {}
+// SAFETY: as above.
+unsafe impl Sync for SharedPointer {}
+
+impl SharedPointer {
+    /// The pointer itself. A method, so that closures capture the whole wrapper.
+    pub(crate) fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn chunks_cover_everything_once() {
+        for parallel in [Parallel::Serial, Parallel::Pool] {
+            for (items, chunk) in [(0, 4), (1, 4), (4, 4), (17, 5), (100, 0)] {
+                let seen = Mutex::new(vec![0; items]);
+                for_each_chunk(parallel, items, chunk, |range| {
+                    assert!(range.len() <= chunk.max(1));
+                    range.for_each(|i| seen.lock().unwrap()[i] += 1);
+                });
+                assert!(seen.into_inner().unwrap().iter().all(|&n| n == 1));
+                let mut out = vec![0; items * 3];
+                for_each_chunk_mut(parallel, &mut out, 3, chunk, |range, part| {
+                    assert_eq!(part.len(), range.len() * 3);
+                    range.zip(part.chunks_mut(3)).for_each(|(i, row)| row.fill(i + 1));
+                });
+                assert!(out.iter().enumerate().all(|(i, &x)| x == i / 3 + 1));
+            }
+        }
+    }
+}

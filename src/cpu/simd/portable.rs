@@ -1,0 +1,222 @@
+//! Plain Rust, for processors without a set of their own here, and to test the others against.
+
+use super::{Isa, Simd};
+
+/// Eight lanes in plain Rust. Multiplication and addition round apart: without an instruction for it, rounding once
+/// costs a call to a library for every lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable(());
+
+/// Every processor has this set.
+pub(super) fn token() -> Portable {
+    Portable(())
+}
+
+/// Eight lanes, aligned so that the compiler can use vectors where the target has them.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+pub struct Lanes<T>([T; 8]);
+
+macro_rules! each {
+    ($a:expr, |$x:ident| $body:expr) => {{
+        let a = $a.0;
+        Lanes(std::array::from_fn(|i| {
+            let $x = a[i];
+            $body
+        }))
+    }};
+}
+
+macro_rules! zip {
+    ($a:expr, $b:expr, |$x:ident, $y:ident| $body:expr) => {{
+        let (a, b) = ($a.0, $b.0);
+        Lanes(std::array::from_fn(|i| {
+            let ($x, $y) = (a[i], b[i]);
+            $body
+        }))
+    }};
+}
+
+impl Simd for Portable {
+    const LANES: usize = 8;
+    const REGISTERS: usize = 16;
+    const ISA: Isa = Isa::Portable;
+    type V = Lanes<f32>;
+    type I = Lanes<i32>;
+    type M = Lanes<bool>;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> Lanes<f32> {
+        // SAFETY: the caller vouches for eight values.
+        Lanes(unsafe { p.cast::<[f32; 8]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: Lanes<f32>) {
+        // SAFETY: the caller vouches for eight values.
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(v.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, p: *const f32, n: usize) -> Lanes<f32> {
+        debug_assert!(n <= 8);
+        let mut lanes = [0.0; 8];
+        for (i, lane) in lanes.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller vouches for `n` values.
+            *lane = unsafe { *p.add(i) };
+        }
+        Lanes(lanes)
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, p: *mut f32, v: Lanes<f32>, n: usize) {
+        debug_assert!(n <= 8);
+        for (i, lane) in v.0.into_iter().enumerate().take(n) {
+            // SAFETY: the caller vouches for `n` values.
+            unsafe { *p.add(i) = lane };
+        }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Lanes<f32> {
+        Lanes([x; 8])
+    }
+    #[inline(always)]
+    fn zero(self) -> Lanes<f32> {
+        Lanes([0.0; 8])
+    }
+    #[inline(always)]
+    fn add(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn neg(self, a: Lanes<f32>) -> Lanes<f32> {
+        each!(a, |a| -a)
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Lanes<f32>, b: Lanes<f32>, c: Lanes<f32>) -> Lanes<f32> {
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, a: Lanes<f32>, b: Lanes<f32>, c: Lanes<f32>) -> Lanes<f32> {
+        self.sub(c, self.mul(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn max(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<f32> {
+        zip!(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn abs(self, a: Lanes<f32>) -> Lanes<f32> {
+        each!(a, |a| a.abs())
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Lanes<f32>) -> Lanes<f32> {
+        each!(a, |a| a.sqrt())
+    }
+    #[inline(always)]
+    fn round(self, a: Lanes<f32>) -> Lanes<f32> {
+        each!(a, |a| a.round_ties_even())
+    }
+    #[inline(always)]
+    fn floor(self, a: Lanes<f32>) -> Lanes<f32> {
+        each!(a, |a| a.floor())
+    }
+    #[inline(always)]
+    fn lt(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<bool> {
+        zip!(a, b, |a, b| a < b)
+    }
+    #[inline(always)]
+    fn le(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<bool> {
+        zip!(a, b, |a, b| a <= b)
+    }
+    #[inline(always)]
+    fn eq(self, a: Lanes<f32>, b: Lanes<f32>) -> Lanes<bool> {
+        zip!(a, b, |a, b| a == b)
+    }
+    #[inline(always)]
+    fn mask_and(self, a: Lanes<bool>, b: Lanes<bool>) -> Lanes<bool> {
+        zip!(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn mask_or(self, a: Lanes<bool>, b: Lanes<bool>) -> Lanes<bool> {
+        zip!(a, b, |a, b| a | b)
+    }
+    #[inline(always)]
+    fn select(self, m: Lanes<bool>, yes: Lanes<f32>, no: Lanes<f32>) -> Lanes<f32> {
+        Lanes(std::array::from_fn(|i| if m.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+    #[inline(always)]
+    fn any(self, m: Lanes<bool>) -> bool {
+        m.0.contains(&true)
+    }
+    #[inline(always)]
+    fn to_bits(self, a: Lanes<f32>) -> Lanes<i32> {
+        each!(a, |a| a.to_bits() as i32)
+    }
+    #[inline(always)]
+    fn from_bits(self, a: Lanes<i32>) -> Lanes<f32> {
+        each!(a, |a| f32::from_bits(a as u32))
+    }
+    #[inline(always)]
+    fn int_splat(self, x: i32) -> Lanes<i32> {
+        Lanes([x; 8])
+    }
+    #[inline(always)]
+    fn int_add(self, a: Lanes<i32>, b: Lanes<i32>) -> Lanes<i32> {
+        zip!(a, b, |a, b| a.wrapping_add(b))
+    }
+    #[inline(always)]
+    fn int_sub(self, a: Lanes<i32>, b: Lanes<i32>) -> Lanes<i32> {
+        zip!(a, b, |a, b| a.wrapping_sub(b))
+    }
+    #[inline(always)]
+    fn int_and(self, a: Lanes<i32>, b: Lanes<i32>) -> Lanes<i32> {
+        zip!(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn int_or(self, a: Lanes<i32>, b: Lanes<i32>) -> Lanes<i32> {
+        zip!(a, b, |a, b| a | b)
+    }
+    #[inline(always)]
+    fn int_xor(self, a: Lanes<i32>, b: Lanes<i32>) -> Lanes<i32> {
+        zip!(a, b, |a, b| a ^ b)
+    }
+    #[inline(always)]
+    fn shift_left<const N: i32>(self, a: Lanes<i32>) -> Lanes<i32> {
+        each!(a, |a| a << N)
+    }
+    #[inline(always)]
+    fn shift_right<const N: i32>(self, a: Lanes<i32>) -> Lanes<i32> {
+        each!(a, |a| a >> N)
+    }
+    #[inline(always)]
+    fn to_int(self, a: Lanes<f32>) -> Lanes<i32> {
+        each!(a, |a| a.round_ties_even() as i32)
+    }
+    #[inline(always)]
+    fn to_float(self, a: Lanes<i32>) -> Lanes<f32> {
+        each!(a, |a| a as f32)
+    }
+    #[inline(always)]
+    fn reduce_add(self, a: Lanes<f32>) -> f32 {
+        let a = a.0;
+        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+    #[inline(always)]
+    fn reduce_max(self, a: Lanes<f32>) -> f32 {
+        a.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}
