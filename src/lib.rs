@@ -1,9 +1,18 @@
 //! synod: a multi-agent learning engine.
 
 pub mod cpu;
+mod device;
 pub mod env;
 pub mod error;
+pub mod graph;
+pub mod op;
+mod program;
 pub mod run;
+pub mod shape;
 pub mod train;
 
+pub use device::Device;
 pub use error::{Error, Result};
+pub use graph::{Data, Graph, Tensor, Variable};
+pub use program::{CompileOptions, Outputs, Program, Summary};
+pub use shape::{DType, Shape, TensorType};

@@ -6,5 +6,6 @@
 
 pub mod pool;
 pub mod simd;
+pub mod vector_math;
 
 pub use pool::{Parallel, for_each_chunk, for_each_chunk_mut};

@@ -1,0 +1,118 @@
+//! Where programs run: the CPU, or a GPU through wgpu.
+
+use crate::error::{Error, Result};
+use crate::graph::{CpuStorage, Data, Graph, Tensor, Variable};
+use crate::program::{CompileOptions, Program};
+use crate::shape::TensorType;
+
+/// A place where programs run and variables live. Cloning the handle does not make another device.
+#[derive(Clone)]
+pub struct Device(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Cpu,
+    #[cfg(feature = "gpu")]
+    Gpu(std::sync::Arc<crate::gpu::GpuDevice>),
+}
+
+impl Device {
+    /// The CPU. Always there.
+    pub fn cpu() -> Self {
+        Device(Kind::Cpu)
+    }
+
+    /// The best GPU of this machine; a software adapter counts where there is no other.
+    ///
+    /// # Errors
+    /// There is no adapter, it lacks something that every kernel needs, or the crate was built without `gpu`.
+    pub fn gpu() -> Result<Self> {
+        #[cfg(feature = "gpu")]
+        return Ok(Device(Kind::Gpu(crate::gpu::GpuDevice::open()?)));
+        #[cfg(not(feature = "gpu"))]
+        Err(Error::Device { device: "gpu".into(), message: "synod was built without its `gpu` feature".into() })
+    }
+
+    /// A hardware GPU where there is one, else the CPU.
+    pub fn auto() -> Self {
+        #[cfg(feature = "gpu")]
+        if let Ok(device) = crate::gpu::GpuDevice::open()
+            && device.is_hardware()
+        {
+            return Device(Kind::Gpu(device));
+        }
+        Self::cpu()
+    }
+
+    /// A device by name: `auto`, `cpu` or `gpu`.
+    ///
+    /// # Errors
+    /// Another name, or no adapter for `gpu`.
+    pub fn by_name(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::auto()),
+            "cpu" => Ok(Self::cpu()),
+            "gpu" => Self::gpu(),
+            other => Err(Error::config("device", format!("`{other}` is none of auto, cpu, gpu"))),
+        }
+    }
+
+    /// The device's own name.
+    pub fn name(&self) -> String {
+        match &self.0 {
+            Kind::Cpu => format!("cpu ({} threads)", rayon::current_num_threads()),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(device) => device.name(),
+        }
+    }
+
+    /// Whether this is the CPU.
+    pub fn is_cpu(&self) -> bool {
+        matches!(self.0, Kind::Cpu)
+    }
+
+    /// Compiles what `outputs` and the graph's assignments need.
+    ///
+    /// # Errors
+    /// The first mistake made while the graph was built; a variable of another device; a size over a limit of the
+    /// device.
+    pub fn compile(&self, graph: &Graph, outputs: &[Tensor<'_>]) -> Result<Program> {
+        self.compile_with(graph, outputs, CompileOptions::default())
+    }
+
+    /// [`Device::compile`] with choices.
+    ///
+    /// # Errors
+    /// As [`Device::compile`].
+    pub fn compile_with(&self, graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Program> {
+        match &self.0 {
+            Kind::Cpu => Program::on_cpu(graph, outputs, options),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(device) => Program::on_gpu(device, graph, outputs, options),
+        }
+    }
+
+    /// A new variable with these elements in row-major order; the name is for errors and checkpoints.
+    ///
+    /// # Errors
+    /// Another number or type of elements than `of` says, or no room on the device.
+    pub fn variable(&self, name: &str, of: TensorType, data: &dyn Data) -> Result<Variable> {
+        match of.shape.checked_elements() {
+            Some(n) if n > 0 && n == data.bits().len() && data.dtype() == of.dtype => {}
+            _ => {
+                return Err(Error::Graph(format!(
+                    "variable `{name}` of {of} was given {} elements of {}",
+                    data.bits().len(),
+                    data.dtype()
+                )));
+            }
+        }
+        let variable = match &self.0 {
+            Kind::Cpu => Variable::new(name, of.clone(), Box::new(CpuStorage::new(of.elements()))),
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(device) => Variable::new(name, of.clone(), Box::new(device.storage(name, &of)?)),
+        };
+        variable.write(data)?;
+        Ok(variable)
+    }
+}

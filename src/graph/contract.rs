@@ -1,0 +1,311 @@
+//! What an op is: its shape rule, its gradient, its CPU kernel, its GPU launch. One implementation of [`Op`] states
+//! all of them in one place; ops of other crates implement the same trait.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::Tensor;
+use crate::cpu::Parallel;
+use crate::error::{Error, Result};
+use crate::shape::{self, TensorType};
+
+/// An op. Its `Debug` text, with its name, is its identity: two ops that print alike compute alike.
+pub trait Op: Debug + Send + Sync + Any {
+    /// The name in errors and in the registry, e.g. `matmul`.
+    fn name(&self) -> &'static str;
+
+    /// Output types for operand types.
+    ///
+    /// # Errors
+    /// The rule that the operands break, in words; the caller adds the op's name and the operands.
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String>;
+
+    /// Gradients of the operands, built from ops; `None` for an operand through which no derivative passes (indices,
+    /// comparisons). The default differentiates [`Op::decompose`].
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] where there is neither a rule nor a decomposition.
+    fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        match self.decompose(call.operands) {
+            Some(outputs) => super::gradient::through_decomposition(&outputs, call),
+            None => Err(Error::NoGradient {
+                op: self.name().to_string(),
+                message: "it has neither a gradient rule nor a decomposition".into(),
+            }),
+        }
+    }
+
+    /// The same outputs from plainer ops. A fused op needs it so that its gradient's gradient exists.
+    fn decompose<'g>(&self, _operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        None
+    }
+
+    /// Floats of scratch memory that [`Op::cpu`] needs.
+    fn cpu_scratch(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> usize {
+        0
+    }
+
+    /// Computes on the CPU. The outputs' former content is arbitrary.
+    ///
+    /// # Errors
+    /// Operand values that make no sense (an index out of range).
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()>;
+
+    /// How to compute on a GPU, as plain data.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device is too small and the work cannot be split.
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan>;
+
+    /// For an op that maps elements to elements: the function. Chains of these are fused.
+    fn scalar(&self) -> Option<Scalar> {
+        None
+    }
+
+    /// Whether output 0 is operand 0 with another shape, so that nothing need be computed; with the offset in
+    /// elements at which it starts.
+    fn alias(&self, _operands: &[TensorType]) -> Option<usize> {
+        None
+    }
+
+    /// This op with `+ bias[n]` (the added operand comes last) and then `activation` applied to its only output, where
+    /// it has a kernel for that.
+    fn with_epilogue(&self, _bias: bool, _activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// Floating-point operations of one execution, for reports.
+    fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
+        outputs.iter().map(|t| t.elements() as u64).sum()
+    }
+}
+
+/// A function of one to three numbers, applied to each element. Comparisons give 1.0 or 0.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Each is named by the function it is.
+pub enum Scalar {
+    Identity,
+    Negate,
+    Exp,
+    Log,
+    Tanh,
+    Sigmoid,
+    Relu,
+    Gelu,
+    Softplus,
+    Sqrt,
+    Sin,
+    Cos,
+    Expm1,
+    Abs,
+    Sign,
+    Reciprocal,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Power,
+    Maximum,
+    Minimum,
+    Less,
+    LessEqual,
+    Equal,
+    /// The second where the first is not 0, else the third.
+    Select,
+}
+
+impl Scalar {
+    /// Number of operands.
+    pub fn arity(self) -> usize {
+        match self {
+            Scalar::Select => 3,
+            Scalar::Add
+            | Scalar::Subtract
+            | Scalar::Multiply
+            | Scalar::Divide
+            | Scalar::Power
+            | Scalar::Maximum
+            | Scalar::Minimum
+            | Scalar::Less
+            | Scalar::LessEqual
+            | Scalar::Equal => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// What [`Op::vjp`] works from.
+pub struct VjpCall<'a, 'g> {
+    /// The operands.
+    pub operands: &'a [Tensor<'g>],
+    /// The outputs.
+    pub outputs: &'a [Tensor<'g>],
+    /// For each output the gradient of the loss, `None` where the loss does not depend on it.
+    pub cotangents: &'a [Option<Tensor<'g>>],
+    /// For each operand whether its gradient is asked for; the others may be `None`.
+    pub wanted: &'a [bool],
+}
+
+impl<'g> VjpCall<'_, 'g> {
+    /// The gradient of output `i`, zeros where the loss does not depend on it.
+    pub fn cotangent(&self, i: usize) -> Tensor<'g> {
+        self.cotangents[i].unwrap_or_else(|| self.outputs[i].graph().full(self.outputs[i].shape(), 0.0))
+    }
+}
+
+/// An operand on the CPU.
+#[derive(Clone, Copy)]
+pub struct CpuInput<'a> {
+    pub(crate) bits: &'a [u32],
+    /// Its type.
+    pub of: &'a TensorType,
+}
+
+/// An output on the CPU.
+pub struct CpuOutput<'a> {
+    pub(crate) bits: &'a mut [u32],
+    /// Its type.
+    pub of: &'a TensorType,
+}
+
+impl<'a> CpuInput<'a> {
+    /// The elements as floats.
+    pub fn f32(&self) -> &'a [f32] {
+        bytemuck::cast_slice(self.bits)
+    }
+    /// The elements as integers.
+    pub fn u32(&self) -> &'a [u32] {
+        self.bits
+    }
+    /// Sizes of the dimensions.
+    pub fn shape(&self) -> &'a [usize] {
+        &self.of.shape
+    }
+}
+
+impl CpuOutput<'_> {
+    /// The elements as floats.
+    pub fn f32(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(self.bits)
+    }
+    /// The elements as integers.
+    pub fn u32(&mut self) -> &mut [u32] {
+        self.bits
+    }
+    /// Sizes of the dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.of.shape
+    }
+}
+
+/// What [`Op::cpu`] works on.
+pub struct CpuCall<'a> {
+    /// The operands.
+    pub inputs: &'a [CpuInput<'a>],
+    /// The outputs.
+    pub outputs: &'a mut [CpuOutput<'a>],
+    /// As many floats as [`Op::cpu_scratch`] asked for, of arbitrary content.
+    pub scratch: &'a mut [f32],
+    /// Whether the kernel may split its work over threads.
+    pub parallel: Parallel,
+}
+
+/// What a GPU offers, as far as kernels choose by it.
+#[derive(Debug, Clone)]
+pub struct GpuLimits {
+    /// Bytes of one storage binding.
+    pub binding_bytes: u64,
+    /// Storage buffers of one dispatch.
+    pub storage_buffers: u32,
+    /// Workgroups along each dimension of a dispatch.
+    pub workgroups: u32,
+    /// Invocations of one workgroup.
+    pub invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Whether subgroup operations are there.
+    pub subgroups: bool,
+}
+
+/// What [`Op::gpu`] works from.
+pub struct GpuCall<'a> {
+    /// Operand types.
+    pub operands: &'a [TensorType],
+    /// Output types.
+    pub outputs: &'a [TensorType],
+    /// What the device offers.
+    pub limits: &'a GpuLimits,
+}
+
+impl GpuCall<'_> {
+    /// Workgroups for `items` invocations in groups of `size`, folded into two dimensions where one is too short.
+    /// The kernel's index is `(group.y * groups.x + group.x) * size + local`.
+    pub fn groups(&self, items: usize, size: usize) -> [u32; 3] {
+        let groups = items.div_ceil(size).max(1) as u64;
+        let limit = u64::from(self.limits.workgroups);
+        if groups <= limit {
+            return [groups as u32, 1, 1];
+        }
+        let rows = groups.div_ceil(limit);
+        [groups.div_ceil(rows) as u32, rows as u32, 1]
+    }
+
+    /// The error for something that the device has too little of.
+    pub fn limit(&self, op: &dyn Op, what: &str, needed: u64, limit: u64) -> Error {
+        Error::Limit {
+            op: op.name().to_string(),
+            what: what.to_string(),
+            needed,
+            limit,
+            operands: shape::list(self.operands),
+        }
+    }
+}
+
+/// Dispatches that compute an op, in order, and the scratch buffers they share.
+#[derive(Debug, Clone, Default)]
+pub struct GpuPlan {
+    /// Dispatches in order.
+    pub launches: Vec<Launch>,
+    /// Elements (four bytes each) of every scratch buffer.
+    pub scratch: Vec<usize>,
+}
+
+impl From<Launch> for GpuPlan {
+    fn from(launch: Launch) -> Self {
+        GpuPlan { launches: vec![launch], scratch: Vec::new() }
+    }
+}
+
+/// One dispatch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The WGSL text. Equal texts, entries and constants share one pipeline.
+    pub shader: Cow<'static, str>,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Values of the shader's `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// What `@group(0) @binding(i)` is. Operands are bound `read`, everything else `read_write`.
+    pub bindings: Vec<Binding>,
+    /// The content of `var<uniform>` at the binding after the last of `bindings`; no such binding where it is empty.
+    /// Floats go in by their bits.
+    pub parameters: Vec<u32>,
+    /// Workgroups along x, y, z.
+    pub workgroups: [u32; 3],
+}
+
+/// A buffer of a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// An operand.
+    Input(usize),
+    /// An output.
+    Output(usize),
+    /// A scratch buffer of the plan, written by it.
+    Scratch(usize),
+    /// A scratch buffer that this dispatch only reads (bound `read`).
+    ScratchRead(usize),
+}

@@ -1,0 +1,319 @@
+//! A graph becomes a list of steps over planned memory.
+
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::fuse;
+use super::plan::{self, Interval};
+use super::{CompileOptions, Summary};
+use crate::error::Result;
+use crate::graph::{Graph, Op, Source, Tensor, ValueId, Variable};
+use crate::shape::TensorType;
+
+/// What a value lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Root {
+    /// An input of the program.
+    Input(usize),
+    /// A constant of the program.
+    Constant(usize),
+    /// A variable of the program.
+    Variable(usize),
+    /// A planned buffer, by the number of the value.
+    Buffer(usize),
+}
+
+/// A value's memory: `elements` of four bytes from `offset` on.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    pub root: Root,
+    pub offset: usize,
+    pub of: TensorType,
+}
+
+/// One kernel.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub op: Arc<dyn Op>,
+    pub inputs: Vec<Location>,
+    pub outputs: Vec<Location>,
+    pub input_types: Vec<TensorType>,
+    pub output_types: Vec<TensorType>,
+}
+
+/// A planned buffer: its size, and the steps between which it holds a value.
+#[derive(Debug, Clone)]
+pub(crate) struct Buffer {
+    pub elements: usize,
+    pub first: usize,
+    pub last: usize,
+}
+
+/// Everything about a program that does not depend on an executor.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub steps: Vec<Step>,
+    pub inputs: Vec<(String, TensorType)>,
+    pub constants: Vec<Arc<[u32]>>,
+    pub variables: Vec<Variable>,
+    pub buffers: Vec<Buffer>,
+    /// Offsets of the buffers in one arena, in elements, and the arena's length.
+    pub offsets: Vec<usize>,
+    pub arena: usize,
+    pub outputs: Vec<(Location, TensorType)>,
+    /// Which variable becomes which value.
+    pub assignments: Vec<(usize, Location)>,
+}
+
+/// A node of the graph that is being rewritten.
+#[derive(Debug, Clone)]
+pub(super) struct WorkNode {
+    pub source: Source,
+    pub inputs: Vec<ValueId>,
+    pub outputs: Vec<TensorType>,
+}
+
+/// The graph that is being rewritten: only what the roots need, by node number.
+pub(super) struct Work {
+    pub nodes: BTreeMap<u32, WorkNode>,
+    /// Values that must exist at the end.
+    pub roots: Vec<ValueId>,
+}
+
+impl Work {
+    /// How often each value is read, by nodes or as a root.
+    pub fn uses(&self) -> HashMap<ValueId, usize> {
+        let mut uses = HashMap::new();
+        for value in self.nodes.values().flat_map(|n| &n.inputs).chain(&self.roots) {
+            *uses.entry(*value).or_insert(0) += 1;
+        }
+        uses
+    }
+
+    /// Leaves out what no root needs.
+    pub fn sweep(&mut self) {
+        let mut needed = std::collections::HashSet::new();
+        let mut stack: Vec<u32> = self.roots.iter().map(|v| v.node).collect();
+        while let Some(node) = stack.pop() {
+            if needed.insert(node) {
+                stack.extend(self.nodes[&node].inputs.iter().map(|v| v.node));
+            }
+        }
+        self.nodes.retain(|id, _| needed.contains(id));
+    }
+}
+
+/// Compiles what `outputs` and the graph's assignments need. `buffers_a_kernel` bounds the operands and outputs of a
+/// fused elementwise kernel.
+pub(crate) fn compile(
+    graph: &Graph,
+    outputs: &[Tensor<'_>],
+    options: CompileOptions,
+    buffers_a_kernel: usize,
+) -> Result<Compiled> {
+    graph.check()?;
+    if outputs.iter().any(|t| !std::ptr::eq(t.graph(), graph)) {
+        return Err(crate::Error::Graph("an output belongs to another graph".into()));
+    }
+    let assignments = graph.assignments();
+    let mut work = Work {
+        nodes: graph
+            .nodes()
+            .iter()
+            .enumerate()
+            .map(|(i, n)| {
+                (i as u32, WorkNode { source: n.source.clone(), inputs: n.inputs.clone(), outputs: n.outputs.clone() })
+            })
+            .collect(),
+        roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
+    };
+    work.sweep();
+    if options.fusion {
+        fuse::epilogues(&mut work);
+        work.sweep();
+    }
+    fuse::elementwise(&mut work, options.fusion, buffers_a_kernel);
+    work.sweep();
+    copy_roots_that_may_change(&mut work);
+
+    let order = schedule(&work);
+    let mut compiled = Compiled {
+        steps: Vec::new(),
+        inputs: Vec::new(),
+        constants: Vec::new(),
+        variables: Vec::new(),
+        buffers: Vec::new(),
+        offsets: Vec::new(),
+        arena: 0,
+        outputs: Vec::new(),
+        assignments: Vec::new(),
+    };
+    let mut places: HashMap<ValueId, Location> = HashMap::new();
+    for id in order {
+        let node = &work.nodes[&id];
+        let value = |output: usize| ValueId { node: id, output: output as u32 };
+        let leaf = |root| Location { root, offset: 0, of: node.outputs[0].clone() };
+        match &node.source {
+            Source::Input(name) => {
+                compiled.inputs.push((name.clone(), node.outputs[0].clone()));
+                places.insert(value(0), leaf(Root::Input(compiled.inputs.len() - 1)));
+            }
+            Source::Constant(bits) => {
+                compiled.constants.push(bits.clone());
+                places.insert(value(0), leaf(Root::Constant(compiled.constants.len() - 1)));
+            }
+            Source::Variable(variable) => {
+                let index = variable_index(&mut compiled, variable);
+                places.insert(value(0), leaf(Root::Variable(index)));
+            }
+            Source::Op(op) => {
+                let inputs: Vec<Location> = node.inputs.iter().map(|v| places[v].clone()).collect();
+                let input_types: Vec<TensorType> =
+                    node.inputs.iter().map(|v| work.nodes[&v.node].outputs[v.output as usize].clone()).collect();
+                if let Some(offset) = op.alias(&input_types) {
+                    let (root, base) = (inputs[0].root, inputs[0].offset);
+                    let of = node.outputs[0].clone();
+                    places.insert(value(0), Location { root, offset: base + offset, of });
+                    continue;
+                }
+                let step = compiled.steps.len();
+                let mut outputs = Vec::new();
+                for (i, of) in node.outputs.iter().enumerate() {
+                    let elements = of.elements();
+                    compiled.buffers.push(Buffer { elements, first: step, last: step });
+                    let root = Root::Buffer(compiled.buffers.len() - 1);
+                    outputs.push(Location { root, offset: 0, of: of.clone() });
+                    places.insert(value(i), outputs[i].clone());
+                }
+                for input in &inputs {
+                    if let Root::Buffer(buffer) = input.root {
+                        compiled.buffers[buffer].last = step;
+                    }
+                }
+                let output_types = node.outputs.clone();
+                compiled.steps.push(Step { op: op.clone(), inputs, outputs, input_types, output_types });
+            }
+        }
+    }
+    let roots = std::mem::take(&mut work.roots);
+    let end = compiled.steps.len();
+    for root in &roots {
+        if let Root::Buffer(buffer) = places[root].root {
+            compiled.buffers[buffer].last = end;
+        }
+    }
+    for (root, tensor) in roots.iter().zip(outputs) {
+        compiled.outputs.push((places[root].clone(), tensor.tensor_type()));
+    }
+    for (root, (variable, _)) in roots[outputs.len()..].iter().zip(&assignments) {
+        let index = variable_index(&mut compiled, variable);
+        compiled.assignments.push((index, places[root].clone()));
+    }
+    let intervals: Vec<Interval> = compiled
+        .buffers
+        .iter()
+        .map(|b| Interval { elements: b.elements, first: b.first, last: b.last })
+        .collect();
+    (compiled.offsets, compiled.arena) = plan::offsets(&intervals);
+    Ok(compiled)
+}
+
+fn variable_index(compiled: &mut Compiled, variable: &Variable) -> usize {
+    match compiled.variables.iter().position(|v| v.id() == variable.id()) {
+        Some(index) => index,
+        None => {
+            compiled.variables.push(variable.clone());
+            compiled.variables.len() - 1
+        }
+    }
+}
+
+/// Outputs and assigned values that lie in a variable would be read after that variable has changed: they are copied.
+fn copy_roots_that_may_change(work: &mut Work) {
+    let mut next = work.nodes.keys().next_back().map_or(0, |id| id + 1);
+    for i in 0..work.roots.len() {
+        let root = work.roots[i];
+        let mut at = root;
+        loop {
+            let node = &work.nodes[&at.node];
+            match &node.source {
+                Source::Op(op) => {
+                    let types: Vec<TensorType> = node
+                        .inputs
+                        .iter()
+                        .map(|v| work.nodes[&v.node].outputs[v.output as usize].clone())
+                        .collect();
+                    match op.alias(&types) {
+                        Some(_) => at = node.inputs[0],
+                        None => break,
+                    }
+                }
+                Source::Variable(_) => {
+                    let of = work.nodes[&root.node].outputs[root.output as usize].clone();
+                    let copy: Arc<dyn Op> = Arc::new(crate::op::movement::Copy);
+                    let node = WorkNode { source: Source::Op(copy), inputs: vec![root], outputs: vec![of] };
+                    work.nodes.insert(next, node);
+                    work.roots[i] = ValueId { node: next, output: 0 };
+                    next += 1;
+                    break;
+                }
+                _ => break,
+            }
+        }
+    }
+}
+
+/// A topological order that stays as near as it can to the order in which the graph was built.
+fn schedule(work: &Work) -> Vec<u32> {
+    let mut waiting: HashMap<u32, usize> = HashMap::new();
+    let mut consumers: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut ready = BinaryHeap::new();
+    for (&id, node) in &work.nodes {
+        let mut producers: Vec<u32> = node.inputs.iter().map(|v| v.node).collect();
+        producers.sort_unstable();
+        producers.dedup();
+        for &producer in &producers {
+            consumers.entry(producer).or_default().push(id);
+        }
+        waiting.insert(id, producers.len());
+        if producers.is_empty() {
+            ready.push(Reverse(id));
+        }
+    }
+    let mut order = Vec::with_capacity(work.nodes.len());
+    while let Some(Reverse(id)) = ready.pop() {
+        order.push(id);
+        for &consumer in consumers.get(&id).map_or(&[][..], |c| c) {
+            if let Some(count) = waiting.get_mut(&consumer) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push(Reverse(consumer));
+                }
+            }
+        }
+    }
+    order
+}
+
+impl Compiled {
+    pub fn summary(&self) -> Summary {
+        let mut kernels: BTreeMap<String, usize> = BTreeMap::new();
+        let mut live = vec![0u64; self.steps.len() + 2];
+        for step in &self.steps {
+            *kernels.entry(step.op.name().to_string()).or_default() += 1;
+        }
+        for buffer in &self.buffers {
+            for bytes in &mut live[buffer.first..=buffer.last] {
+                *bytes += 4 * buffer.elements as u64;
+            }
+        }
+        Summary {
+            steps: self.steps.len(),
+            kernels: kernels.into_iter().collect(),
+            planned_bytes: 4 * self.arena as u64,
+            live_bytes: live.into_iter().max().unwrap_or(0),
+            operations: self.steps.iter().map(|s| s.op.operations(&s.input_types, &s.output_types)).sum(),
+        }
+    }
+}

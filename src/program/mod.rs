@@ -1,0 +1,234 @@
+//! From a graph to something that runs: dead code is left out, chains of elementwise ops and the bias and activation
+//! of products are fused, memory is planned, and the result is a [`Program`]. Which kernels compute an op is the op's
+//! own affair (`op`); the executors are `program::cpu` for the CPU and `gpu` for everything else.
+
+mod compile;
+mod cpu;
+mod fuse;
+mod plan;
+
+use std::sync::Arc;
+
+#[cfg(feature = "gpu")]
+pub(crate) use compile::{Location, Root};
+
+
+use crate::cpu::Parallel;
+use crate::error::{Error, Result};
+use crate::graph::{Data, Graph, Tensor};
+use crate::shape::{DType, TensorType};
+
+use compile::{Compiled, compile};
+
+/// Choices made at compilation that never change a result.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileOptions {
+    /// Fuse chains of elementwise ops, and bias and activation into products.
+    pub fusion: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions { fusion: true }
+    }
+}
+
+/// A compiled graph with memory of its own. It runs as often as wanted and allocates nothing while it runs.
+pub struct Program {
+    compiled: Arc<Compiled>,
+    executor: Executor,
+}
+
+enum Executor {
+    Cpu(cpu::CpuExecutor),
+    #[cfg(feature = "gpu")]
+    Gpu(Box<crate::gpu::GpuExecutor>),
+}
+
+/// What a program is made of, for reports and tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Kernels in one run.
+    pub steps: usize,
+    /// Their names with how often each occurs, in alphabetical order.
+    pub kernels: Vec<(String, usize)>,
+    /// Bytes of planned memory: every value that a run computes on its way.
+    pub planned_bytes: u64,
+    /// The most bytes that are live at any one step: no plan can do with less.
+    pub live_bytes: u64,
+    /// Floating-point operations of one run.
+    pub operations: u64,
+}
+
+impl Program {
+    pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
+        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS)?);
+        let executor = Executor::Cpu(cpu::CpuExecutor::new(compiled.clone())?);
+        Ok(Program { compiled, executor })
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(crate) fn on_gpu(
+        device: &Arc<crate::gpu::GpuDevice>,
+        graph: &Graph,
+        outputs: &[Tensor<'_>],
+        options: CompileOptions,
+    ) -> Result<Self> {
+        let buffers = (device.limits().storage_buffers as usize).min(fuse::MOST_BUFFERS);
+        let compiled = Arc::new(compile(graph, outputs, options, buffers)?);
+        let executor = Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
+        Ok(Program { compiled, executor })
+    }
+
+    /// A second program with the same steps and memory of its own: a thread each may run them at the same time.
+    ///
+    /// # Errors
+    /// The device has no room.
+    pub fn fork(&self) -> Result<Program> {
+        let executor = match &self.executor {
+            Executor::Cpu(_) => Executor::Cpu(cpu::CpuExecutor::new(self.compiled.clone())?),
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(
+                executor.device().clone(),
+                self.compiled.clone(),
+            )?)),
+        };
+        Ok(Program { compiled: self.compiled.clone(), executor })
+    }
+
+    /// Whether kernels may split their work over threads (CPU only). The result is the same to the bit.
+    pub fn set_parallel(&mut self, parallel: Parallel) {
+        #[allow(irrefutable_let_patterns)]
+        if let Executor::Cpu(executor) = &mut self.executor {
+            executor.parallel = parallel;
+        }
+    }
+
+    /// Runs once: inputs in, variables updated, outputs out. An input that is not given keeps what it was last given.
+    ///
+    /// # Errors
+    /// An unknown input, one of another length or element type, one that was never given; an index out of range
+    /// inside the computation; a lost device. Variables are then as they were before.
+    pub fn run(&mut self, inputs: &[(&str, &dyn Data)]) -> Result<Outputs<'_>> {
+        for (name, data) in inputs {
+            let index = self.input_index(name, data.dtype(), data.bits().len())?;
+            match &mut self.executor {
+                Executor::Cpu(executor) => executor.input_mut(index).copy_from_slice(data.bits()),
+                #[cfg(feature = "gpu")]
+                Executor::Gpu(executor) => executor.set_input(index, data.bits())?,
+            }
+        }
+        match &mut self.executor {
+            Executor::Cpu(executor) => executor.run()?,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.run()?,
+        }
+        Ok(Outputs { program: self })
+    }
+
+    /// The memory of a float input, to fill in place before [`Program::run`] (it saves one copy).
+    ///
+    /// # Errors
+    /// An unknown input, or one of integers.
+    pub fn input_mut(&mut self, name: &str) -> Result<&mut [f32]> {
+        let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
+        let index = self.input_index(name, DType::F32, length)?;
+        Ok(bytemuck::cast_slice_mut(match &mut self.executor {
+            Executor::Cpu(executor) => executor.input_mut(index),
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.input_mut(index),
+        }))
+    }
+
+    /// The memory of an integer input, as [`Program::input_mut`].
+    ///
+    /// # Errors
+    /// An unknown input, or one of floats.
+    pub fn input_mut_u32(&mut self, name: &str) -> Result<&mut [u32]> {
+        let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
+        let index = self.input_index(name, DType::U32, length)?;
+        Ok(match &mut self.executor {
+            Executor::Cpu(executor) => executor.input_mut(index),
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.input_mut(index),
+        })
+    }
+
+    /// The outputs of the last run.
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs { program: self }
+    }
+
+    /// The inputs that the program needs, with their types.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &TensorType)> {
+        self.compiled.inputs.iter().map(|(name, of)| (name.as_str(), of))
+    }
+
+    /// What it is made of.
+    pub fn summary(&self) -> Summary {
+        self.compiled.summary()
+    }
+
+    fn input_type(&self, name: &str) -> Option<&TensorType> {
+        self.compiled.inputs.iter().find(|(n, _)| n == name).map(|(_, of)| of)
+    }
+
+    fn input_index(&self, name: &str, dtype: DType, length: usize) -> Result<usize> {
+        let inputs = &self.compiled.inputs;
+        let Some(index) = inputs.iter().position(|(n, _)| n == name) else {
+            let known = inputs.iter().map(|(n, _)| n.as_str());
+            let hint = crate::error::nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
+            return Err(Error::Graph(format!("the program has no input `{name}`{}", hint.unwrap_or_default())));
+        };
+        let of = &inputs[index].1;
+        if of.dtype != dtype || of.elements() != length {
+            return Err(Error::Graph(format!("input `{name}` is {of} and was given {length} elements of {dtype}")));
+        }
+        Ok(index)
+    }
+}
+
+/// What the last run of a program computed, in the order in which the outputs were asked for at compilation.
+pub struct Outputs<'p> {
+    program: &'p Program,
+}
+
+impl<'p> Outputs<'p> {
+    fn bits(&self, index: usize) -> &'p [u32] {
+        match &self.program.executor {
+            Executor::Cpu(executor) => executor.output(index),
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.output(index),
+        }
+    }
+
+    /// Number of outputs.
+    pub fn len(&self) -> usize {
+        self.program.compiled.outputs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Type of output `index`, if there is one.
+    pub fn tensor_type(&self, index: usize) -> Option<&'p TensorType> {
+        self.program.compiled.outputs.get(index).map(|(_, of)| of)
+    }
+
+    /// Output `index` as floats; empty where there is no such output (or, for integers, read by their bits).
+    pub fn f32(&self, index: usize) -> &'p [f32] {
+        bytemuck::cast_slice(self.u32(index))
+    }
+
+    /// Output `index` as integers; empty where there is no such output (or, for floats, their bits).
+    pub fn u32(&self, index: usize) -> &'p [u32] {
+        if index < self.len() { self.bits(index) } else { &[] }
+    }
+
+    /// The first number of output `index`; NaN where there is no such output.
+    pub fn scalar(&self, index: usize) -> f32 {
+        self.f32(index).first().copied().unwrap_or(f32::NAN)
+    }
+}
