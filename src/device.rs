@@ -30,7 +30,10 @@ impl Device {
         #[cfg(feature = "gpu")]
         return Ok(Device(Kind::Gpu(crate::gpu::GpuDevice::open()?)));
         #[cfg(not(feature = "gpu"))]
-        Err(Error::Device { device: "gpu".into(), message: "synod was built without its `gpu` feature".into() })
+        Err(Error::Device {
+            device: "gpu".into(),
+            message: "synod was built without its `gpu` feature".into(),
+        })
     }
 
     /// A hardware GPU where there is one, else the CPU.
@@ -84,7 +87,12 @@ impl Device {
     ///
     /// # Errors
     /// As [`Device::compile`].
-    pub fn compile_with(&self, graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Program> {
+    pub fn compile_with(
+        &self,
+        graph: &Graph,
+        outputs: &[Tensor<'_>],
+        options: CompileOptions,
+    ) -> Result<Program> {
         match &self.0 {
             Kind::Cpu => Program::on_cpu(graph, outputs, options),
             #[cfg(feature = "gpu")]

@@ -30,7 +30,11 @@ fn broadcasting_and_its_transpose() {
         let options = CompileOptions { fusion };
         let mut program = Device::cpu().compile_with(&g, &grads, options).unwrap();
         let out = program
-            .run(&[("a", &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]), ("b", &[10.0f32, 20.0, 30.0]), ("c", &[1.5f32, -1.0])])
+            .run(&[
+                ("a", &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]),
+                ("b", &[10.0f32, 20.0, 30.0]),
+                ("c", &[1.5f32, -1.0]),
+            ])
             .unwrap();
         assert_eq!(out.f32(0), [3.0, 3.0, 3.0, -2.0, -2.0, -2.0]);
         assert_eq!(out.f32(1), [1.0, 1.0, 1.0]);

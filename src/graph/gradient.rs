@@ -112,7 +112,8 @@ impl Graph {
             }
             let operands: Vec<Tensor<'g>> = inputs.iter().map(|&v| self.tensor(v)).collect();
             let results: Vec<Tensor<'g>> = ids.iter().map(|&v| self.tensor(v)).collect();
-            let call = VjpCall { operands: &operands, outputs: &results, cotangents: &arrived, wanted: &wanted };
+            let call =
+                VjpCall { operands: &operands, outputs: &results, cotangents: &arrived, wanted: &wanted };
             let gradients = op.vjp(&call)?;
             self.check()?;
             for (i, gradient) in gradients.into_iter().enumerate() {

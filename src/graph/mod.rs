@@ -107,7 +107,8 @@ impl Graph {
         });
         if let Some((node, declared)) = known {
             if declared != of {
-                return self.fail(Error::Graph(format!("input `{name}` is declared as {declared} and as {of}")));
+                return self
+                    .fail(Error::Graph(format!("input `{name}` is declared as {declared} and as {of}")));
             }
             return self.tensor(ValueId { node, output: 0 });
         }

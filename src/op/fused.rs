@@ -292,7 +292,9 @@ impl Kernel for Run<'_> {
                             splat(value, &mut splats);
                             Source { pointer: splats[a].as_ptr(), step: 0 }
                         }
-                        Argument::Register(r) => Source { pointer: self.result(r, file, block, start), step: 1 },
+                        Argument::Register(r) => {
+                            Source { pointer: self.result(r, file, block, start), step: 1 }
+                        }
                         Argument::Operand(o) => match &self.access[o] {
                             Access::One => {
                                 splat(self.inputs[o].f32()[0], &mut splats);
@@ -422,7 +424,10 @@ impl Fused {
         }
         for i in 0..self.outputs.len() {
             let binding = operands.len() + i;
-            let _ = writeln!(text, "@group(0) @binding({binding}) var<storage, read_write> output{i}: array<f32>;");
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({binding}) var<storage, read_write> output{i}: array<f32>;"
+            );
         }
         let binding = operands.len() + self.outputs.len();
         let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> elements: u32;");
@@ -442,7 +447,8 @@ impl Fused {
                     let mut divisor = 1usize;
                     for (d, &(size, stride)) in dimensions.iter().enumerate().rev() {
                         if stride != 0 {
-                            let quotient = if divisor == 1 { "i".into() } else { format!("(i / {divisor}u)") };
+                            let quotient =
+                                if divisor == 1 { "i".into() } else { format!("(i / {divisor}u)") };
                             let digit = if d == 0 { quotient } else { format!("({quotient} % {size}u)") };
                             terms.push(if stride == 1 { digit } else { format!("{digit} * {stride}u") });
                         }

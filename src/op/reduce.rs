@@ -28,7 +28,12 @@ pub struct Reduce {
 
 impl Reduce {
     fn with_ones(&self, shape: &Shape) -> Shape {
-        shape.iter().enumerate().map(|(i, &d)| if self.axes.contains(&i) { 1 } else { d }).collect::<Vec<_>>().into()
+        shape
+            .iter()
+            .enumerate()
+            .map(|(i, &d)| if self.axes.contains(&i) { 1 } else { d })
+            .collect::<Vec<_>>()
+            .into()
     }
 }
 

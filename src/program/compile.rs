@@ -1,7 +1,7 @@
 //! A graph becomes a list of steps over planned memory.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::fuse;
@@ -123,7 +123,14 @@ pub(crate) fn compile(
             .iter()
             .enumerate()
             .map(|(i, n)| {
-                (i as u32, WorkNode { source: n.source.clone(), inputs: n.inputs.clone(), outputs: n.outputs.clone() })
+                (
+                    i as u32,
+                    WorkNode {
+                        source: n.source.clone(),
+                        inputs: n.inputs.clone(),
+                        outputs: n.outputs.clone(),
+                    },
+                )
             })
             .collect(),
         roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
@@ -169,8 +176,11 @@ pub(crate) fn compile(
             }
             Source::Op(op) => {
                 let inputs: Vec<Location> = node.inputs.iter().map(|v| places[v].clone()).collect();
-                let input_types: Vec<TensorType> =
-                    node.inputs.iter().map(|v| work.nodes[&v.node].outputs[v.output as usize].clone()).collect();
+                let input_types: Vec<TensorType> = node
+                    .inputs
+                    .iter()
+                    .map(|v| work.nodes[&v.node].outputs[v.output as usize].clone())
+                    .collect();
                 if let Some(offset) = op.alias(&input_types) {
                     let (root, base) = (inputs[0].root, inputs[0].offset);
                     let of = node.outputs[0].clone();

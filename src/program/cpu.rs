@@ -80,8 +80,11 @@ impl CpuExecutor {
         let base = arena.as_mut_ptr().cast::<u32>();
         let mut inputs: Vec<Box<[u32]>> =
             compiled.inputs.iter().map(|(_, of)| vec![0u32; of.elements()].into_boxed_slice()).collect();
-        let variables =
-            compiled.variables.iter().map(|v| Ok(storage(v)?.pointer())).collect::<Result<Vec<*mut u32>>>()?;
+        let variables = compiled
+            .variables
+            .iter()
+            .map(|v| Ok(storage(v)?.pointer()))
+            .collect::<Result<Vec<*mut u32>>>()?;
         let input_pointers: Vec<*mut u32> = inputs.iter_mut().map(|b| b.as_mut_ptr()).collect();
         let piece = |location: &Location| -> Piece {
             let start = match location.root {
@@ -102,8 +105,12 @@ impl CpuExecutor {
                 outputs: step.outputs.iter().map(piece).collect(),
             })
             .collect();
-        let scratch =
-            compiled.steps.iter().map(|s| s.op.cpu_scratch(&s.input_types, &s.output_types)).max().unwrap_or(0);
+        let scratch = compiled
+            .steps
+            .iter()
+            .map(|s| s.op.cpu_scratch(&s.input_types, &s.output_types))
+            .max()
+            .unwrap_or(0);
         let assignments = compiled
             .assignments
             .iter()
@@ -193,7 +200,10 @@ impl CpuExecutor {
             let mut call = unsafe {
                 CpuCall {
                     inputs: std::slice::from_raw_parts(self.input_list.as_ptr(), self.input_list.len()),
-                    outputs: std::slice::from_raw_parts_mut(self.output_list.as_mut_ptr(), self.output_list.len()),
+                    outputs: std::slice::from_raw_parts_mut(
+                        self.output_list.as_mut_ptr(),
+                        self.output_list.len(),
+                    ),
                     scratch: std::slice::from_raw_parts_mut(self.scratch.as_mut_ptr(), self.scratch.len()),
                     parallel,
                 }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 #[cfg(feature = "gpu")]
 pub(crate) use compile::{Location, Root};
 
-
 use crate::cpu::Parallel;
 use crate::error::{Error, Result};
 use crate::graph::{Data, Graph, Tensor};
@@ -76,7 +75,8 @@ impl Program {
     ) -> Result<Self> {
         let buffers = (device.limits().storage_buffers as usize).min(fuse::MOST_BUFFERS);
         let compiled = Arc::new(compile(graph, outputs, options, buffers)?);
-        let executor = Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
+        let executor =
+            Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
         Ok(Program { compiled, executor })
     }
 
@@ -178,11 +178,16 @@ impl Program {
         let Some(index) = inputs.iter().position(|(n, _)| n == name) else {
             let known = inputs.iter().map(|(n, _)| n.as_str());
             let hint = crate::error::nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
-            return Err(Error::Graph(format!("the program has no input `{name}`{}", hint.unwrap_or_default())));
+            return Err(Error::Graph(format!(
+                "the program has no input `{name}`{}",
+                hint.unwrap_or_default()
+            )));
         };
         let of = &inputs[index].1;
         if of.dtype != dtype || of.elements() != length {
-            return Err(Error::Graph(format!("input `{name}` is {of} and was given {length} elements of {dtype}")));
+            return Err(Error::Graph(format!(
+                "input `{name}` is {of} and was given {length} elements of {dtype}"
+            )));
         }
         Ok(index)
     }

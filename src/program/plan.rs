@@ -71,7 +71,8 @@ mod tests {
                 total += a.elements;
                 assert!(offsets[i] + a.elements <= arena && offsets[i] % ALIGNMENT == 0);
                 for (j, b) in intervals.iter().enumerate().take(i) {
-                    let apart = offsets[i] + a.elements <= offsets[j] || offsets[j] + b.elements <= offsets[i];
+                    let apart =
+                        offsets[i] + a.elements <= offsets[j] || offsets[j] + b.elements <= offsets[i];
                     assert!(apart || !a.overlaps(b), "{a:?} at {} and {b:?} at {}", offsets[i], offsets[j]);
                 }
             }
