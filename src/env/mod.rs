@@ -1,6 +1,8 @@
 //! Worlds: what agents act in. A world module steps many worlds of many agents at once over flat arrays that the
 //! caller owns. Nothing here knows of networks, trainers, the terminal or the disk (maps excepted).
 
+pub mod pathfinding;
+
 use crate::error::Result;
 
 /// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
@@ -83,9 +85,25 @@ impl Buffers {
     }
 }
 
-/// What one finished episode of one world amounted to, by name, e.g. `csr`, `isr`, `soc`, `makespan`,
-/// `throughput`, `length`, `return`.
-pub type EpisodeReport = Vec<(&'static str, f64)>;
+/// What one finished episode of one world amounted to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpisodeReport {
+    /// The world.
+    pub world: usize,
+    /// What the world's instance is called, e.g. `bottleneck-12` or a map's file name; empty where all are alike.
+    pub label: String,
+    /// Agents in the world.
+    pub agents: usize,
+    /// Numbers by name, e.g. `csr`, `isr`, `soc`, `makespan`, `throughput`, `length`, `return` (mean over agents).
+    pub values: Vec<(&'static str, f64)>,
+}
+
+impl EpisodeReport {
+    /// The value of that name, where this report has it.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    }
+}
 
 /// Many worlds stepped at once.
 ///

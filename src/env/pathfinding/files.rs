@@ -1,0 +1,556 @@
+//! Reading and writing maps: MovingAI's `.map` and `.scen`, and POGEMA's text. Files are not trusted: none above
+//! [`MAX_FILE_BYTES`] is read, no declared size is believed before the rows are there, and every refusal names the
+//! file, the line and the reason.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::instance::Instance;
+use super::map::{Cell, MAX_SIDE, Map};
+use crate::error::{Error, Result};
+
+/// The largest file that is read, in bytes (64 MiB).
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// The most files that a folder of maps may hold.
+const MAX_FOLDER: usize = 1 << 16;
+
+fn read(path: &Path) -> Result<String> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let metadata = file.metadata().map_err(|e| Error::io(path, e))?;
+    let too_large = |size: u64| {
+        Error::file(
+            path,
+            None,
+            format!("{size} bytes or more; files of up to {MAX_FILE_BYTES} bytes are read"),
+        )
+    };
+    if !metadata.is_file() {
+        return Err(Error::file(path, None, "not a regular file"));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // The file may grow while it is read.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large(bytes.len() as u64));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::file(path, Some(line), "not a text in UTF-8")
+    })
+}
+
+/// Something wrong in a text that may or may not come from a file.
+fn fault(origin: &Path, line: usize, message: impl Into<String>) -> Error {
+    Error::file(origin, Some(line), message)
+}
+
+impl Map {
+    /// Reads a `.map` file of MovingAI, or POGEMA's text from a file of any other name. A file that begins with
+    /// `type` is taken for MovingAI's whatever its name.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is broken; with its line where one is at fault.
+    pub fn load(path: impl AsRef<Path>) -> Result<Map> {
+        let path = path.as_ref();
+        let text = read(path)?;
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let movingai = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("map"))
+            || text.split_whitespace().next() == Some("type");
+        let mut map = if movingai { parse_movingai(&text, path)? } else { parse_text(&text, path)? };
+        map.name = name;
+        map.path = Some(path.to_path_buf());
+        Ok(map)
+    }
+
+    /// POGEMA's text: `.` free, `#` blocked, `a`..`z` an agent's start, `A`..`Z` its target. With any of `@`
+    /// (an agent may start here), `$` (a target may be here) or `!` (neither) in the text, starts may be on `@`, `.`
+    /// and letters alone, and targets on `$`, `.` and letters alone. Blank lines are skipped.
+    ///
+    /// # Errors
+    /// [`Error::File`] with `name` for the file, and the line: an unknown letter, ragged rows, a letter twice, a
+    /// start without its target, letters together with `@`, `$` or `!`.
+    pub fn from_text(text: &str, name: &str) -> Result<Map> {
+        let origin = if name.is_empty() { "map text" } else { name };
+        let mut map = parse_text(text, Path::new(origin))?;
+        map.name = name.to_owned();
+        Ok(map)
+    }
+
+    /// Parses the text of a MovingAI `.map`: `type octile`, `height`, `width`, `map`, then the rows; `.` and `G` are
+    /// free, `@`, `O`, `T`, `S` and `W` are blocked.
+    ///
+    /// # Errors
+    /// [`Error::File`] with `name` for the file, and the line: a wrong heading, a size out of range or unlike the
+    /// rows, an unknown letter.
+    pub fn from_movingai(text: &str, name: &str) -> Result<Map> {
+        let mut map = parse_movingai(text, Path::new(if name.is_empty() { "map text" } else { name }))?;
+        map.name = name.to_owned();
+        Ok(map)
+    }
+
+    /// The map as [`Map::from_text`] reads it. Fixed agents are written as letters if there are at most 26 and no
+    /// two share a cell; else they are left out, as a text cannot hold them.
+    pub fn to_text(&self) -> String {
+        let mut letters: Vec<Vec<char>> = (0..self.height())
+            .map(|row| {
+                (0..self.width())
+                    .map(|column| if self.is_blocked((row, column)) { '#' } else { '.' })
+                    .collect()
+            })
+            .collect();
+        if self.possible_starts.is_some() || self.possible_targets.is_some() {
+            let marks = |list: &Option<Vec<Cell>>| {
+                let mut marked = vec![list.is_none(); self.height() * self.width()];
+                for (row, column) in list.iter().flatten() {
+                    marked[row * self.width() + column] = true;
+                }
+                marked
+            };
+            let (starts, targets) = (marks(&self.possible_starts), marks(&self.possible_targets));
+            for (at, letter) in letters.iter_mut().flatten().enumerate() {
+                if *letter == '.' {
+                    *letter = match (starts[at], targets[at]) {
+                        (true, true) => '.',
+                        (true, false) => '@',
+                        (false, true) => '$',
+                        (false, false) => '!',
+                    };
+                }
+            }
+        } else if self.agents.len() <= 26 {
+            let mut cells: Vec<Cell> =
+                self.agents.iter().flat_map(|(start, target)| [*start, *target]).collect();
+            cells.sort_unstable();
+            if cells.windows(2).all(|pair| pair[0] != pair[1]) {
+                for (letter, (start, target)) in ('a'..='z').zip(&self.agents) {
+                    letters[start.0][start.1] = letter;
+                    letters[target.0][target.1] = letter.to_ascii_uppercase();
+                }
+            }
+        }
+        let mut text = String::with_capacity(self.height() * (self.width() + 1));
+        for row in letters {
+            text.extend(row);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The map in MovingAI's form: `.` and `@`. What the map says of agents is not part of that form.
+    pub fn to_movingai(&self) -> String {
+        let mut text = format!("type octile\nheight {}\nwidth {}\nmap\n", self.height(), self.width());
+        for row in self.cells().chunks(self.width()) {
+            text.extend(row.iter().map(|blocked| if *blocked { '@' } else { '.' }));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Every `.map` and `.txt` file of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder cannot be read, holds no map or more than 65,536, or one of them is broken.
+    pub fn load_folder(path: impl AsRef<Path>) -> Result<Vec<Map>> {
+        let path = path.as_ref();
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(|e| Error::io(path, e))? {
+            let file = entry.map_err(|e| Error::io(path, e))?.path();
+            let known = file
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("map") || e.eq_ignore_ascii_case("txt"));
+            if known && file.is_file() {
+                files.push(file);
+            }
+            if files.len() > MAX_FOLDER {
+                return Err(Error::file(path, None, format!("more than {MAX_FOLDER} maps in one folder")));
+            }
+        }
+        if files.is_empty() {
+            return Err(Error::file(path, None, "no .map or .txt file in this folder"));
+        }
+        files.sort();
+        files.iter().map(Map::load).collect()
+    }
+}
+
+/// The maps of files and folders.
+pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Map>> {
+    let mut maps = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            maps.extend(Map::load_folder(path)?);
+        } else {
+            maps.push(Map::load(path)?);
+        }
+    }
+    Ok(maps)
+}
+
+fn parse_movingai(text: &str, origin: &Path) -> Result<Map> {
+    let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim_end_matches('\r')));
+    let mut heading = |key: &str| match lines.next() {
+        Some((number, line)) => Ok((number, line.trim().to_owned())),
+        None => Err(fault(
+            origin,
+            text.lines().count().max(1),
+            format!("the file ends where `{key}` should stand"),
+        )),
+    };
+    let (number, line) = heading("type")?;
+    if line.split_whitespace().next() != Some("type") {
+        return Err(fault(origin, number, format!("expected `type octile`, got `{}`", shorten(&line))));
+    }
+    let (mut height, mut width) = (None, None);
+    while height.is_none() || width.is_none() {
+        let (number, line) = heading("height or width")?;
+        let mut words = line.split_whitespace();
+        let (key, value) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let slot = match key {
+            "height" => &mut height,
+            "width" => &mut width,
+            _ => {
+                return Err(fault(
+                    origin,
+                    number,
+                    format!("expected `height` or `width`, got `{}`", shorten(&line)),
+                ));
+            }
+        };
+        let side: usize = value.parse().ok().filter(|s| (1..=MAX_SIDE).contains(s)).ok_or_else(|| {
+            fault(origin, number, format!("{key} goes from 1 to {MAX_SIDE}, got `{}`", shorten(value)))
+        })?;
+        if slot.replace((number, side)).is_some() {
+            return Err(fault(origin, number, format!("{key} is given twice")));
+        }
+    }
+    let (Some((height_line, height)), Some((_, width))) = (height, width) else {
+        unreachable!("the loop ends with both");
+    };
+    let (number, line) = heading("map")?;
+    if line != "map" {
+        return Err(fault(origin, number, format!("expected `map`, got `{}`", shorten(&line))));
+    }
+    let mut blocked = Vec::new();
+    let mut rows = 0;
+    for (number, line) in lines {
+        if rows == height {
+            if line.trim().is_empty() {
+                continue;
+            }
+            return Err(fault(
+                origin,
+                number,
+                format!("a row more than the height of {height} (line {height_line})"),
+            ));
+        }
+        let length = line.chars().count();
+        if length != width {
+            return Err(fault(origin, number, format!("a row of {length} cells, the width is {width}")));
+        }
+        for (column, letter) in line.chars().enumerate() {
+            blocked.push(match letter {
+                '.' | 'G' => false,
+                '@' | 'O' | 'T' | 'S' | 'W' => true,
+                _ => {
+                    return Err(fault(
+                        origin,
+                        number,
+                        format!("unknown letter {letter:?} in column {column}"),
+                    ));
+                }
+            });
+        }
+        rows += 1;
+    }
+    if rows != height {
+        return Err(fault(origin, height_line, format!("the height is {height}, but there are {rows} rows")));
+    }
+    Map::new("", height, width, blocked)
+}
+
+fn parse_text(text: &str, origin: &Path) -> Result<Map> {
+    let mut blocked = Vec::new();
+    let (mut height, mut width, mut width_line) = (0, 0, 0);
+    let (mut starts, mut targets) = (Vec::new(), Vec::new());
+    let mut agents: [(Option<Cell>, Option<Cell>); 26] = [(None, None); 26];
+    let (mut special, mut lettered) = (None, None);
+    for (number, line) in text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())) {
+        if line.is_empty() {
+            continue;
+        }
+        let length = line.chars().count();
+        if height == 0 {
+            (width, width_line) = (length, number);
+            if width > MAX_SIDE {
+                return Err(fault(
+                    origin,
+                    number,
+                    format!("a row of {width} cells; a side has at most {MAX_SIDE}"),
+                ));
+            }
+        } else if length != width {
+            return Err(fault(
+                origin,
+                number,
+                format!("a row of {length} cells, line {width_line} has {width}"),
+            ));
+        }
+        if height == MAX_SIDE {
+            return Err(fault(origin, number, format!("more than {MAX_SIDE} rows")));
+        }
+        for (column, letter) in line.chars().enumerate() {
+            let cell = (height, column);
+            blocked.push(letter == '#');
+            let (may_start, may_end) = match letter {
+                '#' => (false, false),
+                '@' => (true, false),
+                '$' => (false, true),
+                '!' => (false, false),
+                '.' => (true, true),
+                'a'..='z' | 'A'..='Z' => {
+                    let (start, target) = &mut agents[(letter.to_ascii_lowercase() as u8 - b'a') as usize];
+                    let slot = if letter.is_ascii_lowercase() { start } else { target };
+                    if slot.replace(cell).is_some() {
+                        return Err(fault(
+                            origin,
+                            number,
+                            format!("the letter {letter:?} stands here a second time"),
+                        ));
+                    }
+                    lettered = Some(number);
+                    (true, true)
+                }
+                _ => {
+                    return Err(fault(
+                        origin,
+                        number,
+                        format!("unknown letter {letter:?} in column {column}"),
+                    ));
+                }
+            };
+            if matches!(letter, '@' | '$' | '!') {
+                special = special.or(Some(number));
+            }
+            if may_start {
+                starts.push(cell);
+            }
+            if may_end {
+                targets.push(cell);
+            }
+        }
+        height += 1;
+    }
+    if height == 0 {
+        return Err(fault(origin, 1, "no rows"));
+    }
+    let mut map = Map::new("", height, width, blocked)?;
+    for (letter, agent) in ('a'..='z').zip(agents) {
+        match agent {
+            (Some(start), Some(target)) => map.agents.push((start, target)),
+            (None, None) => {}
+            (Some((row, _)), None) | (None, Some((row, _))) => {
+                let (has, lacks) = if agent.0.is_some() { ("start", "target") } else { ("target", "start") };
+                let line = text
+                    .lines()
+                    .enumerate()
+                    .filter(|(_, l)| !l.trim().is_empty())
+                    .nth(row)
+                    .map_or(1, |(n, _)| n + 1);
+                return Err(fault(origin, line, format!("agent `{letter}` has a {has} but no {lacks}")));
+            }
+        }
+    }
+    if let (Some(line), Some(_)) = (special, lettered) {
+        return Err(fault(
+            origin,
+            line,
+            "`@`, `$` and `!` do not go together with the letters of fixed agents",
+        ));
+    }
+    if special.is_some() {
+        map.possible_starts = Some(starts);
+        map.possible_targets = Some(targets);
+    }
+    Ok(map)
+}
+
+/// Text of a file as an error may show it.
+fn shorten(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// One line of a `.scen` file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScenarioEntry {
+    /// The bucket that the benchmark puts it in.
+    pub bucket: u32,
+    /// (row, column) where the agent starts.
+    pub start: Cell,
+    /// (row, column) where it has to go.
+    pub target: Cell,
+    /// The length of a shortest path as the file gives it.
+    pub optimal_length: f64,
+}
+
+/// A `.scen` file of MovingAI: starts and targets on one map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// The map's name as the file gives it.
+    pub map: String,
+    /// Rows of the map that it was made for.
+    pub height: usize,
+    /// Columns of the map that it was made for.
+    pub width: usize,
+    /// The lines in their order.
+    pub entries: Vec<ScenarioEntry>,
+    path: PathBuf,
+}
+
+impl Scenario {
+    /// Reads a `.scen` file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is broken; with its line.
+    pub fn load(path: impl AsRef<Path>) -> Result<Scenario> {
+        let path = path.as_ref();
+        parse_scenario(&read(path)?, path)
+    }
+
+    /// Parses the text of a `.scen` file: `version 1`, then a line for each agent with nine fields between tabs
+    /// (bucket, map, width, height, start column, start row, goal column, goal row, optimal length).
+    ///
+    /// # Errors
+    /// [`Error::File`] with `name` for the file, and the line.
+    pub fn parse(text: &str, name: &str) -> Result<Scenario> {
+        parse_scenario(text, Path::new(if name.is_empty() { "scenario text" } else { name }))
+    }
+
+    /// A scenario of these starts and targets on `map`, with their shortest paths' lengths.
+    ///
+    /// # Errors
+    /// A cell that is blocked or outside the map, or a target that cannot be reached.
+    pub fn new(map: &Map, agents: &[(Cell, Cell)]) -> Result<Scenario> {
+        let mut entries = Vec::with_capacity(agents.len());
+        for (agent, &(start, target)) in agents.iter().enumerate() {
+            if map.is_blocked(start) || map.is_blocked(target) {
+                return Err(map.error(format!("agent {agent} starts or ends on a blocked cell")));
+            }
+            let Some(length) = super::plan::distance(map, start, target) else {
+                return Err(map.error(format!("agent {agent} cannot reach its target")));
+            };
+            entries.push(ScenarioEntry { bucket: length / 4, start, target, optimal_length: length as f64 });
+        }
+        let (height, width) = (map.height(), map.width());
+        Ok(Scenario { map: map.name.clone(), height, width, entries, path: PathBuf::from("scenario") })
+    }
+
+    /// The text of a `.scen` file.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("version 1\n");
+        for entry in &self.entries {
+            let ((start_row, start_column), (row, column)) = (entry.start, entry.target);
+            text += &format!(
+                "{}\t{}\t{}\t{}\t{start_column}\t{start_row}\t{column}\t{row}\t{:.8}\n",
+                entry.bucket, self.map, self.width, self.height, entry.optimal_length
+            );
+        }
+        text
+    }
+
+    /// The instance of the first `agents` lines on `map`, as multi-agent benchmarks use a scenario.
+    ///
+    /// # Errors
+    /// A map of another size, fewer lines than agents, a start or goal that is blocked, two starts on one cell.
+    pub fn instance(&self, map: &Arc<Map>, agents: usize) -> Result<Instance> {
+        if (self.height, self.width) != (map.height(), map.width()) {
+            let message = format!(
+                "made for a map of {} x {} (height x width), `{}` has {} x {}",
+                self.height,
+                self.width,
+                map.name,
+                map.height(),
+                map.width()
+            );
+            return Err(fault(&self.path, 2, message));
+        }
+        if self.entries.len() < agents {
+            let message = format!("{} lines are too few for {agents} agents", self.entries.len());
+            return Err(Error::file(&self.path, None, message));
+        }
+        let entries = &self.entries[..agents];
+        for (number, entry) in entries.iter().enumerate() {
+            for (what, cell) in [("start", entry.start), ("goal", entry.target)] {
+                if map.is_blocked(cell) {
+                    let message = format!(
+                        "the {what} at row {}, column {} is blocked on `{}`",
+                        cell.0, cell.1, map.name
+                    );
+                    return Err(fault(&self.path, number + 2, message));
+                }
+            }
+        }
+        Instance::new(
+            Arc::clone(map),
+            entries.iter().map(|e| e.start).collect(),
+            entries.iter().map(|e| e.target).collect(),
+        )
+    }
+}
+
+fn parse_scenario(text: &str, path: &Path) -> Result<Scenario> {
+    let mut lines = text.lines().enumerate().map(|(n, l)| (n + 1, l.trim_end_matches('\r')));
+    match lines.next().map(|(_, l)| l.split_whitespace().collect::<Vec<_>>()) {
+        Some(words) if words.len() == 2 && words[0] == "version" && words[1].parse() == Ok(1.0) => {}
+        _ => return Err(fault(path, 1, "expected `version 1`")),
+    }
+    let mut scenario: Option<Scenario> = None;
+    for (number, line) in lines {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let fields: Vec<&str> = line.split('\t').collect();
+        if fields.len() != 9 {
+            return Err(fault(path, number, format!("{} fields between tabs, expected 9", fields.len())));
+        }
+        let whole = |field: usize, what: &str, limit: usize| {
+            let value = fields[field].trim().parse::<usize>().ok().filter(|v| *v < limit);
+            value.ok_or_else(|| {
+                let shown = shorten(fields[field]);
+                fault(path, number, format!("{what}: expected a whole number below {limit}, got `{shown}`"))
+            })
+        };
+        let bucket = whole(0, "bucket", u32::MAX as usize)? as u32;
+        let width = whole(2, "width", MAX_SIDE + 1)?;
+        let height = whole(3, "height", MAX_SIDE + 1)?;
+        let start = (whole(5, "start row", height)?, whole(4, "start column", width)?);
+        let target = (whole(7, "goal row", height)?, whole(6, "goal column", width)?);
+        let optimal_length = fields[8].trim().parse::<f64>().ok().filter(|l| l.is_finite() && *l >= 0.0);
+        let optimal_length = optimal_length.ok_or_else(|| {
+            fault(path, number, format!("optimal length: expected a number, got `{}`", shorten(fields[8])))
+        })?;
+        let entries = &mut scenario.get_or_insert_with(|| Scenario {
+            map: fields[1].to_owned(),
+            height,
+            width,
+            entries: Vec::new(),
+            path: path.to_path_buf(),
+        });
+        if (entries.height, entries.width) != (height, width) {
+            let message = format!(
+                "a map of {height} x {width}, other lines say {} x {}",
+                entries.height, entries.width
+            );
+            return Err(fault(path, number, message));
+        }
+        if entries.map != fields[1] {
+            return Err(fault(path, number, "names another map than the lines before"));
+        }
+        entries.entries.push(ScenarioEntry { bucket, start, target, optimal_length });
+    }
+    scenario.ok_or_else(|| fault(path, 1, "no agents after `version 1`"))
+}

@@ -1,0 +1,345 @@
+//! Multi-agent pathfinding on grids: POGEMA's rules, observations and instances (pypi `pogema` 1.4.0), SRMT's
+//! observations and rewards (arXiv 2501.13200), maps and their files, generators. Many worlds are stepped at once.
+//! What draws worlds as pictures does not live here; [`Pathfinding::view`] gives it what to draw.
+//!
+//! Cells are (row, column). Actions: 0 stay, 1 up, 2 down, 3 left, 4 right. A step moves the agents, pays them, hides
+//! or retargets those that arrived, and then shows the world to them.
+
+mod collision;
+mod config;
+mod files;
+pub mod generate;
+mod instance;
+mod map;
+mod observe;
+mod pcg64;
+mod plan;
+mod reward;
+mod source;
+mod state;
+mod world;
+
+pub use config::{Collision, Observation, OnTarget, Order, PathfindingConfig, Source};
+pub use files::{MAX_FILE_BYTES, Scenario, ScenarioEntry};
+pub use instance::Instance;
+pub use map::{Cell, MAX_SIDE, Map};
+pub use pcg64::Pcg64;
+pub use reward::{RewardTable, Rewards};
+
+use rayon::prelude::*;
+
+use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::error::{Error, Result};
+use plan::{NO_STEP, after};
+use source::Draws;
+use world::{Rows, Rules, World};
+
+/// Actions of an agent: stay, up, down, left, right.
+pub const ACTIONS: usize = 5;
+
+/// Agents in a chunk of worlds that one task steps. Smaller chunks would cost more to hand out than to step.
+const CHUNK_AGENTS: usize = 256;
+
+/// Many pathfinding worlds stepped at once.
+///
+/// ```
+/// use synod::env::{Buffers, VecEnv, pathfinding::{Pathfinding, PathfindingConfig}};
+/// let mut env = Pathfinding::new(PathfindingConfig::bottleneck(4))?;
+/// let mut out = Buffers::new(env.spec());
+/// env.reset(&[true; 4], &mut out)?;
+/// env.step(&[2, 1, 2, 1, 2, 1, 2, 1], &mut out)?;
+/// assert_eq!(out.observations.len(), 4 * 2 * 3 * 5 * 5);
+/// # Ok::<(), synod::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Pathfinding {
+    config: PathfindingConfig,
+    spec: Spec,
+    draws: Draws,
+    fingerprint: u64,
+    worlds: Vec<Option<World>>,
+    reports: Vec<EpisodeReport>,
+}
+
+/// One world as a picture shows it.
+#[derive(Debug, Clone)]
+pub struct View<'a> {
+    /// The map.
+    pub map: &'a Map,
+    /// What reports call the instance.
+    pub label: &'a str,
+    /// Steps since the episode began.
+    pub step: usize,
+    /// The step at which the episode is truncated.
+    pub limit: usize,
+    /// Whether the episode has ended.
+    pub ended: bool,
+    /// Where each agent is, or was last.
+    pub positions: Vec<Cell>,
+    /// Where each agent has to go.
+    pub targets: Vec<Cell>,
+    /// Whether each agent is on the map.
+    pub active: Vec<bool>,
+    /// Each agent's planned path from its own cell to its target, both included; empty where there is none.
+    pub paths: Vec<Vec<Cell>>,
+}
+
+impl Pathfinding {
+    /// Worlds as `config` says. Nothing is on them until the first [`VecEnv::reset`].
+    ///
+    /// # Errors
+    /// A setting out of range, a map that is broken or has too little room.
+    pub fn new(config: PathfindingConfig) -> Result<Pathfinding> {
+        config.check()?;
+        let draws = Draws::new(&config)?;
+        let side = 2 * config.radius + 1;
+        let kind = AgentKind {
+            name: "agent".to_owned(),
+            count: config.agents,
+            observation: vec![3, side, side],
+            actions: ACTIONS,
+        };
+        let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0 };
+        let worlds = (0..config.worlds).map(|_| None).collect();
+        let fingerprint = state::fingerprint(&config, &draws);
+        Ok(Pathfinding { config, spec, draws, fingerprint, worlds, reports: Vec::new() })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &PathfindingConfig {
+        &self.config
+    }
+
+    /// What a world's current instance is called (`bottleneck-12`, `maze-77`, a map's file name); `None` before its
+    /// first reset or where there is no such world.
+    pub fn label(&self, world: usize) -> Option<&str> {
+        Some(&self.worlds.get(world)?.as_ref()?.instance.label)
+    }
+
+    /// The instance that a world's episode began with; `None` as for [`Pathfinding::label`].
+    pub fn instance(&self, world: usize) -> Option<&Instance> {
+        Some(&self.worlds.get(world)?.as_ref()?.instance)
+    }
+
+    /// What a picture of a world shows; `None` as for [`Pathfinding::label`].
+    pub fn view(&self, world: usize) -> Option<View<'_>> {
+        let world = self.worlds.get(world)?.as_ref()?;
+        let ground = &world.ground;
+        let places = |cells: &[u32]| cells.iter().map(|c| ground.place(*c)).collect();
+        let mut search = plan::Search::default();
+        let mut steps = Vec::new();
+        let paths = (0..world.positions.len())
+            .map(|agent| {
+                let (mut cell, target) = (world.positions[agent] as usize, world.targets[agent] as usize);
+                search.label(&ground.blocked, ground.stride, target, &mut steps);
+                if world.gone(agent) || (cell != target && steps[cell] == NO_STEP) {
+                    return Vec::new();
+                }
+                let mut path = vec![ground.place(cell as u32)];
+                while cell != target {
+                    cell = after(cell, steps[cell], ground.stride);
+                    path.push(ground.place(cell as u32));
+                }
+                path
+            })
+            .collect();
+        Some(View {
+            map: &ground.map,
+            label: &world.instance.label,
+            step: world.step as usize,
+            limit: world.limit as usize,
+            ended: world.ended,
+            positions: places(&world.positions),
+            targets: places(&world.targets),
+            active: world.present.clone(),
+            paths,
+        })
+    }
+
+    /// Worlds in a chunk; a function of the configuration, never of the threads.
+    fn chunk(&self) -> usize {
+        (CHUNK_AGENTS / self.config.agents).max(1)
+    }
+
+    fn check_buffers(&self, out: &Buffers) -> Result<()> {
+        let lanes = self.config.worlds * self.config.agents;
+        let lengths = [
+            ("observations", out.observations.len(), self.spec.observation_length()),
+            ("masks", out.masks.len(), self.spec.mask_length()),
+            ("rewards", out.rewards.len(), lanes),
+            ("terminated", out.terminated.len(), lanes),
+            ("truncated", out.truncated.len(), lanes),
+            ("active", out.active.len(), lanes),
+            ("ended", out.ended.len(), self.config.worlds),
+        ];
+        for (name, got, expected) in lengths {
+            if got != expected {
+                return Err(Error::Usage(format!("buffers: {name} has {got} entries, expected {expected}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `each` with every world (its index, itself, its rows), chunks of worlds in parallel; gives what it gave.
+fn for_worlds<T: Send>(
+    worlds: &mut [Option<World>],
+    agents: usize,
+    chunk: usize,
+    out: &mut Buffers,
+    each: impl Fn(usize, &mut Option<World>, Rows) -> Option<T> + Sync,
+) -> Vec<T> {
+    let count = worlds.len();
+    let lane = out.observations.len() / count;
+    let run = |first: usize,
+               worlds: &mut [Option<World>],
+               (observations, masks, rewards): (&mut [f32], &mut [f32], &mut [f32]),
+               (terminated, truncated, active, ended): (
+        &mut [bool],
+        &mut [bool],
+        &mut [bool],
+        &mut [bool],
+    )| {
+        let mut given = Vec::new();
+        let rows = observations
+            .chunks_exact_mut(lane)
+            .zip(masks.chunks_exact_mut(agents * ACTIONS))
+            .zip(rewards.chunks_exact_mut(agents))
+            .zip(terminated.chunks_exact_mut(agents))
+            .zip(truncated.chunks_exact_mut(agents))
+            .zip(active.chunks_exact_mut(agents))
+            .zip(ended);
+        for (at, (world, rows)) in worlds.iter_mut().zip(rows).enumerate() {
+            let ((((((observations, masks), rewards), terminated), truncated), active), ended) = rows;
+            let rows = Rows { observations, masks, rewards, terminated, truncated, active, ended };
+            given.extend(each(first + at, world, rows));
+        }
+        given
+    };
+    if count <= chunk {
+        return run(
+            0,
+            worlds,
+            (&mut out.observations, &mut out.masks, &mut out.rewards),
+            (&mut out.terminated, &mut out.truncated, &mut out.active, &mut out.ended),
+        );
+    }
+    let given: Vec<Vec<T>> = worlds
+        .par_chunks_mut(chunk)
+        .zip(out.observations.par_chunks_mut(chunk * lane))
+        .zip(out.masks.par_chunks_mut(chunk * agents * ACTIONS))
+        .zip(out.rewards.par_chunks_mut(chunk * agents))
+        .zip(out.terminated.par_chunks_mut(chunk * agents))
+        .zip(out.truncated.par_chunks_mut(chunk * agents))
+        .zip(out.active.par_chunks_mut(chunk * agents))
+        .zip(out.ended.par_chunks_mut(chunk))
+        .enumerate()
+        .map(|(number, chunks)| {
+            let (((((((worlds, observations), masks), rewards), terminated), truncated), active), ended) =
+                chunks;
+            run(
+                number * chunk,
+                worlds,
+                (observations, masks, rewards),
+                (terminated, truncated, active, ended),
+            )
+        })
+        .collect();
+    given.into_iter().flatten().collect()
+}
+
+impl VecEnv for Pathfinding {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()> {
+        if which.len() != self.config.worlds {
+            let (got, expected) = (which.len(), self.config.worlds);
+            return Err(Error::Usage(format!("reset: {got} marks for {expected} worlds")));
+        }
+        self.check_buffers(out)?;
+        let (config, draws) = (&self.config, &self.draws);
+        let rules = Rules::new(config);
+        // All instances first: if one cannot be drawn, no world has been touched.
+        let episode = |world: &Option<World>| world.as_ref().map_or(0, |w| w.episode + 1);
+        let mut drawn = Vec::with_capacity(which.len());
+        if which.iter().filter(|w| **w).count() * config.agents <= CHUNK_AGENTS {
+            for (index, world) in self.worlds.iter().enumerate() {
+                drawn.push(if which[index] {
+                    Some(draws.draw(config, index, episode(world))?)
+                } else {
+                    None
+                });
+            }
+        } else {
+            let results: Vec<Result<_>> = self
+                .worlds
+                .par_iter()
+                .enumerate()
+                .map(|(index, world)| {
+                    if which[index] { draws.draw(config, index, episode(world)).map(Some) } else { Ok(None) }
+                })
+                .collect();
+            for result in results {
+                drawn.push(result?);
+            }
+        }
+        let chunk = self.chunk();
+        let drawn: Vec<_> = drawn.into_iter().map(std::sync::Mutex::new).collect();
+        for_worlds(&mut self.worlds, config.agents, chunk, out, |index, world, rows| {
+            let taken = drawn[index].lock().ok().and_then(|mut d| d.take());
+            if let Some((instance, ground)) = taken {
+                let episode = episode(world);
+                let started = World::start(index, episode, instance, ground, &rules, world.take());
+                started.write_start(&rules, rows);
+                *world = Some(started);
+            }
+            None::<()>
+        });
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+        let agents = self.config.agents;
+        if actions.len() != self.config.worlds * agents {
+            let (got, expected) = (actions.len(), self.config.worlds * agents);
+            return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
+        }
+        self.check_buffers(out)?;
+        for (index, (world, actions)) in self.worlds.iter().zip(actions.chunks_exact(agents)).enumerate() {
+            let Some(world) = world else {
+                return Err(Error::Usage(format!("step: world {index} has never been reset")));
+            };
+            if actions.iter().any(|a| *a as usize >= ACTIONS) {
+                for (agent, action) in actions.iter().enumerate() {
+                    if *action as usize >= ACTIONS && !world.ended && !world.gone(agent) {
+                        return Err(Error::Usage(format!(
+                            "step: action {action} of agent {agent} in world {index}; actions go from 0 to 4"
+                        )));
+                    }
+                }
+            }
+        }
+        let chunk = self.chunk();
+        let rules = Rules::new(&self.config);
+        let reports = for_worlds(&mut self.worlds, agents, chunk, out, |index, world, rows| {
+            world.as_mut()?.advance(&rules, &actions[index * agents..][..agents], rows)
+        });
+        self.reports.extend(reports);
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Vec<EpisodeReport> {
+        std::mem::take(&mut self.reports)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::save(self.fingerprint, &self.worlds, &self.reports)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<()> {
+        (self.worlds, self.reports) = state::load(bytes, self.fingerprint, &self.config, &self.draws)?;
+        Ok(())
+    }
+}
