@@ -85,7 +85,7 @@ impl World {
         let stride = self.ground.stride;
         let row = (cell / stride + side / 2).wrapping_sub(position / stride);
         let column = (cell % stride + side / 2).wrapping_sub(position % stride);
-        (row < side && column < side).then_some(row * side + column)
+        (row < side && column < side).then(|| row * side + column)
     }
 
     /// Sets the agent's planned path to +1 until it leaves the window.
