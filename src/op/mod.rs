@@ -1,6 +1,7 @@
 //! The ops: one family a file, and in it for each op its shape rule, its gradient, its CPU kernel and its GPU launch.
 //! Shaders stand in `shaders/`. What combines ops into layers lives in `nn`.
 
+pub mod adam;
 pub mod elementwise;
 pub mod fused;
 pub mod movement;
