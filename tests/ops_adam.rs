@@ -20,14 +20,9 @@ fn distance(out: &[f32], reference: &[f64]) -> f64 {
 
 /// Kingma & Ba 2015, algorithm 1, with the decay of Loshchilov & Hutter 2019, algorithm 2.
 fn reference(settings: &AdamScalars, step: u64, p: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
-    let [rate, b1, b2, epsilon, decay] = [
-        settings.learning_rate,
-        settings.beta1,
-        settings.beta2,
-        settings.epsilon,
-        settings.weight_decay,
-    ]
-    .map(f64::from);
+    let [rate, b1, b2, epsilon, decay] =
+        [settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon, settings.weight_decay]
+            .map(f64::from);
     for i in 0..p.len() {
         m[i] = b1 * m[i] + (1.0 - b1) * g[i];
         v[i] = b2 * v[i] + (1.0 - b2) * g[i] * g[i];
@@ -39,7 +34,8 @@ fn reference(settings: &AdamScalars, step: u64, p: &mut [f64], g: &[f64], m: &mu
 
 #[test]
 fn a_run_of_steps_follows_the_definition() {
-    for (lanes, n, own_settings) in [(1, 1, false), (1, 17, false), (3, 31, true), (2, 257, false), (5, 40_000, true)]
+    for (lanes, n, own_settings) in
+        [(1, 1, false), (1, 17, false), (3, 31, true), (2, 257, false), (5, 40_000, true)]
     {
         let (seed, mut random) = fresh();
         let settings: Vec<AdamScalars> = (0..if own_settings { lanes } else { 1 })
@@ -54,19 +50,27 @@ fn a_run_of_steps_follows_the_definition() {
         let shape = [lanes, n];
         let graph = Graph::new();
         let [p, g, m, v] = ["p", "g", "m", "v"].map(|name| graph.input(name, shape));
-        let scalars =
-            if own_settings { graph.input("s", [lanes, 7]) } else { graph.input("s", [7]) };
+        let scalars = if own_settings { graph.input("s", [lanes, 7]) } else { graph.input("s", [7]) };
         let mut program = Device::cpu().compile(&graph, &p.adam(g, [m, v], scalars)).unwrap();
 
         let count = lanes * n;
-        let mut state: [Vec<f32>; 3] =
-            [(0..count).map(|_| random.random_range(-2.0..2.0)).collect(), vec![0.0; count], vec![0.0; count]];
+        let mut state: [Vec<f32>; 3] = [
+            (0..count).map(|_| random.random_range(-2.0..2.0)).collect(),
+            vec![0.0; count],
+            vec![0.0; count],
+        ];
         let mut truth: [Vec<f64>; 3] = state.clone().map(|x| x.into_iter().map(f64::from).collect());
         for step in 1..=5 {
             let gradient: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
             let numbers: Vec<f32> = settings.iter().flat_map(|s| s.at(step)).collect();
             let outputs = program
-                .run(&[("p", &state[0]), ("g", &gradient), ("m", &state[1]), ("v", &state[2]), ("s", &numbers)])
+                .run(&[
+                    ("p", &state[0]),
+                    ("g", &gradient),
+                    ("m", &state[1]),
+                    ("v", &state[2]),
+                    ("s", &numbers),
+                ])
                 .unwrap();
             state = [0, 1, 2].map(|i| outputs.f32(i).to_vec());
             let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
@@ -78,7 +82,10 @@ fn a_run_of_steps_follows_the_definition() {
             }
             for (i, what) in ["parameters", "first moment", "second moment"].iter().enumerate() {
                 let apart = distance(&state[i], &truth[i]);
-                assert!(apart < 1e-5, "{what} after step {step}: {apart:e} (seed {seed}, {lanes} lanes of {n})");
+                assert!(
+                    apart < 1e-5,
+                    "{what} after step {step}: {apart:e} (seed {seed}, {lanes} lanes of {n})"
+                );
             }
         }
     }

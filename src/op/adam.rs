@@ -104,7 +104,8 @@ impl Op for Adam {
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Err(Error::NoGradient {
             op: "adam".into(),
-            message: "an optimiser step has none; to differentiate through an update, write it in plain ops".into(),
+            message: "an optimiser step has none; to differentiate through an update, write it in plain ops"
+                .into(),
         })
     }
 
@@ -201,7 +202,12 @@ impl<'g> Tensor<'g> {
     /// One step of [`Adam`] on these parameters `[.., n]`: new parameters, first moment and second moment, in this
     /// order. `moments` are the first and the second, zeros before the first step; `scalars` `[7]` or `[.., 7]` are
     /// the numbers of [`AdamScalars::at`].
-    pub fn adam(self, gradient: Tensor<'g>, moments: [Tensor<'g>; 2], scalars: Tensor<'g>) -> [Tensor<'g>; 3] {
+    pub fn adam(
+        self,
+        gradient: Tensor<'g>,
+        moments: [Tensor<'g>; 2],
+        scalars: Tensor<'g>,
+    ) -> [Tensor<'g>; 3] {
         let out = self.graph().apply(Adam, &[self, gradient, moments[0], moments[1], scalars]);
         [out[0], out[1], out[2]]
     }
