@@ -8,6 +8,38 @@ use crate::error::Result;
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
+/// The ops of this file.
+pub(super) const NAMES: &[&str] = &[
+    "identity",
+    "negate",
+    "exp",
+    "log",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "gelu",
+    "softplus",
+    "sqrt",
+    "sin",
+    "cos",
+    "expm1",
+    "abs",
+    "sign",
+    "reciprocal",
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "pow",
+    "maximum",
+    "minimum",
+    "less",
+    "less_equal",
+    "equal",
+    "select",
+    "broadcast",
+];
+
 /// A function applied to each element of its operands, which are broadcast against one another.
 #[derive(Debug, Clone)]
 pub struct Elementwise(pub Scalar);

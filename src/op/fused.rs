@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Binding, CpuCall, CpuInput, GpuCall, GpuPlan, Launch, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
+/// The ops of this file.
+pub(super) const NAMES: &[&str] = &["fused"];
 /// Floats of the register file of one block: 32 KiB, the first-level cache of common processors.
 const REGISTER_FILE: usize = 8192;
 /// Elements of a block where registers are few.

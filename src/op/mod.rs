@@ -6,3 +6,4 @@ pub mod elementwise;
 pub mod fused;
 pub mod movement;
 pub mod reduce;
+pub mod registry;

@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{Shape, TensorType};
 
+/// The ops of this file.
+pub(super) const NAMES: &[&str] = &["copy", "reshape", "detach"];
+
 /// WGSL of all movement kernels.
 pub(crate) const SHADER: &str = include_str!("../../shaders/movement.wgsl");
 

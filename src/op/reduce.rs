@@ -5,6 +5,9 @@ use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCa
 use crate::op::movement::only;
 use crate::shape::{DType, Shape, TensorType};
 
+/// The ops of this file.
+pub(super) const NAMES: &[&str] = &["sum", "max"];
+
 /// WGSL of the reduction kernels.
 pub(crate) const SHADER: &str = include_str!("../../shaders/reduce.wgsl");
 
