@@ -9,3 +9,5 @@
 pub mod checkpoint;
 pub mod config;
 pub mod folder;
+pub mod metrics;
+pub mod tensorboard;
