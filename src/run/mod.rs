@@ -8,6 +8,9 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod driver;
 pub mod folder;
 pub mod metrics;
+pub mod plot;
+pub mod progress;
 pub mod tensorboard;

@@ -1,0 +1,391 @@
+//! The loop that drives a trainer to its number of steps, and everything that happens around it: metrics, checkpoints,
+//! curves, progress, a clean stop.
+//!
+//! When to log and when to save is measured in agent-steps, never in time, and what a checkpoint holds does not depend
+//! on when earlier ones were taken: a run that was killed or stopped and resumed therefore ends in the same bytes as one
+//! that was not.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::folder::{Folder, shell_quoted};
+use super::metrics::{Interval, Metrics};
+use super::progress::{Progress, Status, duration, short};
+use super::tensorboard::Events;
+use super::{checkpoint, metrics, plot};
+use crate::error::{Error, Result};
+use crate::train::{Report, Trainer};
+
+/// How a run is driven.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run ends with the first iteration that reaches this many agent-steps.
+    pub steps: u64,
+    /// Agent-steps between checkpoints; a kill loses at most these.
+    pub checkpoint_every: u64,
+    /// Agent-steps between rows of metrics; 0 for one an iteration.
+    pub log_every: u64,
+    /// Which reported values the progress bar shows, where they are there.
+    pub shown: Vec<String>,
+    /// The command that goes on with the run, for the message after a stop.
+    pub resume_command: String,
+}
+
+impl Options {
+    /// The usual options for a run of so many agent-steps in a folder: a checkpoint every fiftieth of it, a row an
+    /// iteration.
+    pub fn new(steps: u64, folder: &Path) -> Self {
+        Options {
+            steps,
+            checkpoint_every: (steps / 50).max(1),
+            log_every: 0,
+            shown: ["return", "csr", "isr", "throughput"].map(str::to_string).to_vec(),
+            resume_command: format!("synod train --resume {}", shell_quoted(folder)),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Whether all steps were made; otherwise it was stopped and can be resumed.
+    pub done: bool,
+    /// Agent-steps in all.
+    pub steps: u64,
+    /// Optimiser updates in all.
+    pub updates: u64,
+    /// Seconds of training in all, pauses left out.
+    pub seconds: f64,
+    /// The checkpoint that holds the end.
+    pub checkpoint: PathBuf,
+}
+
+/// Drives `trainer` to `options.steps`, from the folder's checkpoint where it has one and from the start where not.
+///
+/// Set `stop` (see [`stop_on_interrupt`]) and the present iteration is finished, a checkpoint saved and the function
+/// left with `done: false`.
+///
+/// # Errors
+/// - [`Error::Usage`] for zero steps or a zero checkpoint interval;
+/// - [`Error::File`] where the checkpoint is damaged or belongs to another architecture: nothing is changed then;
+/// - [`Error::NotFinite`] with the step, the name and the last good checkpoint, which is left as it is;
+/// - [`Error::Io`] where a file cannot be written; the last checkpoint is whole, and the run can be resumed from it;
+/// - whatever the trainer reports.
+pub fn drive(
+    trainer: &mut dyn Trainer,
+    folder: &Folder,
+    options: &Options,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    if options.steps == 0 {
+        return Err(Error::Usage("a run needs at least one step".into()));
+    }
+    if options.checkpoint_every == 0 {
+        return Err(Error::Usage("a checkpoint every 0 steps would never let the run begin".into()));
+    }
+    let result = Run::begin(trainer, folder, options, progress).and_then(|mut run| run.go(stop));
+    progress.finish();
+    let outcome = result?;
+    let at = format!("{} steps, {}", short(outcome.steps as f64), duration(outcome.seconds));
+    progress.message(&match outcome.done {
+        true => format!("done: {at}; {}", folder.path().display()),
+        false => format!("stopped and saved: {at}; go on with: {}", options.resume_command),
+    });
+    Ok(outcome)
+}
+
+/// A run under way.
+struct Run<'a> {
+    trainer: &'a mut dyn Trainer,
+    folder: &'a Folder,
+    options: &'a Options,
+    progress: &'a mut dyn Progress,
+    metrics: Metrics,
+    events: Events,
+    interval: Interval,
+    steps: u64,
+    updates: u64,
+    /// The step of the checkpoint on disk.
+    saved: Option<u64>,
+    shown: Vec<(String, f64)>,
+    seconds_before: f64,
+    began: Instant,
+    row: (Instant, u64),
+    recent: VecDeque<(Instant, u64)>,
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        trainer: &'a mut dyn Trainer,
+        folder: &'a Folder,
+        options: &'a Options,
+        progress: &'a mut dyn Progress,
+    ) -> Result<Self> {
+        let path = folder.checkpoint();
+        let (mut steps, mut updates, mut interval, mut saved) = (0, 0, Interval::default(), None);
+        if path.exists() {
+            (steps, updates, interval) = load(trainer, &path)?;
+            saved = Some(steps);
+            progress.message(&format!("going on from {} steps ({})", short(steps as f64), path.display()));
+        }
+        // Only now are files touched: a checkpoint that cannot be loaded leaves everything as it was.
+        let metrics = Metrics::open(&folder.metrics(), steps)?;
+        let events = Events::resume(&folder.events(), steps, unix_seconds())?;
+        let now = Instant::now();
+        Ok(Run {
+            trainer,
+            folder,
+            options,
+            progress,
+            seconds_before: metrics.seconds(),
+            metrics,
+            events,
+            interval,
+            steps,
+            updates,
+            saved,
+            shown: Vec::new(),
+            began: now,
+            row: (now, steps),
+            recent: VecDeque::from([(now, steps)]),
+        })
+    }
+
+    fn go(&mut self, stop: &AtomicBool) -> Result<Outcome> {
+        while self.steps < self.options.steps {
+            if stop.load(Ordering::Relaxed) {
+                self.save()?;
+                return Ok(self.outcome(false));
+            }
+            let report = self.trainer.step().map_err(|e| self.with_checkpoint(e))?;
+            self.check(&report)?;
+            let before = self.steps;
+            (self.steps, self.updates) = (report.steps, report.updates);
+            self.interval.add(&report);
+            self.show(&report);
+            let crossed = |every: u64| before / every.max(1) < self.steps / every.max(1);
+            let (log, save) = (crossed(self.options.log_every), crossed(self.options.checkpoint_every));
+            if log {
+                self.write_row()?;
+            }
+            if save && self.steps < self.options.steps {
+                self.save()?;
+            }
+        }
+        if !self.interval.is_empty() {
+            self.write_row()?;
+        }
+        self.save()?;
+        Ok(self.outcome(true))
+    }
+
+    fn outcome(&self, done: bool) -> Outcome {
+        Outcome {
+            done,
+            steps: self.steps,
+            updates: self.updates,
+            seconds: self.seconds(),
+            checkpoint: self.folder.checkpoint(),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    fn last_good(&self) -> String {
+        match self.saved {
+            Some(step) => format!("{} (step {step})", self.folder.checkpoint().display()),
+            None => "none yet".into(),
+        }
+    }
+
+    fn with_checkpoint(&self, error: Error) -> Error {
+        match error {
+            Error::NotFinite { step, tensor, .. } => {
+                Error::NotFinite { step, tensor, checkpoint: self.last_good() }
+            }
+            other => other,
+        }
+    }
+
+    /// Stops at a value that is not finite and at a trainer that does not move.
+    fn check(&self, report: &Report) -> Result<()> {
+        if let Some((name, _)) = report.values.iter().find(|(_, value)| !value.is_finite()) {
+            let checkpoint = self.last_good();
+            return Err(Error::NotFinite { step: report.steps, tensor: name.clone(), checkpoint });
+        }
+        if report.steps <= self.steps {
+            return Err(Error::Usage(format!(
+                "the trainer reports {} steps after {}; an iteration must make at least one",
+                report.steps, self.steps
+            )));
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, report: &Report) {
+        for name in &self.options.shown {
+            let Some(value) = report.value(name) else { continue };
+            match self.shown.iter_mut().find(|(n, _)| n == name) {
+                Some((_, mean)) => *mean += 0.1 * (value - *mean),
+                None => self.shown.push((name.clone(), value)),
+            }
+        }
+        // The rate of the last half minute: a long run that slows down should say so.
+        let now = Instant::now();
+        if self.recent.back().is_none_or(|(then, _)| (now - *then).as_secs_f64() > 0.5) {
+            self.recent.push_back((now, self.steps));
+            if self.recent.len() > 60 {
+                self.recent.pop_front();
+            }
+        }
+        let (then, steps) = self.recent.front().copied().unwrap_or((self.began, 0));
+        let elapsed = (now - then).as_secs_f64();
+        let rate = if elapsed > 0.0 { (self.steps - steps) as f64 / elapsed } else { 0.0 };
+        let total = self.options.steps;
+        self.progress.update(&Status { steps: self.steps, total, rate, values: &self.shown });
+    }
+
+    fn write_row(&mut self) -> Result<()> {
+        let values = self.interval.take();
+        let now = Instant::now();
+        let (then, steps) = std::mem::replace(&mut self.row, (now, self.steps));
+        let rate = (self.steps - steps) as f64 / (now - then).as_secs_f64().max(1e-9);
+        self.metrics
+            .row(self.steps, self.updates, self.seconds(), rate, &values)
+            .map_err(|e| self.cannot_write(e))?;
+        let rate = ("wall/steps_per_second", rate);
+        let scalars = values.iter().map(|(n, v)| (n.as_str(), *v)).chain([rate]);
+        self.events.scalars(self.steps, unix_seconds(), scalars).map_err(|e| self.cannot_write(e))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.saved == Some(self.steps) {
+            return Ok(());
+        }
+        let mut state = self.trainer.save().map_err(|e| self.with_checkpoint(e))?;
+        state.set("synod.step", self.steps);
+        state.set("synod.updates", self.updates);
+        if !self.interval.is_empty() {
+            state.set("synod.interval", self.interval.to_text());
+        }
+        // The rows up to a checkpoint are on the disk before it is.
+        self.metrics.sync().map_err(|e| self.cannot_write(e))?;
+        self.events.sync().map_err(|e| self.cannot_write(e))?;
+        checkpoint::write(&self.folder.checkpoint(), &state).map_err(|e| self.cannot_write(e))?;
+        self.saved = Some(self.steps);
+        // Curves are a convenience: they can be drawn again from the metrics, so they stop nothing.
+        if let Err(error) = draw_curves(self.folder) {
+            tracing::warn!("no curves: {error}");
+        }
+        Ok(())
+    }
+
+    /// Says what a full or unwritable disk means for the run.
+    fn cannot_write(&self, error: Error) -> Error {
+        match error {
+            Error::Io { path, source } => {
+                let resume = match self.saved {
+                    Some(_) => format!("; once that is mended go on with: {}", self.options.resume_command),
+                    None => String::new(),
+                };
+                let message = format!(
+                    "{source}; the run stops at step {}; the last good checkpoint is {}{resume}",
+                    self.steps,
+                    self.last_good()
+                );
+                Error::Io { path, source: std::io::Error::new(source.kind(), message) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Loads a checkpoint into a trainer: its steps, its updates, and what was reported since the last row.
+fn load(trainer: &mut dyn Trainer, path: &Path) -> Result<(u64, u64, Interval)> {
+    let previous = checkpoint::previous_of(path);
+    let state = checkpoint::read(path).map_err(|error| match error {
+        Error::File { path, line, message } if previous.exists() => Error::File {
+            path,
+            line,
+            message: format!("{message}; the checkpoint before it is {}", previous.display()),
+        },
+        other => other,
+    })?;
+    let fault = |message: String| Error::file(path, None, message);
+    let own = trainer.save()?;
+    if let (Some(theirs), Some(ours)) = (state.metadata.get("architecture"), own.metadata.get("architecture"))
+    {
+        if theirs != ours {
+            return Err(fault(format!("belongs to the architecture `{theirs}`; this run has `{ours}`")));
+        }
+    }
+    trainer.load(&state).map_err(|error| match error {
+        Error::Usage(message) => fault(message),
+        other => other,
+    })?;
+    let number = |name: &str| state.get::<u64>(name).map_err(|e| fault(e.to_string()));
+    let interval = match state.metadata.get("synod.interval") {
+        Some(text) => {
+            Interval::from_text(text).ok_or_else(|| fault("has a broken `synod.interval`".into()))?
+        }
+        None => Interval::default(),
+    };
+    Ok((number("synod.step")?, number("synod.updates")?, interval))
+}
+
+/// Draws a learning curve for every column of a run's metrics into `plots/`.
+///
+/// # Errors
+/// Where the metrics cannot be read or the pictures not be written.
+pub fn draw_curves(folder: &Folder) -> Result<()> {
+    let rows = metrics::read(&folder.metrics())?;
+    for column in rows.columns.iter().skip(2).filter(|c| *c != "wall/seconds") {
+        let points = plot::thin(&rows.points(column), 600);
+        if points.is_empty() {
+            continue;
+        }
+        let name: String =
+            column.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+        let axes = plot::Axes::new(column, "agent-steps", column);
+        plot::lines(
+            &folder.plots().join(format!("{name}.svg")),
+            &axes,
+            &[plot::Series::new(column, points)],
+        )?;
+    }
+    Ok(())
+}
+
+/// A flag that ^C and SIGTERM set. A second signal ends the process at once, which loses nothing but the steps since
+/// the last checkpoint.
+///
+/// # Errors
+/// [`Error::Usage`] where the handler cannot be set.
+pub fn stop_on_interrupt() -> Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static SET: OnceLock<Option<String>> = OnceLock::new();
+    let fault = SET.get_or_init(|| {
+        let handler = || {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "\nstopping after this iteration (once more: at once)");
+        };
+        ctrlc::set_handler(handler).err().map(|e| e.to_string())
+    });
+    match fault {
+        None => Ok(&STOP),
+        Some(message) => Err(Error::Usage(format!("cannot listen for ^C: {message}"))),
+    }
+}
