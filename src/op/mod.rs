@@ -4,6 +4,8 @@
 pub mod adam;
 pub mod elementwise;
 pub mod fused;
+pub mod matmul;
 pub mod movement;
+pub(crate) mod product;
 pub mod reduce;
 pub mod registry;
