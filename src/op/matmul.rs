@@ -98,7 +98,9 @@ impl Op for Matmul {
         let (m, k) = rows_and_columns(a, self.transpose_a);
         let (k_of_b, n) = rows_and_columns(b, self.transpose_b);
         if k != k_of_b {
-            return Err(format!("the sums run over {k} terms in the first operand and {k_of_b} in the second"));
+            return Err(format!(
+                "the sums run over {k} terms in the first operand and {k_of_b} in the second"
+            ));
         }
         if self.bias && *operands[2].shape != [n] {
             return Err(format!("the bias must have the shape [{n}]"));
@@ -159,8 +161,10 @@ impl Op for Matmul {
                 }
             }
             let (a, b) = (&a.f32()[at[0]..], &b.f32()[at[1]..]);
-            let a = if self.transpose_a { Matrix::row_major(a, m).transposed() } else { Matrix::row_major(a, k) };
-            let b = if self.transpose_b { Matrix::row_major(b, k).transposed() } else { Matrix::row_major(b, n) };
+            let a =
+                if self.transpose_a { Matrix::row_major(a, m).transposed() } else { Matrix::row_major(a, k) };
+            let b =
+                if self.transpose_b { Matrix::row_major(b, k).transposed() } else { Matrix::row_major(b, n) };
             let batch = Batch { count: inner[0], a: inner[1], b: inner[2], c: inner[3], bias: 0 };
             gemm_batched(batch, m, n, k, a, b, &mut out[at[2]..], n, false, epilogue, call.parallel)?;
         }
@@ -173,10 +177,8 @@ impl Op for Matmul {
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
-        let known = matches!(
-            activation,
-            None | Some(Scalar::Relu | Scalar::Tanh | Scalar::Sigmoid | Scalar::Gelu)
-        );
+        let known =
+            matches!(activation, None | Some(Scalar::Relu | Scalar::Tanh | Scalar::Sigmoid | Scalar::Gelu));
         let plain = !self.bias && self.activation.is_none();
         (known && plain).then(|| Arc::new(Matmul { bias, activation, ..self.clone() }) as Arc<dyn Op>)
     }

@@ -53,7 +53,13 @@ pub fn devices() -> Vec<Device> {
     devices
 }
 
-fn run(device: &Device, g: &Graph, outputs: &[Tensor<'_>], values: &[Vec<f64>], fusion: bool) -> Result<Vec<Vec<f32>>> {
+fn run(
+    device: &Device,
+    g: &Graph,
+    outputs: &[Tensor<'_>],
+    values: &[Vec<f64>],
+    fusion: bool,
+) -> Result<Vec<Vec<f32>>> {
     let mut program = device.compile_with(g, outputs, CompileOptions { fusion })?;
     let names: Vec<String> = (0..values.len()).map(|i| format!("x{i}")).collect();
     let data: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|&x| x as f32).collect()).collect();
@@ -139,14 +145,15 @@ pub fn check(case: &Case<'_>) {
         for &i in &differentiable {
             references.push(
                 (0..values[i].len())
-                    .map(|j| (moved(0.0, Some((i, j, step))) - moved(0.0, Some((i, j, -step)))) / (2.0 * step))
+                    .map(|j| {
+                        (moved(0.0, Some((i, j, step))) - moved(0.0, Some((i, j, -step)))) / (2.0 * step)
+                    })
                     .collect(),
             );
         }
         for &i in &differentiable {
-            let difference = |along: f64, j: usize| {
-                moved(along, Some((i, j, step))) - moved(along, Some((i, j, -step)))
-            };
+            let difference =
+                |along: f64, j: usize| moved(along, Some((i, j, step))) - moved(along, Some((i, j, -step)));
             references.push(
                 (0..values[i].len())
                     .map(|j| (difference(step, j) - difference(-step, j)) / (4.0 * step * step))
@@ -156,8 +163,8 @@ pub fn check(case: &Case<'_>) {
     }
     for device in devices() {
         for fusion in [true, false] {
-            let results =
-                run(&device, &g, &outputs, &values, fusion).unwrap_or_else(|e| panic!("{}", context(&e.to_string())));
+            let results = run(&device, &g, &outputs, &values, fusion)
+                .unwrap_or_else(|e| panic!("{}", context(&e.to_string())));
             for (i, (result, reference)) in results.iter().zip(&references).enumerate() {
                 let kind = match i {
                     0 => "value".to_string(),
