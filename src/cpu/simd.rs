@@ -59,6 +59,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type I: Copy;
     type M: Copy;
 
+    /// Runs a kernel as a function of its own, compiled for the same set: keeps large kernels of many variants
+    /// apart, each with the registers to itself.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
+
     fn splat(self, x: f32) -> Self::V;
     fn zero(self) -> Self::V;
     /// Reads `LANES` values; no alignment is asked for.

@@ -11,6 +11,7 @@ pub struct Avx2(());
 ///
 /// # Safety
 /// The processor must have AVX2 and FMA.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
@@ -29,6 +30,11 @@ impl Simd for Avx2 {
     type I = __m256i;
     type M = __m256;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: see above.
+        unsafe { enter(kernel) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: see above.

@@ -11,6 +11,7 @@ pub struct Neon(());
 ///
 /// # Safety
 /// The processor must have NEON.
+#[inline(never)]
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Neon(()))
@@ -26,6 +27,11 @@ impl Simd for Neon {
     type I = int32x4_t;
     type M = uint32x4_t;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: see above.
+        unsafe { enter(kernel) }
+    }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> float32x4_t {
         // SAFETY: see above; the caller vouches for the pointer.

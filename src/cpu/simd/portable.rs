@@ -1,6 +1,6 @@
 //! Plain Rust, for processors without a set of their own here, and to test the others against.
 
-use super::{Isa, Simd};
+use super::{Isa, Kernel, Simd};
 
 /// Eight lanes in plain Rust. Multiplication and addition round apart: without an instruction for it, rounding once
 /// costs a call to a library for every lane.
@@ -37,14 +37,23 @@ macro_rules! zip {
     }};
 }
 
+#[inline(never)]
+fn enter<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Portable(()))
+}
+
 impl Simd for Portable {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    const REGISTERS: usize = 8;
     const ISA: Isa = Isa::Portable;
     type V = Lanes<f32>;
     type I = Lanes<i32>;
     type M = Lanes<bool>;
 
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        enter(kernel)
+    }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Lanes<f32> {
         // SAFETY: the caller vouches for eight values.

@@ -1,0 +1,223 @@
+//! The loops around the tiles: blocks of columns, of `k`, of rows; what is packed and when.
+
+use super::micro::{Tile, tile, tile_rows, tile_vectors};
+use super::{Activation, gemv};
+use crate::cpu::simd::{Kernel, Simd};
+use std::cell::RefCell;
+
+/// Terms that are summed in registers before C is touched. Part of the order of summation: never chosen by the
+/// number of threads.
+pub(super) const BLOCK_K: usize = 256;
+/// Rows of A that pass a panel of B together; a multiple of every tile's height.
+const BLOCK_ROWS: usize = 24;
+/// Columns of B that are packed at once: with `BLOCK_K` rows a quarter of a megabyte, half of a small L2 cache.
+const BLOCK_COLUMNS: usize = 256;
+
+/// One product with checked operands, as pointers.
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: *const f32,
+    pub a_row: usize,
+    pub a_column: usize,
+    pub b: *const f32,
+    pub b_row: usize,
+    pub b_column: usize,
+    pub c: *mut f32,
+    pub c_row: usize,
+    pub accumulate: bool,
+    pub bias: *const f32,
+    pub activation: Activation,
+}
+
+// SAFETY: pieces of a product that go to other threads write to disjoint parts of C and only read the rest.
+unsafe impl Send for Product {}
+// SAFETY: as above.
+unsafe impl Sync for Product {}
+
+thread_local! {
+    /// Packed panels: made once a thread, grown to the largest block.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Kernel for Product {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let p = self;
+        if p.m == 0 || p.n == 0 {
+            return;
+        }
+        if gemv::takes(&p) {
+            return gemv::run(s, p);
+        }
+        // Reading B where it lies costs nothing when it stays in the first-level cache or passes only a few times.
+        let pack_b = p.b_column != 1 || (p.m > 2 * BLOCK_ROWS && p.k.min(BLOCK_K) * p.n > 16 * 1024);
+        let block_columns = if pack_b { BLOCK_COLUMNS } else { p.n };
+        let blocks_k = p.k.div_ceil(BLOCK_K).max(1);
+        for column in (0..p.n).step_by(block_columns) {
+            let columns = block_columns.min(p.n - column);
+            for block in 0..blocks_k {
+                let (start, last) = (block * BLOCK_K, block + 1 == blocks_k);
+                let q = Block {
+                    columns,
+                    terms: BLOCK_K.min(p.k - start),
+                    a: p.a.wrapping_add(start * p.a_column),
+                    b: p.b.wrapping_add(start * p.b_row + column * p.b_column),
+                    c: p.c.wrapping_add(column),
+                    accumulate: p.accumulate || block > 0,
+                    bias: if last && !p.bias.is_null() {
+                        p.bias.wrapping_add(column)
+                    } else {
+                        std::ptr::null()
+                    },
+                    activation: if last { p.activation } else { Activation::None },
+                };
+                if pack_b {
+                    SCRATCH.with_borrow_mut(|scratch| {
+                        let size = q.terms * columns.next_multiple_of(S::LANES);
+                        if scratch.len() < size {
+                            scratch.resize(size, 0.0);
+                        }
+                        s.call(PackB { p, q, out: &mut scratch[..size] });
+                        s.call(Rows { p, q, packed: Some(&scratch[..size]) });
+                    });
+                } else {
+                    s.call(Rows { p, q, packed: None });
+                }
+            }
+        }
+    }
+}
+
+/// One block of columns and of `k`.
+#[derive(Clone, Copy)]
+struct Block {
+    columns: usize,
+    terms: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    accumulate: bool,
+    bias: *const f32,
+    activation: Activation,
+}
+
+/// Copies a block of B into panels as wide as the tiles, padded with zeros.
+struct PackB<'a> {
+    p: Product,
+    q: Block,
+    out: &'a mut [f32],
+}
+
+impl Kernel for PackB<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let PackB { p, q, out } = self;
+        let mut done = 0;
+        while done < q.columns {
+            let vectors = tile_vectors::<S>(p.m, (q.columns - done).div_ceil(S::LANES));
+            let width = vectors * S::LANES;
+            let real = width.min(q.columns - done);
+            let panel = &mut out[done * q.terms..(done + width) * q.terms];
+            let from = q.b.wrapping_add(done * p.b_column);
+            // SAFETY: `terms` rows of `real` columns lie within B, whose size `gemm` has checked.
+            unsafe {
+                if p.b_column == 1 {
+                    for (t, row) in panel.chunks_exact_mut(width).enumerate() {
+                        let from = from.add(t * p.b_row);
+                        for j in (0..real).step_by(S::LANES) {
+                            let v = if real - j >= S::LANES {
+                                s.load(from.add(j))
+                            } else {
+                                s.load_partial(from.add(j), real - j)
+                            };
+                            s.store_slice(&mut row[j..j + S::LANES], v);
+                        }
+                    }
+                } else {
+                    for (t, row) in panel.chunks_exact_mut(width).enumerate() {
+                        let from = from.add(t * p.b_row);
+                        for (j, out) in row.iter_mut().enumerate() {
+                            *out = if j < real { *from.add(j * p.b_column) } else { 0.0 };
+                        }
+                    }
+                }
+            }
+            done += width;
+        }
+    }
+}
+
+/// All rows of one block.
+struct Rows<'a> {
+    p: Product,
+    q: Block,
+    packed: Option<&'a [f32]>,
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Rows { p, q, packed } = self;
+        let mut row = 0;
+        while row < p.m {
+            let rows = even_share(p.m - row, BLOCK_ROWS);
+            let mut done = 0;
+            while done < q.columns {
+                let left = q.columns - done;
+                let vectors = tile_vectors::<S>(p.m, left.div_ceil(S::LANES));
+                let width = vectors * S::LANES;
+                let last = if left >= width { S::LANES } else { left - (vectors - 1) * S::LANES };
+                let (b, b_row) = match packed {
+                    Some(panels) => (panels[done * q.terms..].as_ptr(), width),
+                    None => (q.b.wrapping_add(done), p.b_row),
+                };
+                let partial = packed.is_none() && last < S::LANES;
+                let mut i = row;
+                while i < row + rows {
+                    let height = even_share(row + rows - i, tile_rows::<S>(vectors));
+                    let t = Tile {
+                        k: q.terms,
+                        a: q.a.wrapping_add(i * p.a_row),
+                        a_row: p.a_row,
+                        a_column: p.a_column,
+                        b,
+                        b_row,
+                        c: q.c.wrapping_add(i * p.c_row + done),
+                        c_row: p.c_row,
+                        last,
+                        accumulate: q.accumulate,
+                        bias: if q.bias.is_null() { q.bias } else { q.bias.wrapping_add(done) },
+                        relu: q.activation == Activation::Relu,
+                    };
+                    tile(s, height, vectors, partial, t);
+                    i += height;
+                }
+                done += width;
+            }
+            if q.activation.is_curved() {
+                for i in row..row + rows {
+                    // SAFETY: the row of C was just written.
+                    let part = unsafe { std::slice::from_raw_parts_mut(q.c.add(i * p.c_row), q.columns) };
+                    s.call(super::epilogue::Curve { activation: q.activation, x: part });
+                }
+            }
+            row += rows;
+        }
+    }
+}
+
+/// The first of the shares of `left` things in as few lots of at most `most` as there can be, all but equal: 8 rows
+/// in tiles of at most 6 are 4 and 4, not 6 and 2, because a tile of few rows leaves the processor waiting.
+#[inline(always)]
+fn even_share(left: usize, most: usize) -> usize {
+    left.div_ceil(left.div_ceil(most))
+}

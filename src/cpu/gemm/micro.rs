@@ -1,0 +1,167 @@
+//! The innermost loops: one tile of C held in registers while `k` runs.
+
+use crate::cpu::simd::{Kernel, Simd};
+
+/// One tile of a product: where it reads, where it writes.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Terms of every sum.
+    pub k: usize,
+    /// First element of the rows of A.
+    pub a: *const f32,
+    /// From a row of A to the next.
+    pub a_row: usize,
+    /// From a column of A to the next.
+    pub a_column: usize,
+    /// First element of the columns of B, which lie next to each other.
+    pub b: *const f32,
+    /// From a row of B to the next.
+    pub b_row: usize,
+    /// First element of the tile in C.
+    pub c: *mut f32,
+    /// From a row of C to the next.
+    pub c_row: usize,
+    /// Columns of the last vector that exist, 1 to `LANES`.
+    pub last: usize,
+    /// Whether the tile is added to what C holds.
+    pub accumulate: bool,
+    /// One value a column to add, or null.
+    pub bias: *const f32,
+    /// Whether negative results become zero.
+    pub relu: bool,
+}
+
+/// Rows of a tile of 1, 2, 3 and 4 vectors' width: as many accumulators as leave registers for a row of B and one
+/// value of A, and in one row at least 8 (two multiply-add units, four cycles each).
+pub(super) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
+    match (S::REGISTERS, vectors) {
+        (32.., 1) => 24,
+        (32.., 2) => 12,
+        (32.., 3) => 8,
+        (32.., _) => 6,
+        (16.., 1) => 12,
+        (16.., 2) => 6,
+        (16.., 3) => 4,
+        (16.., _) => 2,
+        (_, 1) => 6,
+        (_, _) => 2,
+    }
+}
+
+/// How many vectors wide the next tile is where `left` vectors of a row of C remain.
+#[inline(always)]
+pub(super) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> usize {
+    match (S::REGISTERS, left) {
+        (_, 1 | 2) => left,
+        (32.., 5) => 3,
+        (32.., _) => {
+            if left < 4 {
+                left
+            } else {
+                4
+            }
+        }
+        (16.., 3) => 3,
+        (16.., _) => {
+            if rows <= 2 {
+                4
+            } else {
+                2
+            }
+        }
+        _ => 2,
+    }
+}
+
+/// A tile of `ROWS` rows and `VECTORS` vectors; `PARTIAL` where the last vector of B must not be read whole.
+struct TileKernel<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(Tile);
+
+impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
+    for TileKernel<ROWS, VECTORS, PARTIAL>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let t = self.0;
+        let mut sums = [[s.zero(); VECTORS]; ROWS];
+        let (mut a, mut b) = (t.a, t.b);
+        // SAFETY: the driver made the tile from operands whose sizes `gemm` has checked; packed panels are padded.
+        // The pointers go past the end after the last step only, and are not read there.
+        unsafe {
+            for _ in 0..t.k {
+                let mut row = [s.zero(); VECTORS];
+                for j in 0..VECTORS {
+                    row[j] = if PARTIAL && j + 1 == VECTORS {
+                        s.load_partial(b.add(j * S::LANES), t.last)
+                    } else {
+                        s.load(b.add(j * S::LANES))
+                    };
+                }
+                for i in 0..ROWS {
+                    let x = s.splat(*a.add(i * t.a_row));
+                    for j in 0..VECTORS {
+                        sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+                    }
+                }
+                a = a.wrapping_add(t.a_column);
+                b = b.wrapping_add(t.b_row);
+            }
+            for j in 0..VECTORS {
+                let lanes = if j + 1 == VECTORS { t.last } else { S::LANES };
+                let bias = match t.bias.is_null() {
+                    true => s.zero(),
+                    false if lanes == S::LANES => s.load(t.bias.add(j * S::LANES)),
+                    false => s.load_partial(t.bias.add(j * S::LANES), lanes),
+                };
+                for i in 0..ROWS {
+                    let c = t.c.add(i * t.c_row + j * S::LANES);
+                    let mut sum = sums[i][j];
+                    if t.accumulate {
+                        let old = if lanes == S::LANES { s.load(c) } else { s.load_partial(c, lanes) };
+                        sum = s.add(old, sum);
+                    }
+                    if !t.bias.is_null() {
+                        sum = s.add(sum, bias);
+                    }
+                    if t.relu {
+                        sum = s.max(s.zero(), sum);
+                    }
+                    if lanes == S::LANES { s.store(c, sum) } else { s.store_partial(c, sum, lanes) }
+                }
+            }
+        }
+    }
+}
+
+/// Computes one tile of `rows <= tile_rows(vectors)` rows.
+#[inline(always)]
+pub(super) fn tile<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t: Tile) {
+    match vectors {
+        1 => rows_of::<S, 1>(s, rows, partial, t),
+        2 => rows_of::<S, 2>(s, rows, partial, t),
+        3 if const { S::REGISTERS >= 16 } => rows_of::<S, 3>(s, rows, partial, t),
+        4 if const { S::REGISTERS >= 16 } => rows_of::<S, 4>(s, rows, partial, t),
+        _ => unreachable!("tile_vectors gives no more"),
+    }
+}
+
+#[inline(always)]
+fn rows_of<S: Simd, const VECTORS: usize>(s: S, rows: usize, partial: bool, t: Tile) {
+    // The conditions are constants, so kernels that a set never uses are not even compiled.
+    macro_rules! choose {
+        ($($n:literal)*) => {$(
+            if const { $n <= tile_rows::<S>(VECTORS) } {
+                if rows == $n {
+                    return if partial {
+                        s.call(TileKernel::<$n, VECTORS, true>(t))
+                    } else {
+                        s.call(TileKernel::<$n, VECTORS, false>(t))
+                    };
+                }
+            }
+        )*};
+    }
+    choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+    unreachable!("tile_rows gives no more");
+}

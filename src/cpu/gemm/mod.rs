@@ -1,0 +1,334 @@
+//! The single-precision product of matrices, `C = activation(A B + bias)` or `C = activation(C + A B + bias)`.
+//!
+//! A and B may have any strides, which covers transposes and slices; C is row-major. What lives here: the check of
+//! the operands and the cutting into pieces (this file), the loops and the packing (`driver`), tiles in registers
+//! (`micro`), products with a vector (`gemv`), bias and activation (`epilogue`). Sums run over `k` in blocks of a
+//! fixed length whatever the tiles, the pieces and the threads are, so the result is the same to the bit.
+//!
+//! The plan of the loops is that of Goto and van de Geijn, *Anatomy of High-Performance Matrix Multiplication*
+//! (2008), less the packing that does not pay at the sizes of small networks.
+
+mod driver;
+mod epilogue;
+mod gemv;
+mod micro;
+#[cfg(test)]
+mod tests;
+
+use super::pool::{Parallel, SharedPointer, for_each_chunk};
+use super::simd::{Isa, dispatch_on};
+use crate::{Error, Result};
+use driver::{BLOCK_K, Product};
+pub(crate) use epilogue::Curve;
+pub use epilogue::{Activation, Epilogue};
+use std::cell::Cell;
+
+/// Multiply-adds above which the pool is used where it may be.
+const POOL_WORK: usize = 600_000;
+/// Multiply-adds of a piece at least.
+const PIECE_WORK: usize = 200_000;
+
+/// A matrix to read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Where the elements lie.
+    pub data: &'a [f32],
+    /// From one row to the next.
+    pub row_stride: usize,
+    /// From one column to the next.
+    pub column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix of rows of `columns` elements.
+    pub fn row_major(data: &'a [f32], columns: usize) -> Self {
+        Matrix { data, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        Matrix { data: self.data, row_stride: self.column_stride, column_stride: self.row_stride }
+    }
+}
+
+/// Many products of one size: how many, and how far apart the operands of neighbours lie (0 where they share one).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Number of products.
+    pub count: usize,
+    /// From one A to the next.
+    pub a: usize,
+    /// From one B to the next.
+    pub b: usize,
+    /// From one C to the next; may be less than a row's length where the rows interleave (heads of attention).
+    pub c: usize,
+    /// From one bias to the next.
+    pub bias: usize,
+}
+
+/// `c = activation(a b + bias)`, `a` of `[m, k]`, `b` of `[k, n]`, `c` row-major `[m, n]` with rows `ldc` apart; the
+/// product is added to what `c` holds where `accumulate` is set. One thread.
+///
+/// ```
+/// use synod::cpu::gemm::{Epilogue, Matrix, gemm};
+///
+/// let (a, b, mut c) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0], [0.0; 2]);
+/// let (a, b) = (Matrix::row_major(&a, 2), Matrix::row_major(&b, 1));
+/// gemm(2, 1, 2, a, b, &mut c, 1, false, Epilogue::NONE)?;
+/// assert_eq!(c, [17.0, 39.0]);
+/// # Ok::<(), synod::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Usage`] where an operand is too short for its sizes and strides.
+#[allow(clippy::too_many_arguments)] // the sizes and operands of the product, as in BLAS
+pub fn gemm(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix,
+    b: Matrix,
+    c: &mut [f32],
+    ldc: usize,
+    accumulate: bool,
+    epilogue: Epilogue,
+) -> Result<()> {
+    let batch = Batch { count: 1, ..Batch::default() };
+    gemm_batched(batch, m, n, k, a, b, c, ldc, accumulate, epilogue, Parallel::Serial)
+}
+
+/// [`gemm`] for every member of a batch, on the pool where `parallel` allows and the work is worth it. The result is
+/// the same to the bit as that of one thread.
+///
+/// # Errors
+/// As [`gemm`], and where the products of the batch would overlap in `c`.
+#[allow(clippy::too_many_arguments)] // as gemm
+pub fn gemm_batched(
+    batch: Batch,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix,
+    b: Matrix,
+    c: &mut [f32],
+    ldc: usize,
+    accumulate: bool,
+    epilogue: Epilogue,
+    parallel: Parallel,
+) -> Result<()> {
+    gemm_on(Isa::best(), batch, m, n, k, a, b, c, ldc, accumulate, epilogue, parallel)
+}
+
+/// [`gemm_batched`] on a given instruction set.
+#[allow(clippy::too_many_arguments)] // as gemm
+fn gemm_on(
+    isa: Isa,
+    mut batch: Batch,
+    mut m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix,
+    b: Matrix,
+    c: &mut [f32],
+    ldc: usize,
+    accumulate: bool,
+    epilogue: Epilogue,
+    parallel: Parallel,
+) -> Result<()> {
+    check(&batch, (m, n, k), &a, &b, c.len(), ldc, &epilogue)?;
+    if batch.count == 0 || m == 0 || n == 0 {
+        return Ok(());
+    }
+    // Members that share B and lie one after the other are the rows of one product.
+    let one_bias = epilogue.bias.is_none() || batch.bias == 0;
+    if batch.count > 1
+        && m > 1
+        && batch.b == 0
+        && one_bias
+        && batch.a == m * a.row_stride
+        && batch.c == m * ldc
+    {
+        m *= batch.count;
+        batch.count = 1;
+    }
+    let product = Product {
+        m,
+        n,
+        k,
+        a: a.data.as_ptr(),
+        a_row: a.row_stride,
+        a_column: a.column_stride,
+        b: b.data.as_ptr(),
+        b_row: b.row_stride,
+        b_column: b.column_stride,
+        c: c.as_mut_ptr(),
+        c_row: ldc,
+        accumulate,
+        bias: epilogue.bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
+        activation: epilogue.activation,
+    };
+    let work = m.saturating_mul(n).saturating_mul(k.max(1));
+    if parallel.above(work.saturating_mul(batch.count), POOL_WORK) == Parallel::Serial {
+        for i in 0..batch.count {
+            dispatch_on(isa, member(product, &batch, i));
+        }
+    } else if batch.count > 1 {
+        for_each_chunk(parallel, batch.count, PIECE_WORK.div_ceil(work), |range| {
+            range.for_each(|i| dispatch_on(isa, member(product, &batch, i)));
+        });
+    } else {
+        in_pieces(isa, product);
+    }
+    Ok(())
+}
+
+/// The product of one member of a batch.
+fn member(mut p: Product, batch: &Batch, i: usize) -> Product {
+    p.a = p.a.wrapping_add(i * batch.a);
+    p.b = p.b.wrapping_add(i * batch.b);
+    p.c = p.c.wrapping_add(i * batch.c);
+    if !p.bias.is_null() {
+        p.bias = p.bias.wrapping_add(i * batch.bias);
+    }
+    p
+}
+
+/// One large product on the pool: pieces of C, or blocks of `k` where C is small and the sums are long.
+fn in_pieces(isa: Isa, p: Product) {
+    let blocks = p.k.div_ceil(BLOCK_K);
+    if p.m > 1 && p.n > 1 && p.m * p.n <= 64 * 1024 && blocks >= 8 && blocks * 16 * 1024 > p.m * p.n {
+        return split_terms(isa, &p);
+    }
+    // Whole blocks of columns keep the packing of B to once for every piece of rows.
+    let columns = if p.n >= 1024 {
+        512
+    } else if p.m < 48 {
+        64
+    } else {
+        p.n
+    };
+    let across = p.n.div_ceil(columns);
+    let rows = PIECE_WORK.div_ceil(columns.min(p.n) * p.k.max(1)).max(p.m.div_ceil(32)).next_multiple_of(24);
+    let down = p.m.div_ceil(rows);
+    for_each_chunk(Parallel::Pool, across * down, 1, |range| {
+        for i in range {
+            let (row, column) = (i / across * rows, i % across * columns);
+            let mut q = p;
+            q.m = rows.min(p.m - row);
+            q.n = columns.min(p.n - column);
+            q.a = p.a.wrapping_add(row * p.a_row);
+            q.b = p.b.wrapping_add(column * p.b_column);
+            q.c = p.c.wrapping_add(row * p.c_row + column);
+            if !p.bias.is_null() {
+                q.bias = p.bias.wrapping_add(column);
+            }
+            dispatch_on(isa, q);
+        }
+    });
+}
+
+thread_local! {
+    /// Partial sums of `split_terms`, kept for the next run.
+    static PARTIAL: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Blocks of `k` side by side into partial sums, which are then added in order: what one thread does one after the
+/// other, hence the same bits.
+fn split_terms(isa: Isa, p: &Product) {
+    let size = p.m * p.n;
+    let blocks = p.k.div_ceil(BLOCK_K);
+    let wave = (4 * 1024 * 1024 / size).clamp(2, 64);
+    let mut partial = PARTIAL.take();
+    if partial.len() < wave.min(blocks) * size {
+        partial.resize(wave.min(blocks) * size, 0.0);
+    }
+    for start in (0..blocks).step_by(wave) {
+        let count = wave.min(blocks - start);
+        for_each_chunk_of(&mut partial[..count * size], size, |i, part| {
+            let term = (start + i) * BLOCK_K;
+            let mut q = *p;
+            q.k = BLOCK_K.min(p.k - term);
+            q.a = p.a.wrapping_add(term * p.a_column);
+            q.b = p.b.wrapping_add(term * p.b_row);
+            q.c = part.as_mut_ptr();
+            q.c_row = p.n;
+            q.accumulate = false;
+            q.bias = std::ptr::null();
+            q.activation = Activation::None;
+            dispatch_on(isa, q);
+        });
+        let c = SharedPointer(p.c);
+        let last = start + count == blocks;
+        let sums = &partial;
+        for_each_chunk(Parallel::Pool, p.m, (16 * 1024 / p.n).max(1), |rows| {
+            for i in rows {
+                // SAFETY: each row of C belongs to one piece, and its size was checked.
+                let row = unsafe { std::slice::from_raw_parts_mut(c.get().add(i * p.c_row), p.n) };
+                if start == 0 && !p.accumulate {
+                    row.copy_from_slice(&sums[i * p.n..][..p.n]);
+                }
+                for block in usize::from(start == 0 && !p.accumulate)..count {
+                    let part = &sums[block * size + i * p.n..][..p.n];
+                    row.iter_mut().zip(part).for_each(|(c, x)| *c += x);
+                }
+                if last {
+                    if !p.bias.is_null() {
+                        // SAFETY: the bias has `n` values.
+                        let bias = unsafe { std::slice::from_raw_parts(p.bias, p.n) };
+                        row.iter_mut().zip(bias).for_each(|(c, x)| *c += x);
+                    }
+                    dispatch_on(isa, Curve { activation: p.activation, x: row });
+                }
+            }
+        });
+    }
+    PARTIAL.set(partial);
+}
+
+/// Calls `body` on the pieces of `width` of a slice, on the pool.
+fn for_each_chunk_of(out: &mut [f32], width: usize, body: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    super::pool::for_each_chunk_mut(Parallel::Pool, out, width, 1, |range, part| body(range.start, part));
+}
+
+/// Refuses operands that are too short.
+fn check(
+    batch: &Batch,
+    (m, n, k): (usize, usize, usize),
+    a: &Matrix,
+    b: &Matrix,
+    c: usize,
+    ldc: usize,
+    epilogue: &Epilogue,
+) -> Result<()> {
+    if batch.count == 0 || m == 0 || n == 0 {
+        return Ok(());
+    }
+    let last = batch.count - 1;
+    let fault = |what: &str| {
+        Err(Error::Usage(format!("gemm: {what} for m {m}, n {n}, k {k}, batch {batch:?}, ldc {ldc}")))
+    };
+    let fits = |len: usize, steps: [(usize, usize); 3]| {
+        let end = steps
+            .iter()
+            .try_fold(1usize, |end, &(count, stride)| end.checked_add(count.checked_mul(stride)?));
+        end.is_some_and(|end| end <= len)
+    };
+    if k > 0 && !fits(a.data.len(), [(m - 1, a.row_stride), (k - 1, a.column_stride), (last, batch.a)]) {
+        return fault("A is too short");
+    }
+    if k > 0 && !fits(b.data.len(), [(k - 1, b.row_stride), (n - 1, b.column_stride), (last, batch.b)]) {
+        return fault("B is too short");
+    }
+    if !fits(c, [(m - 1, ldc), (n - 1, 1), (last, batch.c)]) {
+        return fault("C is too short");
+    }
+    if !epilogue.bias.is_none_or(|bias| fits(bias.len(), [(n - 1, 1), (last, batch.bias), (0, 0)])) {
+        return fault("the bias is too short");
+    }
+    // Members one after the other, or rows of the members in turn. The products cannot overflow: C holds them.
+    let apart = batch.c >= (m - 1) * ldc + n || batch.c >= n && (m == 1 || ldc >= last * batch.c + n);
+    if m > 1 && ldc < n || last > 0 && !apart {
+        return fault("the rows of C overlap");
+    }
+    Ok(())
+}
