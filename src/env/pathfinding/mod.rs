@@ -5,6 +5,9 @@
 //! Cells are (row, column). Actions: 0 stay, 1 up, 2 down, 3 left, 4 right. A step moves the agents, pays them, hides
 //! or retargets those that arrived, and then shows the world to them.
 
+// Agents are counted through several arrays at once, where an index reads better than nested zips.
+#![allow(clippy::needless_range_loop)]
+
 mod collision;
 mod config;
 mod files;
@@ -25,6 +28,8 @@ pub use instance::Instance;
 pub use map::{Cell, MAX_SIDE, Map};
 pub use pcg64::Pcg64;
 pub use reward::{RewardTable, Rewards};
+
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -181,6 +186,21 @@ impl Pathfinding {
     }
 }
 
+/// The rows of one world.
+fn rows_of(world: usize, agents: usize, out: &mut Buffers) -> Rows<'_> {
+    let lane = out.observations.len() / out.ended.len();
+    let (masks, agents) = (agents * ACTIONS, world * agents..(world + 1) * agents);
+    Rows {
+        observations: &mut out.observations[world * lane..][..lane],
+        masks: &mut out.masks[world * masks..][..masks],
+        rewards: &mut out.rewards[agents.clone()],
+        terminated: &mut out.terminated[agents.clone()],
+        truncated: &mut out.truncated[agents.clone()],
+        active: &mut out.active[agents],
+        ended: &mut out.ended[world],
+    }
+}
+
 /// Calls `each` with every world (its index, itself, its rows), chunks of worlds in parallel; gives what it gave.
 fn for_worlds<T: Send>(
     worlds: &mut [Option<World>],
@@ -261,39 +281,38 @@ impl VecEnv for Pathfinding {
         self.check_buffers(out)?;
         let (config, draws) = (&self.config, &self.draws);
         let rules = Rules::new(config);
-        // All instances first: if one cannot be drawn, no world has been touched.
-        let episode = |world: &Option<World>| world.as_ref().map_or(0, |w| w.episode + 1);
-        let mut drawn = Vec::with_capacity(which.len());
-        if which.iter().filter(|w| **w).count() * config.agents <= CHUNK_AGENTS {
-            for (index, world) in self.worlds.iter().enumerate() {
-                drawn.push(if which[index] {
-                    Some(draws.draw(config, index, episode(world))?)
-                } else {
-                    None
-                });
-            }
-        } else {
-            let results: Vec<Result<_>> = self
-                .worlds
-                .par_iter()
-                .enumerate()
-                .map(|(index, world)| {
-                    if which[index] { draws.draw(config, index, episode(world)).map(Some) } else { Ok(None) }
-                })
-                .collect();
-            for result in results {
-                drawn.push(result?);
-            }
-        }
+        let marked: Vec<usize> = (0..which.len()).filter(|world| which[*world]).collect();
         let chunk = self.chunk();
-        let drawn: Vec<_> = drawn.into_iter().map(std::sync::Mutex::new).collect();
-        for_worlds(&mut self.worlds, config.agents, chunk, out, |index, world, rows| {
-            let taken = drawn[index].lock().ok().and_then(|mut d| d.take());
-            if let Some((instance, ground)) = taken {
-                let episode = episode(world);
-                let started = World::start(index, episode, instance, ground, &rules, world.take());
-                started.write_start(&rules, rows);
-                *world = Some(started);
+        let worlds = &mut self.worlds;
+        let episode = |world: &Option<World>| world.as_ref().map_or(0, |w| w.episode + 1);
+        let episodes: Vec<u64> = marked.iter().map(|index| episode(&worlds[*index])).collect();
+        let draw = |(index, episode): (&usize, &u64)| draws.draw(config, *index, *episode);
+        // All instances first: if one cannot be drawn, no world has been touched.
+        let few = marked.len() * config.agents <= CHUNK_AGENTS;
+        let drawn: Vec<Result<_>> = if few {
+            marked.iter().zip(&episodes).map(draw).collect()
+        } else {
+            marked.par_iter().zip(&episodes).map(draw).collect()
+        };
+        let drawn = drawn.into_iter().collect::<Result<Vec<_>>>()?;
+        let start = |index: usize, world: &mut Option<World>, (instance, ground), rows: Rows| {
+            let started = World::start(index, episode(world), instance, ground, &rules, world.take());
+            started.write_start(&rules, rows);
+            *world = Some(started);
+        };
+        if few {
+            for (index, drawn) in marked.into_iter().zip(drawn) {
+                start(index, &mut worlds[index], drawn, rows_of(index, config.agents, out));
+            }
+            return Ok(());
+        }
+        let mut slots: Vec<Mutex<Option<_>>> = which.iter().map(|_| Mutex::new(None)).collect();
+        for (index, drawn) in marked.into_iter().zip(drawn) {
+            slots[index] = Mutex::new(Some(drawn));
+        }
+        for_worlds(worlds, config.agents, chunk, out, |index, world, rows| {
+            if let Some(drawn) = slots[index].lock().ok().and_then(|mut slot| slot.take()) {
+                start(index, world, drawn, rows);
             }
             None::<()>
         });

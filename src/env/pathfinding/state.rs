@@ -161,6 +161,9 @@ pub(super) fn load(
     let mut reports = Vec::new();
     for _ in 0..count {
         let world = from.word()? as usize;
+        if world >= config.worlds {
+            return Err(broken("damaged"));
+        }
         let length = usize::try_from(from.long()?).map_err(|_| broken("damaged"))?;
         let label = String::from_utf8(from.take(length)?.to_vec()).map_err(|_| broken("damaged"))?;
         let mut values = Vec::new();
@@ -222,6 +225,9 @@ fn load_world(
     }
     world.goals = from.long()?;
     world.total = f64::from_bits(from.long()?);
+    if world.goals > world.step as u64 * agents as u64 || !world.total.is_finite() {
+        return Err(damaged());
+    }
     world.target_number = from.words(agents)?;
     for (agent, number) in world.target_number.iter().enumerate() {
         if *number as usize > world.instance.further_targets.get(agent).map_or(0, Vec::len) {

@@ -9,7 +9,7 @@ use synod::env::pathfinding::{
 use synod::env::{Buffers, VecEnv};
 
 /// A folder of `$SYNOD_DATA`, else of `../shared/data`; `None` outside CI where it may be missing.
-fn data(folder: &str) -> Option<PathBuf> {
+pub fn data(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SYNOD_DATA").map(PathBuf::from);
     let path =
         root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")).join(folder);
