@@ -5,6 +5,25 @@ use crate::graph::{CpuStorage, Data, Graph, Tensor, Variable};
 use crate::program::{CompileOptions, Program};
 use crate::shape::TensorType;
 
+/// A GPU of this machine, or a program that stands in for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adapter {
+    /// The name that the driver gives it.
+    pub name: String,
+    /// The interface: `Vulkan`, `Metal`, `Dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: &'static str,
+    /// The driver and its version.
+    pub driver: String,
+}
+
+impl std::fmt::Display for Adapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {}, {})", self.name, self.kind, self.backend, self.driver)
+    }
+}
+
 /// A place where programs run and variables live. Cloning the handle does not make another device.
 #[derive(Clone)]
 pub struct Device(Kind);
@@ -22,7 +41,8 @@ impl Device {
         Device(Kind::Cpu)
     }
 
-    /// The best GPU of this machine; a software adapter counts where there is no other.
+    /// The best GPU of this machine; a software adapter counts where there is no other. The environment variable
+    /// `SYNOD_ADAPTER` chooses one by a part of its name.
     ///
     /// # Errors
     /// There is no adapter, it lacks something that every kernel needs, or the crate was built without `gpu`.
@@ -34,6 +54,37 @@ impl Device {
             device: "gpu".into(),
             message: "synod was built without its `gpu` feature".into(),
         })
+    }
+
+    /// The best GPU whose name contains `name`, in any case of letters.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`]; the message lists the adapters that there are.
+    pub fn gpu_named(name: &str) -> Result<Self> {
+        #[cfg(feature = "gpu")]
+        return Ok(Device(Kind::Gpu(crate::gpu::GpuDevice::open_named(Some(name))?)));
+        #[cfg(not(feature = "gpu"))]
+        Err(Error::Device {
+            device: name.into(),
+            message: "synod was built without its `gpu` feature".into(),
+        })
+    }
+
+    /// All GPUs of this machine, best first; none where the crate was built without `gpu`.
+    pub fn adapters() -> Vec<Adapter> {
+        #[cfg(feature = "gpu")]
+        return crate::gpu::GpuDevice::list();
+        #[cfg(not(feature = "gpu"))]
+        Vec::new()
+    }
+
+    /// Command buffers handed to a GPU so far: one a run, and one a read of a variable. 0 on the CPU.
+    pub fn submissions(&self) -> u64 {
+        match &self.0 {
+            Kind::Cpu => 0,
+            #[cfg(feature = "gpu")]
+            Kind::Gpu(device) => device.submissions(),
+        }
     }
 
     /// A hardware GPU where there is one, else the CPU.

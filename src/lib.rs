@@ -4,6 +4,8 @@ pub mod cpu;
 mod device;
 pub mod env;
 pub mod error;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub mod graph;
 pub mod op;
 mod program;
@@ -11,7 +13,7 @@ pub mod run;
 pub mod shape;
 pub mod train;
 
-pub use device::Device;
+pub use device::{Adapter, Device};
 pub use error::{Error, Result};
 pub use graph::{Data, Graph, Tensor, Variable};
 pub use program::{CompileOptions, Outputs, Program, Summary};

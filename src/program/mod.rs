@@ -10,14 +10,16 @@ mod plan;
 use std::sync::Arc;
 
 #[cfg(feature = "gpu")]
-pub(crate) use compile::{Location, Root};
+pub(crate) use compile::{Compiled, Location, Root, Step};
 
 use crate::cpu::Parallel;
 use crate::error::{Error, Result};
 use crate::graph::{Data, Graph, Tensor};
 use crate::shape::{DType, TensorType};
 
-use compile::{Compiled, compile};
+#[cfg(not(feature = "gpu"))]
+use compile::Compiled;
+use compile::compile;
 
 /// Choices made at compilation that never change a result.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +117,7 @@ impl Program {
             match &mut self.executor {
                 Executor::Cpu(executor) => executor.input_mut(index).copy_from_slice(data.bits()),
                 #[cfg(feature = "gpu")]
-                Executor::Gpu(executor) => executor.set_input(index, data.bits())?,
+                Executor::Gpu(executor) => executor.set_input(index, data.bits()),
             }
         }
         match &mut self.executor {
@@ -166,7 +168,12 @@ impl Program {
 
     /// What it is made of.
     pub fn summary(&self) -> Summary {
-        self.compiled.summary()
+        let summary = self.compiled.summary();
+        match &self.executor {
+            Executor::Cpu(_) => summary,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => Summary { planned_bytes: executor.planned_bytes(), ..summary },
+        }
     }
 
     fn input_type(&self, name: &str) -> Option<&TensorType> {

@@ -1,0 +1,317 @@
+//! The adapter that is chosen, what it offers, and what it reports when something goes wrong.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::pipeline::Pipelines;
+use super::storage::GpuStorage;
+use crate::device::Adapter;
+use crate::error::{Error, Result};
+use crate::graph::GpuLimits;
+use crate::shape::TensorType;
+
+/// The environment variable that chooses an adapter by a part of its name.
+const CHOICE: &str = "SYNOD_ADAPTER";
+
+/// What every kernel may count on (the WebGPU default limits).
+const STORAGE_BUFFERS: u32 = 8;
+const INVOCATIONS: u32 = 256;
+const WORKGROUP_BYTES: u32 = 16 * 1024;
+
+fn describe(info: &wgpu::AdapterInfo) -> Adapter {
+    Adapter {
+        name: info.name.clone(),
+        backend: format!("{:?}", info.backend),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        },
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+    }
+}
+
+/// What went wrong outside of a call that could have returned it.
+#[derive(Default)]
+struct Reports {
+    lost: OnceLock<String>,
+    error: Mutex<Option<String>>,
+    any: AtomicBool,
+}
+
+/// A wgpu device with its queue, its limits and its pipelines.
+pub(crate) struct GpuDevice {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) wgpu_limits: wgpu::Limits,
+    pub(super) pipelines: Mutex<Pipelines>,
+    limits: GpuLimits,
+    description: Adapter,
+    reports: Arc<Reports>,
+    submissions: AtomicU64,
+}
+
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::PRIMARY;
+        wgpu::Instance::new(descriptor)
+    })
+}
+
+/// Best first: hardware before software.
+fn adapters() -> Vec<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+fn missing(device: &str, message: impl Into<String>) -> Error {
+    Error::Device { device: device.to_string(), message: message.into() }
+}
+
+/// What kernels need and an adapter lacks, if anything.
+fn lacks(adapter: &wgpu::Adapter) -> Option<String> {
+    let limits = adapter.limits();
+    let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+    if !adapter.get_downlevel_capabilities().flags.contains(compute) {
+        return Some("it has no compute shaders".into());
+    }
+    [
+        ("storage buffers a dispatch", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
+        ("invocations a workgroup", limits.max_compute_invocations_per_workgroup, INVOCATIONS),
+        ("invocations along x", limits.max_compute_workgroup_size_x, INVOCATIONS),
+        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES),
+    ]
+    .into_iter()
+    .find(|(_, has, needed)| has < needed)
+    .map(|(what, has, needed)| format!("it has {has} {what}, and kernels need {needed}"))
+}
+
+impl GpuDevice {
+    /// All adapters, best first.
+    pub fn list() -> Vec<Adapter> {
+        adapters().iter().map(|a| describe(&a.get_info())).collect()
+    }
+
+    /// The best adapter; with `SYNOD_ADAPTER` the best one whose name contains it, in any case of letters.
+    pub fn open() -> Result<Arc<Self>> {
+        let choice = std::env::var(CHOICE).ok().filter(|text| !text.is_empty());
+        Self::open_named(choice.as_deref())
+    }
+
+    /// The best adapter whose name contains `name`.
+    pub fn open_named(name: Option<&str>) -> Result<Arc<Self>> {
+        let all = adapters();
+        let fits = |adapter: &wgpu::Adapter| match name {
+            Some(part) => adapter.get_info().name.to_lowercase().contains(&part.to_lowercase()),
+            None => true,
+        };
+        let mut reasons = Vec::new();
+        for adapter in all.iter().filter(|a| fits(a)) {
+            let description = describe(&adapter.get_info());
+            match lacks(adapter) {
+                None => match Self::from_adapter(adapter, description) {
+                    Ok(device) => return Ok(Arc::new(device)),
+                    Err(error) => reasons.push(error.to_string()),
+                },
+                Some(reason) => reasons.push(format!("{}: {reason}", description.name)),
+            }
+        }
+        let known: Vec<String> = all.iter().map(|a| a.get_info().name).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        Err(match (name, reasons.is_empty()) {
+            (_, false) => missing("gpu", format!("no adapter can be used: {}", reasons.join("; "))),
+            (Some(name), true) => {
+                missing(name, format!("no adapter has this in its name; there is: {known}"))
+            }
+            (None, true) => missing(
+                "gpu",
+                "there is no Vulkan, Metal or Direct3D 12 adapter (on Linux, `mesa-vulkan-drivers` has one in software)",
+            ),
+        })
+    }
+
+    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter) -> Result<Self> {
+        let offered = adapter.limits();
+        let features = adapter.features()
+            & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::IMMEDIATES);
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("synod"),
+            required_features: features,
+            required_limits: offered,
+            ..Default::default()
+        }))
+        .map_err(|e| missing(&description.name, e.to_string()))?;
+        let reports = Arc::new(Reports::default());
+        let lost = reports.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let _ = lost.lost.set(format!("lost ({reason:?}): {message}"));
+            lost.any.store(true, Ordering::Release);
+        });
+        let uncaptured = reports.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut first = uncaptured.error.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| error.to_string());
+            uncaptured.any.store(true, Ordering::Release);
+        }));
+        let has = device.limits();
+        let limits = GpuLimits {
+            binding_bytes: has.max_storage_buffer_binding_size.min(has.max_buffer_size),
+            storage_buffers: has.max_storage_buffers_per_shader_stage,
+            workgroups: has.max_compute_workgroups_per_dimension,
+            invocations: has.max_compute_invocations_per_workgroup,
+            workgroup_bytes: has.max_compute_workgroup_storage_size,
+            subgroups: features.contains(wgpu::Features::SUBGROUP),
+        };
+        Ok(GpuDevice {
+            device,
+            queue,
+            wgpu_limits: has,
+            pipelines: Mutex::default(),
+            limits,
+            description,
+            reports,
+            submissions: AtomicU64::new(0),
+        })
+    }
+
+    /// What kernels choose by.
+    pub fn limits(&self) -> &GpuLimits {
+        &self.limits
+    }
+
+    /// Whether there is silicon behind it.
+    pub fn is_hardware(&self) -> bool {
+        self.description.kind != "software"
+    }
+
+    /// Name, kind, interface and driver.
+    pub fn name(&self) -> String {
+        self.description.to_string()
+    }
+
+    /// Command buffers submitted so far.
+    pub fn submissions(&self) -> u64 {
+        self.submissions.load(Ordering::Relaxed)
+    }
+
+    /// Memory for a variable.
+    pub fn storage(self: &Arc<Self>, name: &str, of: &TensorType) -> Result<GpuStorage> {
+        GpuStorage::new(self.clone(), name, of)
+    }
+
+    /// An error that names this device.
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        missing(&self.description.name, message)
+    }
+
+    /// Whatever was reported since the last time.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.reports.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some(message) = self.reports.lost.get() {
+            return Err(self.error(message.clone()));
+        }
+        self.reports.any.store(false, Ordering::Release);
+        match lock(&self.reports.error).take() {
+            Some(message) => Err(self.error(message)),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `make` and turns what wgpu has against it into an error that starts with `what`.
+    pub(super) fn guarded<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
+        self.check()?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let errors = [
+            pollster::block_on(validation.pop()),
+            pollster::block_on(internal.pop()),
+            pollster::block_on(memory.pop()),
+        ];
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(self.error(format!("{what}: {error}"))),
+            None => Ok(made),
+        }
+    }
+
+    /// A buffer of `bytes` (rounded up to whole words; at least one).
+    pub(super) fn buffer(&self, what: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let size = bytes.max(4).next_multiple_of(4);
+        if size > self.wgpu_limits.max_buffer_size {
+            return Err(Error::Limit {
+                op: what.to_string(),
+                what: "buffer (bytes)".into(),
+                needed: size,
+                limit: self.wgpu_limits.max_buffer_size,
+                operands: String::new(),
+            });
+        }
+        self.guarded(what, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(what),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        })
+    }
+
+    /// Submits one command buffer.
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit([commands])
+    }
+
+    /// Waits until a submission is done.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let polled = self.device.poll(wait);
+        self.check()?;
+        polled.map_err(|e| self.error(e.to_string()))?;
+        Ok(())
+    }
+
+    /// Waits for `submission` and copies the first words of `staging`, which it has written, to `words`.
+    pub(super) fn fetch(
+        &self,
+        staging: &wgpu::Buffer,
+        submission: wgpu::SubmissionIndex,
+        words: &mut [u32],
+    ) -> Result<()> {
+        let slice = staging.slice(..4 * words.len() as u64);
+        slice.map_async(wgpu::MapMode::Read, |_| {});
+        if let Err(error) = self.wait(submission) {
+            staging.unmap();
+            return Err(error);
+        }
+        match slice.get_mapped_range() {
+            Ok(view) => bytemuck::cast_slice_mut(words).copy_from_slice(&view),
+            Err(error) => {
+                staging.unmap();
+                self.check()?;
+                return Err(self.error(format!("reading results: {error}")));
+            }
+        }
+        staging.unmap();
+        Ok(())
+    }
+}
+
+/// A lock whose content is good even where some thread panicked while it held it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
