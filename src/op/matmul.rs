@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
-use super::product::{Activation, Batch, Epilogue, Matrix, gemm_batched};
+use crate::cpu::gemm::{Activation, Batch, Epilogue, Matrix, gemm_batched};
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
+
+/// Names of the ops of this family.
+pub const NAMES: &[&str] = &["matmul"];
 
 /// `op(a) op(b)` for `a` of `[.., m, k]` (`[.., k, m]` where transposed) and `b` of `[.., k, n]` (`[.., n, k]`).
 /// Leading dimensions are broadcast against one another.
@@ -141,10 +144,8 @@ impl Op for Matmul {
             .ok_or_else(|| Error::Graph("matmul: the leading dimensions do not broadcast".into()))?;
         let Plan { m, n, k, .. } = plan;
         let out = call.outputs[0].f32();
-        let epilogue = Epilogue {
-            bias: self.bias.then(|| call.inputs[2].f32()),
-            activation: activation(self.activation),
-        };
+        let bias = self.bias.then(|| call.inputs[2].f32());
+        let epilogue = Epilogue::new(bias, activation(self.activation));
         let (inner, outer) = match plan.batch.split_last() {
             Some((inner, outer)) => (*inner, outer),
             None => ([1, 0, 0, 0], &[][..]),

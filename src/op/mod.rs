@@ -2,10 +2,10 @@
 //! Shaders stand in `shaders/`. What combines ops into layers lives in `nn`.
 
 pub mod adam;
+pub mod attention;
 pub mod elementwise;
 pub mod fused;
 pub mod matmul;
 pub mod movement;
-pub(crate) mod product;
 pub mod reduce;
 pub mod registry;
