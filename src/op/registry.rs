@@ -4,5 +4,6 @@ use super::{attention, elementwise, fused, matmul, movement, reduce};
 
 /// Every op's name, family by family.
 pub fn names() -> Vec<&'static str> {
-    [attention::NAMES, elementwise::NAMES, fused::NAMES, matmul::NAMES, movement::NAMES, reduce::NAMES].concat()
+    [attention::NAMES, elementwise::NAMES, fused::NAMES, matmul::NAMES, movement::NAMES, reduce::NAMES]
+        .concat()
 }

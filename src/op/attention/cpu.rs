@@ -152,7 +152,16 @@ struct Head {
 /// # Safety
 /// The pointers of `head` are valid for `plan`, and `scores` for `n` values.
 #[inline(always)]
-unsafe fn score<S: Simd>(s: S, plan: &Plan, head: &Head, x: *const f32, y: *const f32, first: usize, n: usize, scores: *mut f32) {
+unsafe fn score<S: Simd>(
+    s: S,
+    plan: &Plan,
+    head: &Head,
+    x: *const f32,
+    y: *const f32,
+    first: usize,
+    n: usize,
+    scores: *mut f32,
+) {
     let features = plan.features();
     let mut j = 0;
     while j < n {
