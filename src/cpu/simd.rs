@@ -62,6 +62,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs a kernel as a function of its own, compiled for the same set: keeps large kernels of many variants
     /// apart, each with the registers to itself.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
+    /// The function that [`Simd::call`] runs, to choose once and call often. Safe to call because `self` proves that
+    /// the processor has the set.
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output;
 
     fn splat(self, x: f32) -> Self::V;
     fn zero(self) -> Self::V;
@@ -136,6 +139,25 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// The sum of the lanes by halves (lane `i` with lane `i + LANES / 2`, and so on), always in this order.
     fn reduce_add(self, a: Self::V) -> f32;
+    /// [`Simd::reduce_add`] of four vectors.
+    #[inline(always)]
+    fn reduce_add_4(self, a: [Self::V; 4]) -> [f32; 4] {
+        [self.reduce_add(a[0]), self.reduce_add(a[1]), self.reduce_add(a[2]), self.reduce_add(a[3])]
+    }
+    /// Writes the transpose of a square of `LANES` rows and columns: row `i` of it, at `to + i * to_row`, is column
+    /// `i` of what lies at `from + j * from_row`.
+    ///
+    /// # Safety
+    /// All rows must be valid for reading and writing.
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        for i in 0..Self::LANES {
+            for j in 0..Self::LANES {
+                // SAFETY: the caller vouches for the rows.
+                unsafe { *to.add(i * to_row + j) = *from.add(j * from_row + i) };
+            }
+        }
+    }
     /// The greatest lane, by halves; which value comes out where a lane is NaN is not specified but repeatable.
     fn reduce_max(self, a: Self::V) -> f32;
 

@@ -216,7 +216,7 @@ fn mend_large<S: Simd>(s: S, x: S::V, y: S::V, function: fn(f32) -> f32) -> S::V
     s.load_slice(&ys)
 }
 
-/// Sine of an angle in radians, within 2 ULP (arguments over 8192 by the standard library).
+/// Sine of an angle in radians, within 3 ULP (arguments over 8192 by the standard library).
 #[inline(always)]
 pub fn sin<S: Simd>(s: S, x: S::V) -> S::V {
     let y = sin_from(s, x, 0);
@@ -225,7 +225,7 @@ pub fn sin<S: Simd>(s: S, x: S::V) -> S::V {
     mend_large(s, x, y, f32::sin)
 }
 
-/// Cosine of an angle in radians, within 2 ULP (arguments over 8192 by the standard library).
+/// Cosine of an angle in radians, within 3 ULP (arguments over 8192 by the standard library).
 #[inline(always)]
 pub fn cos<S: Simd>(s: S, x: S::V) -> S::V {
     mend_large(s, x, sin_from(s, x, 1), f32::cos)

@@ -1,21 +1,29 @@
 //! The loops around the tiles: blocks of columns, of `k`, of rows; what is packed and when.
 
-use super::micro::{Tile, tile, tile_rows, tile_vectors};
-use super::{Activation, gemv};
+use super::epilogue::Curve;
+use super::micro::{Tile, tile_rows, tile_vectors, tiles};
+use super::{Activation, Kind, dots, gemv};
 use crate::cpu::simd::{Kernel, Simd};
 use std::cell::RefCell;
 
 /// Terms that are summed in registers before C is touched. Part of the order of summation: never chosen by the
 /// number of threads.
 pub(super) const BLOCK_K: usize = 256;
-/// Rows of A that pass a panel of B together; a multiple of every tile's height.
+/// Rows of A that pass a panel of B together at least; a multiple of every tile's height.
 const BLOCK_ROWS: usize = 24;
+/// Elements of A that pass a panel of B together at most where that is more: half of a first-level cache.
+const BLOCK_A: usize = 4096;
 /// Columns of B that are packed at once: with `BLOCK_K` rows a quarter of a megabyte, half of a small L2 cache.
 const BLOCK_COLUMNS: usize = 256;
+
+/// Elements of a block of B above which packing it pays where many rows pass: rows of B far apart fall into few
+/// sets of the first-level cache and throw each other out.
+const PACK_B: usize = 4096;
 
 /// One product with checked operands, as pointers.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
+    pub kind: Kind,
     pub m: usize,
     pub n: usize,
     pub k: usize,
@@ -51,11 +59,13 @@ impl Kernel for Product {
         if p.m == 0 || p.n == 0 {
             return;
         }
-        if gemv::takes(&p) {
-            return gemv::run(s, p);
+        match p.kind {
+            Kind::RowVector | Kind::ColumnVector => return gemv::run(s, p),
+            Kind::Dots => return dots::run(s, p),
+            Kind::Tiles => {}
         }
         // Reading B where it lies costs nothing when it stays in the first-level cache or passes only a few times.
-        let pack_b = p.b_column != 1 || (p.m > 2 * BLOCK_ROWS && p.k.min(BLOCK_K) * p.n > 16 * 1024);
+        let pack_b = p.b_column != 1 || (p.m > 2 * BLOCK_ROWS && p.k.min(BLOCK_K) * p.n > PACK_B);
         let block_columns = if pack_b { BLOCK_COLUMNS } else { p.n };
         let blocks_k = p.k.div_ceil(BLOCK_K).max(1);
         for column in (0..p.n).step_by(block_columns) {
@@ -141,9 +151,18 @@ impl Kernel for PackB<'_> {
                         }
                     }
                 } else {
+                    let whole = if p.b_row == 1 { q.terms - q.terms % S::LANES } else { 0 };
+                    let squares = if whole > 0 { real - real % S::LANES } else { 0 };
+                    for t in (0..whole).step_by(S::LANES) {
+                        for j in (0..squares).step_by(S::LANES) {
+                            let to = panel[t * width + j..].as_mut_ptr();
+                            s.transpose(from.add(t + j * p.b_column), p.b_column, to, width);
+                        }
+                    }
                     for (t, row) in panel.chunks_exact_mut(width).enumerate() {
                         let from = from.add(t * p.b_row);
-                        for (j, out) in row.iter_mut().enumerate() {
+                        let first = if t < whole { squares } else { 0 };
+                        for (j, out) in row.iter_mut().enumerate().skip(first) {
                             *out = if j < real { *from.add(j * p.b_column) } else { 0.0 };
                         }
                     }
@@ -167,9 +186,11 @@ impl Kernel for Rows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Rows { p, q, packed } = self;
+        let many = p.n > 2 * S::LANES;
+        let block_rows = if many { (BLOCK_A / q.terms.max(1) / 24 * 24).max(BLOCK_ROWS) } else { p.m };
         let mut row = 0;
         while row < p.m {
-            let rows = even_share(p.m - row, BLOCK_ROWS);
+            let rows = even_share(p.m - row, block_rows);
             let mut done = 0;
             while done < q.columns {
                 let left = q.columns - done;
@@ -181,42 +202,58 @@ impl Kernel for Rows<'_> {
                     None => (q.b.wrapping_add(done), p.b_row),
                 };
                 let partial = packed.is_none() && last < S::LANES;
-                let mut i = row;
-                while i < row + rows {
-                    let height = even_share(row + rows - i, tile_rows::<S>(vectors));
-                    let t = Tile {
-                        k: q.terms,
-                        a: q.a.wrapping_add(i * p.a_row),
-                        a_row: p.a_row,
-                        a_column: p.a_column,
-                        b,
-                        b_row,
-                        c: q.c.wrapping_add(i * p.c_row + done),
-                        c_row: p.c_row,
-                        last,
-                        accumulate: q.accumulate,
-                        bias: if q.bias.is_null() { q.bias } else { q.bias.wrapping_add(done) },
-                        relu: q.activation == Activation::Relu,
-                    };
-                    tile(s, height, vectors, partial, t);
-                    i += height;
-                }
+                let mut t = Tile {
+                    tiles: 0,
+                    k: q.terms,
+                    a: q.a.wrapping_add(row * p.a_row),
+                    a_row: p.a_row,
+                    a_column: p.a_column,
+                    b,
+                    b_row,
+                    c: q.c.wrapping_add(row * p.c_row + done),
+                    c_row: p.c_row,
+                    last,
+                    accumulate: q.accumulate,
+                    bias: if q.bias.is_null() { q.bias } else { q.bias.wrapping_add(done) },
+                    relu: q.activation == Activation::Relu,
+                };
+                // All but equal tiles: 8 rows in tiles of at most 6 are 4 and 4, not 6 and 2, because a tile of few
+                // rows leaves the processor waiting.
+                let count = rows.div_ceil(tile_rows::<S>(vectors));
+                let (height, higher) = (rows / count, rows % count);
+                t.tiles = higher;
+                tiles(s, height + 1, vectors, partial, &t);
+                t.a = t.a.wrapping_add(higher * (height + 1) * p.a_row);
+                t.c = t.c.wrapping_add(higher * (height + 1) * p.c_row);
+                t.tiles = count - higher;
+                tiles(s, height, vectors, partial, &t);
                 done += width;
             }
-            if q.activation.is_curved() {
-                for i in row..row + rows {
-                    // SAFETY: the row of C was just written.
-                    let part = unsafe { std::slice::from_raw_parts_mut(q.c.add(i * p.c_row), q.columns) };
-                    s.call(super::epilogue::Curve { activation: q.activation, x: part });
-                }
-            }
+            curve(s, q.activation, q.c.wrapping_add(row * p.c_row), rows, q.columns, p.c_row);
             row += rows;
         }
     }
 }
 
-/// The first of the shares of `left` things in as few lots of at most `most` as there can be, all but equal: 8 rows
-/// in tiles of at most 6 are 4 and 4, not 6 and 2, because a tile of few rows leaves the processor waiting.
+/// Applies an activation that takes a pass of its own to rows that were just written.
+#[inline(always)]
+pub(super) fn curve<S: Simd>(s: S, f: Activation, c: *mut f32, rows: usize, columns: usize, c_row: usize) {
+    if !f.is_curved() {
+        return;
+    }
+    // SAFETY: the rows of C were just written by the caller.
+    unsafe {
+        if columns == c_row {
+            s.call(Curve { activation: f, x: std::slice::from_raw_parts_mut(c, rows * columns) });
+        } else {
+            for i in 0..rows {
+                s.call(Curve { activation: f, x: std::slice::from_raw_parts_mut(c.add(i * c_row), columns) });
+            }
+        }
+    }
+}
+
+/// The first of the shares of `left` things in as few lots of at most `most` as there can be, all but equal.
 #[inline(always)]
 fn even_share(left: usize, most: usize) -> usize {
     left.div_ceil(left.div_ceil(most))

@@ -1,14 +1,19 @@
 //! Products of a matrix and a vector: nothing is used twice, so nothing is tiled; memory is read in its own order.
 
-use super::Activation;
 use super::driver::Product;
 use super::epilogue::Curve;
+use super::{Activation, Kind};
 use crate::cpu::simd::Simd;
 
-/// Whether a product has a vector for an operand and an order of memory that can be read by vectors.
-#[inline(always)]
-pub(super) fn takes(p: &Product) -> bool {
-    p.n == 1 && (p.a_row == 1 || p.a_column == 1) || p.m == 1 && (p.b_row == 1 || p.b_column == 1)
+/// Whether a product has a vector for an operand and an order of memory that can be read by vectors, and which.
+pub(super) fn kind(p: &Product) -> Option<Kind> {
+    if p.m == 1 && (p.b_row == 1 || p.b_column == 1) {
+        Some(Kind::RowVector)
+    } else if p.n == 1 && (p.a_row == 1 || p.a_column == 1) {
+        Some(Kind::ColumnVector)
+    } else {
+        None
+    }
 }
 
 /// Results kept on the stack between the sums and the epilogue.
@@ -27,10 +32,11 @@ struct View {
     y_step: usize,
 }
 
-/// Computes a product that [`takes`] accepts.
+/// Computes a product of a kind that [`kind`] gave.
 #[inline(always)]
 pub(super) fn run<S: Simd>(s: S, p: Product) {
-    let v = if p.m == 1 {
+    let of_row = p.kind == Kind::RowVector;
+    let v = if of_row {
         View {
             outputs: p.n,
             terms: p.k,
@@ -73,7 +79,7 @@ pub(super) fn run<S: Simd>(s: S, p: Product) {
                     *sum += *y.add(j * v.y_step);
                 }
                 if !p.bias.is_null() {
-                    *sum += *p.bias.add(if p.m == 1 { start + j } else { 0 });
+                    *sum += *p.bias.add(if of_row { start + j } else { 0 });
                 }
             }
             if p.activation != Activation::None {
@@ -200,8 +206,18 @@ unsafe fn dots<S: Simd, const COUNT: usize>(s: S, v: &View, matrix: *const f32) 
         }
     }
     let mut out = [0.0; COUNT];
-    for i in 0..COUNT {
-        out[i] = s.reduce_add(s.add(sums[i], more[i]));
+    if COUNT == 4 {
+        let all: [S::V; 4] = [
+            s.add(sums[0], more[0]),
+            s.add(sums[1 % COUNT], more[1 % COUNT]),
+            s.add(sums[2 % COUNT], more[2 % COUNT]),
+            s.add(sums[3 % COUNT], more[3 % COUNT]),
+        ];
+        out.copy_from_slice(&s.reduce_add_4(all));
+    } else {
+        for i in 0..COUNT {
+            out[i] = s.reduce_add(s.add(sums[i], more[i]));
+        }
     }
     out
 }

@@ -2,9 +2,11 @@
 
 use crate::cpu::simd::{Kernel, Simd};
 
-/// One tile of a product: where it reads, where it writes.
+/// Tiles of a product, one below the other: where they read, where they write.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
+    /// How many tiles.
+    pub tiles: usize,
     /// Terms of every sum.
     pub k: usize,
     /// First element of the rows of A.
@@ -41,7 +43,7 @@ pub(super) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
         (32.., _) => 6,
         (16.., 1) => 12,
         (16.., 2) => 6,
-        (16.., 3) => 4,
+        (16.., 3) => 3, // four rows fill all 16 registers, and the compiler spills one
         (16.., _) => 2,
         (_, 1) => 6,
         (_, _) => 2,
@@ -73,70 +75,103 @@ pub(super) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> usize {
     }
 }
 
-/// A tile of `ROWS` rows and `VECTORS` vectors; `PARTIAL` where the last vector of B must not be read whole.
-struct TileKernel<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(Tile);
+/// Neighbouring tiles of `ROWS` rows and `VECTORS` vectors; `PARTIAL` where the last vector of B must not be read
+/// whole.
+struct Tiles<'a, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(&'a Tile);
 
 impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
-    for TileKernel<ROWS, VECTORS, PARTIAL>
+    for Tiles<'_, ROWS, VECTORS, PARTIAL>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let t = self.0;
-        let mut sums = [[s.zero(); VECTORS]; ROWS];
-        let (mut a, mut b) = (t.a, t.b);
+        let (a_row, a_column, b_row, c_row) = (t.a_row, t.a_column, t.b_row, t.c_row);
         // SAFETY: the driver made the tile from operands whose sizes `gemm` has checked; packed panels are padded.
         // The pointers go past the end after the last step only, and are not read there.
         unsafe {
-            for _ in 0..t.k {
-                let mut row = [s.zero(); VECTORS];
-                for j in 0..VECTORS {
-                    row[j] = if PARTIAL && j + 1 == VECTORS {
-                        s.load_partial(b.add(j * S::LANES), t.last)
-                    } else {
-                        s.load(b.add(j * S::LANES))
-                    };
-                }
-                for i in 0..ROWS {
-                    let x = s.splat(*a.add(i * t.a_row));
+            for tile in 0..t.tiles {
+                let mut sums = [[s.zero(); VECTORS]; ROWS];
+                let mut a = t.a.wrapping_add(tile * ROWS * a_row);
+                let mut b = t.b;
+                for _ in 0..t.k {
+                    let mut row = [s.zero(); VECTORS];
                     for j in 0..VECTORS {
-                        sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+                        row[j] = if PARTIAL && j + 1 == VECTORS {
+                            s.load_partial(b.add(j * S::LANES), t.last)
+                        } else {
+                            s.load(b.add(j * S::LANES))
+                        };
+                    }
+                    for i in 0..ROWS {
+                        let x = s.splat(*a.add(i * a_row));
+                        for j in 0..VECTORS {
+                            sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+                        }
+                    }
+                    a = a.wrapping_add(a_column);
+                    b = b.wrapping_add(b_row);
+                }
+                // Short loops of constant length, one thing each: they unroll, and the sums stay in registers.
+                let c = t.c.wrapping_add(tile * ROWS * c_row);
+                if t.accumulate {
+                    for i in 0..ROWS {
+                        for j in 0..VECTORS - 1 {
+                            sums[i][j] = s.add(s.load(c.add(i * c_row + j * S::LANES)), sums[i][j]);
+                        }
+                    }
+                    let c = c.add((VECTORS - 1) * S::LANES);
+                    for i in 0..ROWS {
+                        let old = s.load_partial(c.add(i * c_row), t.last);
+                        sums[i][VECTORS - 1] = s.add(old, sums[i][VECTORS - 1]);
                     }
                 }
-                a = a.wrapping_add(t.a_column);
-                b = b.wrapping_add(t.b_row);
-            }
-            for j in 0..VECTORS {
-                let lanes = if j + 1 == VECTORS { t.last } else { S::LANES };
-                let bias = match t.bias.is_null() {
-                    true => s.zero(),
-                    false if lanes == S::LANES => s.load(t.bias.add(j * S::LANES)),
-                    false => s.load_partial(t.bias.add(j * S::LANES), lanes),
-                };
+                if !t.bias.is_null() {
+                    for j in 0..VECTORS - 1 {
+                        let bias = s.load(t.bias.add(j * S::LANES));
+                        for i in 0..ROWS {
+                            sums[i][j] = s.add(sums[i][j], bias);
+                        }
+                    }
+                    let bias = s.load_partial(t.bias.add((VECTORS - 1) * S::LANES), t.last);
+                    for i in 0..ROWS {
+                        sums[i][VECTORS - 1] = s.add(sums[i][VECTORS - 1], bias);
+                    }
+                }
+                if t.relu {
+                    for i in 0..ROWS {
+                        for j in 0..VECTORS {
+                            sums[i][j] = s.max(s.zero(), sums[i][j]);
+                        }
+                    }
+                }
                 for i in 0..ROWS {
-                    let c = t.c.add(i * t.c_row + j * S::LANES);
-                    let mut sum = sums[i][j];
-                    if t.accumulate {
-                        let old = if lanes == S::LANES { s.load(c) } else { s.load_partial(c, lanes) };
-                        sum = s.add(old, sum);
+                    for j in 0..VECTORS - 1 {
+                        s.store(c.add(i * c_row + j * S::LANES), sums[i][j]);
                     }
-                    if !t.bias.is_null() {
-                        sum = s.add(sum, bias);
+                }
+                let c = c.add((VECTORS - 1) * S::LANES);
+                if t.last == S::LANES {
+                    for i in 0..ROWS {
+                        s.store(c.add(i * c_row), sums[i][VECTORS - 1]);
                     }
-                    if t.relu {
-                        sum = s.max(s.zero(), sum);
+                } else {
+                    for i in 0..ROWS {
+                        s.store_partial(c.add(i * c_row), sums[i][VECTORS - 1], t.last);
                     }
-                    if lanes == S::LANES { s.store(c, sum) } else { s.store_partial(c, sum, lanes) }
                 }
             }
         }
     }
 }
 
-/// Computes one tile of `rows <= tile_rows(vectors)` rows.
+/// Computes neighbouring tiles of `rows <= tile_rows(vectors)` rows.
 #[inline(always)]
-pub(super) fn tile<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t: Tile) {
+pub(super) fn tiles<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t: &Tile) {
+    if t.tiles == 0 {
+        return;
+    }
     match vectors {
         1 => rows_of::<S, 1>(s, rows, partial, t),
         2 => rows_of::<S, 2>(s, rows, partial, t),
@@ -147,16 +182,19 @@ pub(super) fn tile<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t:
 }
 
 #[inline(always)]
-fn rows_of<S: Simd, const VECTORS: usize>(s: S, rows: usize, partial: bool, t: Tile) {
+fn rows_of<S: Simd, const VECTORS: usize>(s: S, rows: usize, partial: bool, t: &Tile) {
     // The conditions are constants, so kernels that a set never uses are not even compiled.
     macro_rules! choose {
         ($($n:literal)*) => {$(
             if const { $n <= tile_rows::<S>(VECTORS) } {
                 if rows == $n {
-                    return if partial {
-                        s.call(TileKernel::<$n, VECTORS, true>(t))
-                    } else {
-                        s.call(TileKernel::<$n, VECTORS, false>(t))
+                    // SAFETY: `s` proves that the processor has the set.
+                    return unsafe {
+                        if partial {
+                            s.entry::<Tiles<'_, $n, VECTORS, true>>()(Tiles(t))
+                        } else {
+                            s.entry::<Tiles<'_, $n, VECTORS, false>>()(Tiles(t))
+                        }
                     };
                 }
             }

@@ -2,12 +2,13 @@
 //!
 //! A and B may have any strides, which covers transposes and slices; C is row-major. What lives here: the check of
 //! the operands and the cutting into pieces (this file), the loops and the packing (`driver`), tiles in registers
-//! (`micro`), products with a vector (`gemv`), bias and activation (`epilogue`). Sums run over `k` in blocks of a
+//! (`micro`), products with a vector (`gemv`) or of few rows or columns (`dots`), bias and activation (`epilogue`). Sums run over `k` in blocks of a
 //! fixed length whatever the tiles, the pieces and the threads are, so the result is the same to the bit.
 //!
 //! The plan of the loops is that of Goto and van de Geijn, *Anatomy of High-Performance Matrix Multiplication*
 //! (2008), less the packing that does not pay at the sizes of small networks.
 
+mod dots;
 mod driver;
 mod epilogue;
 mod gemv;
@@ -151,7 +152,8 @@ fn gemm_on(
         m *= batch.count;
         batch.count = 1;
     }
-    let product = Product {
+    let mut product = Product {
+        kind: Kind::Tiles,
         m,
         n,
         k,
@@ -166,6 +168,11 @@ fn gemm_on(
         accumulate,
         bias: epilogue.bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
         activation: epilogue.activation,
+    };
+    product.kind = match gemv::kind(&product) {
+        Some(kind) => kind,
+        None if dots::takes(&product) => Kind::Dots,
+        None => Kind::Tiles,
     };
     let work = m.saturating_mul(n).saturating_mul(k.max(1));
     if parallel.above(work.saturating_mul(batch.count), POOL_WORK) == Parallel::Serial {
@@ -182,6 +189,20 @@ fn gemm_on(
     Ok(())
 }
 
+/// The way a product is computed. Chosen for the whole, before it is cut into pieces: each has its own order of
+/// summation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A row of A with a matrix.
+    RowVector,
+    /// A matrix with a column of B.
+    ColumnVector,
+    /// Rows of A with columns of B, both contiguous.
+    Dots,
+    /// Tiles of C.
+    Tiles,
+}
+
 /// The product of one member of a batch.
 fn member(mut p: Product, batch: &Batch, i: usize) -> Product {
     p.a = p.a.wrapping_add(i * batch.a);
@@ -196,7 +217,7 @@ fn member(mut p: Product, batch: &Batch, i: usize) -> Product {
 /// One large product on the pool: pieces of C, or blocks of `k` where C is small and the sums are long.
 fn in_pieces(isa: Isa, p: Product) {
     let blocks = p.k.div_ceil(BLOCK_K);
-    if p.m > 1 && p.n > 1 && p.m * p.n <= 64 * 1024 && blocks >= 8 && blocks * 16 * 1024 > p.m * p.n {
+    if p.kind == Kind::Tiles && p.m * p.n <= 64 * 1024 && blocks >= 8 && blocks * 16 * 1024 > p.m * p.n {
         return split_terms(isa, &p);
     }
     // Whole blocks of columns keep the packing of B to once for every piece of rows.

@@ -20,6 +20,45 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
 /// Sixteen words of which the window at `8 - n` starts with `n` set ones.
 static WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// The lanes added by halves down to four.
+///
+/// # Safety
+/// The processor must have the set.
+#[inline(always)]
+unsafe fn half_sum(x: __m256) -> __m128 {
+    // SAFETY: the caller vouches for the set.
+    unsafe { _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)) }
+}
+
+/// Transposes eight rows of eight.
+///
+/// # Safety
+/// The processor must have AVX2, the rows must be valid for reading and writing.
+#[inline(always)]
+pub(super) unsafe fn transpose_8(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+    // SAFETY: the caller vouches for the set and the rows.
+    unsafe {
+        // Rows i and i + 4 side by side, so that the shuffles within halves suffice.
+        macro_rules! pair {
+            ($i:literal, $half:ident) => {{
+                let low = _mm_loadu_ps(from.add($i * from_row + 4 * $half));
+                let high = _mm_loadu_ps(from.add(($i + 4) * from_row + 4 * $half));
+                _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(low), high)
+            }};
+        }
+        for half in 0..2 {
+            let (r0, r1, r2, r3) = (pair!(0, half), pair!(1, half), pair!(2, half), pair!(3, half));
+            let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+            let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+            let to = to.add(4 * half * to_row);
+            _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(a, c));
+            _mm256_storeu_ps(to.add(to_row), _mm256_shuffle_ps::<0xee>(a, c));
+            _mm256_storeu_ps(to.add(2 * to_row), _mm256_shuffle_ps::<0x44>(b, d));
+            _mm256_storeu_ps(to.add(3 * to_row), _mm256_shuffle_ps::<0xee>(b, d));
+        }
+    }
+}
+
 // SAFETY of every `unsafe` below that names no other reason: an `Avx2` exists only where `enter` was called, whose
 // caller vouches for the instruction set.
 impl Simd for Avx2 {
@@ -34,6 +73,10 @@ impl Simd for Avx2 {
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: see above.
         unsafe { enter(kernel) }
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -262,6 +305,23 @@ impl Simd for Avx2 {
             let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
             _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
         }
+    }
+    #[inline(always)]
+    fn reduce_add_4(self, a: [__m256; 4]) -> [f32; 4] {
+        let mut out = [0.0; 4];
+        // SAFETY: see above. The order is that of `reduce_add`: lane 0 with 2 and 1 with 3, then both.
+        unsafe {
+            let (x, y, z, w) = (half_sum(a[0]), half_sum(a[1]), half_sum(a[2]), half_sum(a[3]));
+            let xy = _mm_add_ps(_mm_unpacklo_ps(x, y), _mm_unpackhi_ps(x, y));
+            let zw = _mm_add_ps(_mm_unpacklo_ps(z, w), _mm_unpackhi_ps(z, w));
+            _mm_storeu_ps(out.as_mut_ptr(), _mm_add_ps(_mm_movelh_ps(xy, zw), _mm_movehl_ps(zw, xy)));
+        }
+        out
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        // SAFETY: see above; the caller vouches for the rows.
+        unsafe { transpose_8(from, from_row, to, to_row) }
     }
     #[inline(always)]
     fn reduce_max(self, a: __m256) -> f32 {

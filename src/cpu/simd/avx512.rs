@@ -23,6 +23,20 @@ fn first(n: usize) -> __mmask16 {
     ((1u32 << n.min(16)) - 1) as __mmask16
 }
 
+/// The lanes added by halves down to four.
+///
+/// # Safety
+/// The processor must have the set.
+#[inline(always)]
+unsafe fn half_sum(x: __m512) -> __m128 {
+    // SAFETY: the caller vouches for the set.
+    unsafe {
+        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x)));
+        let x = _mm256_add_ps(_mm512_castps512_ps256(x), high);
+        _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x))
+    }
+}
+
 // SAFETY of every `unsafe` below that names no other reason: an `Avx512` exists only where `enter` was called, whose
 // caller vouches for the instruction set.
 impl Simd for Avx512 {
@@ -37,6 +51,10 @@ impl Simd for Avx512 {
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: see above.
         unsafe { enter(kernel) }
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -241,6 +259,30 @@ impl Simd for Avx512 {
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
             let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
             _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps::<1>(x, x)))
+        }
+    }
+    #[inline(always)]
+    fn reduce_add_4(self, a: [__m512; 4]) -> [f32; 4] {
+        let mut out = [0.0; 4];
+        // SAFETY: see above. The order is that of `reduce_add`: lane 0 with 2 and 1 with 3, then both.
+        unsafe {
+            let (x, y, z, w) = (half_sum(a[0]), half_sum(a[1]), half_sum(a[2]), half_sum(a[3]));
+            let xy = _mm_add_ps(_mm_unpacklo_ps(x, y), _mm_unpackhi_ps(x, y));
+            let zw = _mm_add_ps(_mm_unpacklo_ps(z, w), _mm_unpackhi_ps(z, w));
+            _mm_storeu_ps(out.as_mut_ptr(), _mm_add_ps(_mm_movelh_ps(xy, zw), _mm_movehl_ps(zw, xy)));
+        }
+        out
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        for i in 0..2 {
+            for j in 0..2 {
+                // SAFETY: see above; the caller vouches for the rows.
+                unsafe {
+                    let from = from.add(8 * j * from_row + 8 * i);
+                    super::avx2::transpose_8(from, from_row, to.add(8 * i * to_row + 8 * j), to_row);
+                }
+            }
         }
     }
     #[inline(always)]

@@ -33,6 +33,10 @@ impl Simd for Neon {
         unsafe { enter(kernel) }
     }
     #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
+    }
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> float32x4_t {
         // SAFETY: see above; the caller vouches for the pointer.
         unsafe { vld1q_f32(p) }

@@ -55,6 +55,10 @@ impl Simd for Portable {
         enter(kernel)
     }
     #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
+    }
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Lanes<f32> {
         // SAFETY: the caller vouches for eight values.
         Lanes(unsafe { p.cast::<[f32; 8]>().read_unaligned() })

@@ -121,6 +121,20 @@ impl Kernel for Rest {
             assert!(out[n..].iter().all(|&o| o == 9.0), "{:?} {n}", S::ISA);
         }
         assert_eq!(s.reduce_add(v), x.iter().sum::<f32>());
+        let random = values(S::LANES * S::LANES + 12);
+        let four: [S::V; 4] = std::array::from_fn(|i| s.load_slice(&random[12 + i * S::LANES..]));
+        for (one, all) in four.into_iter().zip(s.reduce_add_4(four)) {
+            assert!(same(s.reduce_add(one), all), "{:?}", S::ISA);
+        }
+        let square: Vec<f32> = (0..S::LANES * (S::LANES + 1)).map(|i| i as f32).collect();
+        let mut turned = vec![0.0; S::LANES * (S::LANES + 2)];
+        // SAFETY: both squares hold their rows.
+        unsafe { s.transpose(square.as_ptr(), S::LANES + 1, turned.as_mut_ptr(), S::LANES + 2) };
+        for i in 0..S::LANES {
+            for j in 0..S::LANES {
+                assert_eq!(turned[i * (S::LANES + 2) + j], square[j * (S::LANES + 1) + i], "{:?}", S::ISA);
+            }
+        }
         assert_eq!(s.reduce_max(v), x[S::LANES - 1]);
         assert_eq!(s.reduce_max(s.neg(v)), 3.0);
         let mut out = vec![0.0; S::LANES];

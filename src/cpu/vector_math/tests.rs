@@ -28,8 +28,8 @@ macro_rules! functions {
             ("sigmoid", $use!(SigmoidKernel), (|x: f64| 1.0 / (1.0 + (-x).exp())) as Truth, 3.0),
             ("ln", $use!(LnKernel), f64::ln as Truth, 2.0),
             ("softplus", $use!(SoftplusKernel), softplus_truth as Truth, 3.0),
-            ("sin", $use!(SinKernel), f64::sin as Truth, 2.0),
-            ("cos", $use!(CosKernel), f64::cos as Truth, 2.0),
+            ("sin", $use!(SinKernel), f64::sin as Truth, 3.0),
+            ("cos", $use!(CosKernel), f64::cos as Truth, 3.0),
         ]
     };
 }
