@@ -3,6 +3,7 @@
 
 pub mod adam;
 pub mod attention;
+pub mod conv;
 pub mod elementwise;
 pub mod fused;
 pub mod matmul;

@@ -1,0 +1,495 @@
+//! Two-dimensional convolution, channels last, and its two gradients. All three are linear in each of their operands
+//! and are the gradients of one another, so derivatives of any order stay within this file.
+
+use std::sync::Arc;
+
+use super::matmul::activation;
+use crate::error::{Error, Result};
+use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::shape::{DType, Shape, TensorType};
+
+/// Names of the ops of this family.
+pub const NAMES: &[&str] = &["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"];
+
+/// How the window moves: steps, and rows and columns of zeros around the image, each `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// From one place of the window to the next.
+    pub stride: [usize; 2],
+    /// Zeros on each side.
+    pub padding: [usize; 2],
+}
+
+/// `x` of `[.., height, width, in]` with `weight` of `[rows, columns, in, out]` gives `[.., height', width', out]`, where
+/// `height' = (height + 2 padding - rows) / stride + 1`, rounded down. As usual in learning it is a correlation: the
+/// window is not mirrored. A weight with lanes, `[lanes.., rows, columns, in, out]`, takes `x` of
+/// `[lanes.., images, height, width, in]`; lanes are broadcast.
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    window: Window,
+    bias: bool,
+    activation: Option<Scalar>,
+}
+
+impl Conv2d {
+    /// A convolution without bias and activation; those are fused in at compilation.
+    pub fn new(window: Window) -> Self {
+        Conv2d { window, bias: false, activation: None }
+    }
+}
+
+/// The gradient of [`Conv2d`] with respect to its input, whose height and width are `image`, from the cotangent
+/// `[.., height', width', out]` and the weight.
+#[derive(Debug, Clone)]
+pub struct Conv2dInputGradient {
+    window: Window,
+    image: [usize; 2],
+}
+
+/// The gradient of [`Conv2d`] with respect to its weight, whose rows and columns are `kernel`, from the input
+/// `[lanes.., images, height, width, in]` and the cotangent `[lanes.., images, height', width', out]`: the sum over
+/// images, `[lanes.., rows, columns, in, out]`.
+#[derive(Debug, Clone)]
+pub struct Conv2dWeightGradient {
+    window: Window,
+    kernel: [usize; 2],
+}
+
+/// Sizes of one lane of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub images: usize,
+    /// Height and width of the input.
+    pub image: [usize; 2],
+    pub inputs: usize,
+    pub kernel: [usize; 2],
+    /// Height and width of the output.
+    pub output: [usize; 2],
+    pub outputs: usize,
+    pub window: Window,
+}
+
+impl Sizes {
+    fn x(&self) -> usize {
+        self.images * self.image[0] * self.image[1] * self.inputs
+    }
+    fn weight(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.inputs * self.outputs
+    }
+    fn y(&self) -> usize {
+        self.images * self.output[0] * self.output[1] * self.outputs
+    }
+    fn operations(&self) -> u64 {
+        2 * self.y() as u64 * (self.kernel[0] * self.kernel[1] * self.inputs) as u64
+    }
+    /// The rows of the image under row `k` of the window at `at`, or the columns.
+    #[inline(always)]
+    fn under(&self, axis: usize, at: usize, k: usize) -> Option<usize> {
+        let i = (at * self.window.stride[axis] + k).checked_sub(self.window.padding[axis])?;
+        (i < self.image[axis]).then_some(i)
+    }
+}
+
+/// Sizes of a lane, and the offsets of the lanes.
+struct Plan {
+    sizes: Sizes,
+    lanes: Shape,
+    /// Strides, in lanes, of the operands x, weight and y.
+    strides: [Vec<usize>; 3],
+}
+
+impl Plan {
+    fn new(sizes: Sizes, lanes: [Shape; 3]) -> Result<Self, String> {
+        let unfit = "the leading dimensions do not broadcast";
+        let all = lanes[0].broadcast(&lanes[1]).and_then(|s| s.broadcast(&lanes[2])).ok_or(unfit)?;
+        let strides = |i: usize| lanes[i].broadcast_strides(&all).ok_or(unfit);
+        Ok(Plan { sizes, strides: [strides(0)?, strides(1)?, strides(2)?], lanes: all })
+    }
+
+    /// Calls `body` for every lane with its number in x, the weight and y.
+    fn for_each_lane(&self, mut body: impl FnMut([usize; 3])) {
+        for lane in 0..self.lanes.elements() {
+            let (mut rest, mut at) = (lane, [0; 3]);
+            for d in (0..self.lanes.len()).rev() {
+                let index = rest % self.lanes[d];
+                rest /= self.lanes[d];
+                for (at, strides) in at.iter_mut().zip(&self.strides) {
+                    *at += index * strides[d];
+                }
+            }
+            body(at);
+        }
+    }
+}
+
+fn floats(operands: &[TensorType], count: usize) -> Result<(), String> {
+    if operands.len() != count {
+        return Err(format!("takes {count} operands"));
+    }
+    match operands.iter().all(|t| t.dtype == DType::F32) {
+        true => Ok(()),
+        false => Err("takes f32 operands".into()),
+    }
+}
+
+fn moves(window: Window) -> Result<(), String> {
+    if window.stride.contains(&0) { Err("the stride must be at least 1".into()) } else { Ok(()) }
+}
+
+/// Lanes, images and the last three dimensions. Without lanes in the weight all leading dimensions are images.
+fn images(shape: &Shape, lanes: bool) -> Result<(Shape, usize, [usize; 3]), String> {
+    let rank = shape.len();
+    if rank < 3 + usize::from(lanes) {
+        return Err("takes images of [.., height, width, channels], and of [lanes.., images, height, width, \
+                    channels] where the weight has lanes"
+            .into());
+    }
+    let last = [shape[rank - 3], shape[rank - 2], shape[rank - 1]];
+    Ok(match lanes {
+        true => (Shape::from(shape.leading(4)), shape[rank - 4], last),
+        false => (Shape::default(), shape.leading(3).iter().product(), last),
+    })
+}
+
+/// Lanes and the last four dimensions.
+fn kernels(shape: &Shape) -> Result<(Shape, [usize; 4]), String> {
+    let rank = shape.len();
+    if rank < 4 {
+        return Err("takes a weight of [.., rows, columns, in, out]".into());
+    }
+    Ok((Shape::from(shape.leading(4)), [shape[rank - 4], shape[rank - 3], shape[rank - 2], shape[rank - 1]]))
+}
+
+fn places(window: Window, image: [usize; 2], kernel: [usize; 2]) -> Result<[usize; 2], String> {
+    let mut output = [0; 2];
+    for axis in 0..2 {
+        let padded = image[axis].saturating_add(window.padding[axis].saturating_mul(2));
+        let free = padded.checked_sub(kernel[axis]);
+        let free = free.ok_or_else(|| format!("the window {kernel:?} is larger than the padded image"))?;
+        output[axis] = free / window.stride[axis] + 1;
+    }
+    Ok(output)
+}
+
+/// The lead of a result that has one lane an element of `lanes`, or the lead of `like` where the weight has no lanes.
+fn with_lead(plan: &Plan, like: &Shape, lanes: bool, last: [usize; 3]) -> TensorType {
+    let mut shape = match lanes {
+        true => [&plan.lanes[..], &[plan.sizes.images]].concat(),
+        false => like.leading(3).to_vec(),
+    };
+    shape.extend(last);
+    TensorType::f32(shape)
+}
+
+impl Conv2d {
+    fn plan(&self, x: &Shape, weight: &Shape) -> Result<Plan, String> {
+        moves(self.window)?;
+        let (lanes, [rows, columns, inputs, outputs]) = kernels(weight)?;
+        let (of_x, images, [height, width, channels]) = images(x, !lanes.is_empty())?;
+        if channels != inputs {
+            return Err(format!("the images have {channels} channels and the weight takes {inputs}"));
+        }
+        let (image, kernel) = ([height, width], [rows, columns]);
+        let output = places(self.window, image, kernel)?;
+        let sizes = Sizes { images, image, inputs, kernel, output, outputs, window: self.window };
+        let all = of_x.broadcast(&lanes).ok_or("the leading dimensions do not broadcast")?;
+        Plan::new(sizes, [of_x, lanes, all])
+    }
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        floats(operands, 2 + usize::from(self.bias))?;
+        let (x, weight) = (&operands[0].shape, &operands[1].shape);
+        let plan = self.plan(x, weight)?;
+        let Sizes { output: [height, width], outputs, .. } = plan.sizes;
+        if self.bias && *operands[2].shape != [outputs] {
+            return Err(format!("the bias must have the shape [{outputs}]"));
+        }
+        Ok(vec![with_lead(&plan, x, weight.len() > 4, [height, width, outputs])])
+    }
+
+    fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        if self.bias || self.activation.is_some() {
+            let message = "bias and activation are fused after differentiation".into();
+            return Err(Error::NoGradient { op: "conv2d".into(), message });
+        }
+        let (x, weight, c) = (call.operands[0], call.operands[1], call.cotangent(0));
+        let of_x = call.wanted[0].then(|| input_gradient(self.window, c, weight, x.shape()));
+        let of_weight = call.wanted[1].then(|| weight_gradient(self.window, x, c, weight.shape()));
+        Ok(vec![of_x, of_weight])
+    }
+
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        let [x, weight] = [0, 1].map(|i| call.inputs[i]);
+        let plan = self.plan(&x.of.shape, &weight.of.shape).map_err(Error::Graph)?;
+        let z = plan.sizes;
+        let bias = self.bias.then(|| call.inputs[2].f32());
+        let curve = activation(self.activation);
+        let out = call.outputs[0].f32();
+        plan.for_each_lane(|[lx, lw, ly]| {
+            let x = &x.f32()[lx * z.x()..][..z.x()];
+            let weight = &weight.f32()[lw * z.weight()..][..z.weight()];
+            kernel::forward(&z, x, weight, bias, &mut out[ly * z.y()..][..z.y()]);
+        });
+        kernel::apply(curve, out);
+        Ok(())
+    }
+
+    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
+        Err(Error::Graph("conv2d".into()))
+    }
+
+    fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
+        let known = matches!(
+            activation,
+            None | Some(Scalar::Relu | Scalar::Tanh | Scalar::Sigmoid | Scalar::Gelu)
+        );
+        let plain = !self.bias && self.activation.is_none();
+        (known && plain).then(|| Arc::new(Conv2d { bias, activation, ..self.clone() }) as Arc<dyn Op>)
+    }
+
+    fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        operations(self.plan(&operands[0].shape, &operands[1].shape))
+    }
+}
+
+fn operations(plan: Result<Plan, String>) -> u64 {
+    plan.map_or(0, |p| p.sizes.operations() * p.lanes.elements() as u64)
+}
+
+/// The gradient with respect to an input of this shape.
+fn input_gradient<'g>(window: Window, c: Tensor<'g>, weight: Tensor<'g>, of: Shape) -> Tensor<'g> {
+    let rank = of.len();
+    let image = [of[rank - 3], of[rank - 2]];
+    c.graph().apply_one(Conv2dInputGradient { window, image }, &[c, weight]).sum_to(of)
+}
+
+/// The gradient with respect to a weight of this shape.
+fn weight_gradient<'g>(window: Window, x: Tensor<'g>, c: Tensor<'g>, of: Shape) -> Tensor<'g> {
+    let rank = of.len();
+    let op = Conv2dWeightGradient { window, kernel: [of[rank - 4], of[rank - 3]] };
+    let merged = |t: Tensor<'g>| {
+        let shape = t.shape();
+        let last = &shape[shape.len() - 3..];
+        t.reshape([&[shape.leading(3).iter().product()], last].concat())
+    };
+    let operands = if rank == 4 { [merged(x), merged(c)] } else { [x, c] };
+    x.graph().apply_one(op, &operands).sum_to(of)
+}
+
+impl Conv2dInputGradient {
+    fn plan(&self, c: &Shape, weight: &Shape) -> Result<Plan, String> {
+        moves(self.window)?;
+        let (lanes, [rows, columns, inputs, outputs]) = kernels(weight)?;
+        let (of_c, images, [height, width, channels]) = images(c, !lanes.is_empty())?;
+        let kernel = [rows, columns];
+        let output = places(self.window, self.image, kernel)?;
+        if channels != outputs || [height, width] != output {
+            return Err(format!("the cotangent must be [.., {}, {}, {outputs}]", output[0], output[1]));
+        }
+        let sizes = Sizes { images, image: self.image, inputs, kernel, output, outputs, window: self.window };
+        let all = of_c.broadcast(&lanes).ok_or("the leading dimensions do not broadcast")?;
+        Plan::new(sizes, [all, lanes, of_c])
+    }
+}
+
+impl Op for Conv2dInputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d_input_gradient"
+    }
+
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        floats(operands, 2)?;
+        let (c, weight) = (&operands[0].shape, &operands[1].shape);
+        let plan = self.plan(c, weight)?;
+        let Sizes { image: [height, width], inputs, .. } = plan.sizes;
+        Ok(vec![with_lead(&plan, c, weight.len() > 4, [height, width, inputs])])
+    }
+
+    fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let (y, weight, c) = (call.operands[0], call.operands[1], call.cotangent(0));
+        // Linear in both: the adjoint of what goes from y to x is what goes from x to y.
+        let of_y = call.wanted[0].then(|| {
+            let forward = Conv2d::new(self.window);
+            c.graph().apply_one(forward, &[c, weight]).sum_to(y.shape())
+        });
+        let of_weight = call.wanted[1].then(|| weight_gradient(self.window, c, y, weight.shape()));
+        Ok(vec![of_y, of_weight])
+    }
+
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        let [c, weight] = [0, 1].map(|i| call.inputs[i]);
+        let plan = self.plan(&c.of.shape, &weight.of.shape).map_err(Error::Graph)?;
+        let z = plan.sizes;
+        let out = call.outputs[0].f32();
+        plan.for_each_lane(|[lx, lw, ly]| {
+            let c = &c.f32()[ly * z.y()..][..z.y()];
+            let weight = &weight.f32()[lw * z.weight()..][..z.weight()];
+            kernel::input_gradient(&z, c, weight, &mut out[lx * z.x()..][..z.x()]);
+        });
+        Ok(())
+    }
+
+    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
+        Err(Error::Graph("conv2d".into()))
+    }
+
+    fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        operations(self.plan(&operands[0].shape, &operands[1].shape))
+    }
+}
+
+impl Conv2dWeightGradient {
+    fn plan(&self, x: &Shape, c: &Shape) -> Result<Plan, String> {
+        moves(self.window)?;
+        let (of_x, count, [height, width, inputs]) = images(x, true)?;
+        let (of_c, of_count, [rows, columns, outputs]) = images(c, true)?;
+        let image = [height, width];
+        let output = places(self.window, image, self.kernel)?;
+        if of_count != count || [rows, columns] != output {
+            return Err(format!(
+                "the cotangent must be [.., {count}, {}, {}, channels]",
+                output[0], output[1]
+            ));
+        }
+        let (kernel, window) = (self.kernel, self.window);
+        let sizes = Sizes { images: count, image, inputs, kernel, output, outputs, window };
+        let all = of_x.broadcast(&of_c).ok_or("the leading dimensions do not broadcast")?;
+        Plan::new(sizes, [of_x, all, of_c])
+    }
+}
+
+impl Op for Conv2dWeightGradient {
+    fn name(&self) -> &'static str {
+        "conv2d_weight_gradient"
+    }
+
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        floats(operands, 2)?;
+        let plan = self.plan(&operands[0].shape, &operands[1].shape)?;
+        let Sizes { kernel: [rows, columns], inputs, outputs, .. } = plan.sizes;
+        Ok(vec![TensorType::f32([&plan.lanes[..], &[rows, columns, inputs, outputs]].concat())])
+    }
+
+    fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let (x, y, c) = (call.operands[0], call.operands[1], call.cotangent(0));
+        let of_x = call.wanted[0].then(|| input_gradient(self.window, y, c, x.shape()));
+        let of_y = call.wanted[1].then(|| {
+            let forward = Conv2d::new(self.window);
+            c.graph().apply_one(forward, &[x, c]).sum_to(y.shape())
+        });
+        Ok(vec![of_x, of_y])
+    }
+
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        let [x, c] = [0, 1].map(|i| call.inputs[i]);
+        let plan = self.plan(&x.of.shape, &c.of.shape).map_err(Error::Graph)?;
+        let z = plan.sizes;
+        let out = call.outputs[0].f32();
+        plan.for_each_lane(|[lx, lw, ly]| {
+            let x = &x.f32()[lx * z.x()..][..z.x()];
+            let c = &c.f32()[ly * z.y()..][..z.y()];
+            kernel::weight_gradient(&z, x, c, &mut out[lw * z.weight()..][..z.weight()]);
+        });
+        Ok(())
+    }
+
+    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
+        Err(Error::Graph("conv2d".into()))
+    }
+
+    fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        operations(self.plan(&operands[0].shape, &operands[1].shape))
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// The convolution of these images `[.., height, width, in]` with a weight `[rows, columns, in, out]` (channels last,
+    /// as in JAX): `[.., height', width', out]`. See [`Conv2d`] for weights with lanes. `stride` and `padding` are
+    /// `[vertical, horizontal]`; padding is with zeros, on each side.
+    pub fn conv2d(self, weight: Tensor<'g>, stride: [usize; 2], padding: [usize; 2]) -> Tensor<'g> {
+        self.graph().apply_one(Conv2d::new(Window { stride, padding }), &[self, weight])
+    }
+}
+
+/// Plain loops with the channels innermost.
+mod kernel {
+    use super::Sizes;
+    use crate::cpu::gemm::Activation;
+    use crate::cpu::vector_math as vm;
+
+    pub(super) fn forward(z: &Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        let ([height, width], [rows, columns]) = (z.output, z.kernel);
+        for (place, out) in y.chunks_exact_mut(z.outputs).enumerate() {
+            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
+            match bias {
+                Some(bias) => out.copy_from_slice(bias),
+                None => out.fill(0.0),
+            }
+            for ky in 0..rows {
+                let Some(iy) = z.under(0, oy, ky) else { continue };
+                for kx in 0..columns {
+                    let Some(ix) = z.under(1, ox, kx) else { continue };
+                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
+                    let part = &weight[(ky * columns + kx) * z.inputs * z.outputs..];
+                    for (x, w) in x[at..at + z.inputs].iter().zip(part.chunks_exact(z.outputs)) {
+                        out.iter_mut().zip(w).for_each(|(y, w)| *y += x * w);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn input_gradient(z: &Sizes, c: &[f32], weight: &[f32], dx: &mut [f32]) {
+        dx.fill(0.0);
+        let ([height, width], [rows, columns]) = (z.output, z.kernel);
+        for (place, c) in c.chunks_exact(z.outputs).enumerate() {
+            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
+            for ky in 0..rows {
+                let Some(iy) = z.under(0, oy, ky) else { continue };
+                for kx in 0..columns {
+                    let Some(ix) = z.under(1, ox, kx) else { continue };
+                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
+                    let part = &weight[(ky * columns + kx) * z.inputs * z.outputs..];
+                    for (dx, w) in dx[at..at + z.inputs].iter_mut().zip(part.chunks_exact(z.outputs)) {
+                        *dx += w.iter().zip(c).map(|(w, c)| w * c).sum::<f32>();
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn weight_gradient(z: &Sizes, x: &[f32], c: &[f32], dw: &mut [f32]) {
+        dw.fill(0.0);
+        let ([height, width], [rows, columns]) = (z.output, z.kernel);
+        for (place, c) in c.chunks_exact(z.outputs).enumerate() {
+            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
+            for ky in 0..rows {
+                let Some(iy) = z.under(0, oy, ky) else { continue };
+                for kx in 0..columns {
+                    let Some(ix) = z.under(1, ox, kx) else { continue };
+                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
+                    let part = &mut dw[(ky * columns + kx) * z.inputs * z.outputs..];
+                    for (x, dw) in x[at..at + z.inputs].iter().zip(part.chunks_exact_mut(z.outputs)) {
+                        dw.iter_mut().zip(c).for_each(|(dw, c)| *dw += x * c);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn apply(curve: Activation, y: &mut [f32]) {
+        match curve {
+            Activation::None => {}
+            Activation::Relu => y.iter_mut().for_each(|y| *y = y.max(0.0)),
+            Activation::Tanh => vm::tanh_in_place(y),
+            Activation::Sigmoid => vm::sigmoid_in_place(y),
+            Activation::Gelu => vm::gelu_in_place(y),
+        }
+    }
+}
