@@ -36,7 +36,8 @@ fn reference(
                                 }
                                 for i in 0..inputs {
                                     sum += x[(((lx * n + image) * h + iy) * w + ix) * inputs + i]
-                                        * weight[(((lw * rows + ky) * columns + kx) * inputs + i) * outputs + o];
+                                        * weight
+                                            [(((lw * rows + ky) * columns + kx) * inputs + i) * outputs + o];
                                 }
                             }
                         }
@@ -58,7 +59,13 @@ fn five(shape: &[usize], lanes: bool) -> [usize; 5] {
     }
 }
 
-fn convolution(x: &[usize], weight: &[usize], stride: [usize; 2], padding: [usize; 2], op: &'static str) -> Case {
+fn convolution(
+    x: &[usize],
+    weight: &[usize],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    op: &'static str,
+) -> Case {
     let lanes = weight.len() > 4;
     let of_x = five(x, lanes);
     let last = &weight[weight.len() - 4..];

@@ -140,9 +140,11 @@ fn moves(window: Window) -> Result<(), String> {
 fn images(shape: &Shape, lanes: bool) -> Result<(Shape, usize, [usize; 3]), String> {
     let rank = shape.len();
     if rank < 3 + usize::from(lanes) {
-        return Err("takes images of [.., height, width, channels], and of [lanes.., images, height, width, \
+        return Err(
+            "takes images of [.., height, width, channels], and of [lanes.., images, height, width, \
                     channels] where the weight has lanes"
-            .into());
+                .into(),
+        );
     }
     let last = [shape[rank - 3], shape[rank - 2], shape[rank - 1]];
     Ok(match lanes {
@@ -245,10 +247,8 @@ impl Op for Conv2d {
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
-        let known = matches!(
-            activation,
-            None | Some(Scalar::Relu | Scalar::Tanh | Scalar::Sigmoid | Scalar::Gelu)
-        );
+        let known =
+            matches!(activation, None | Some(Scalar::Relu | Scalar::Tanh | Scalar::Sigmoid | Scalar::Gelu));
         let plain = !self.bias && self.activation.is_none();
         (known && plain).then(|| Arc::new(Conv2d { bias, activation, ..self.clone() }) as Arc<dyn Op>)
     }

@@ -4,6 +4,14 @@ use super::{attention, conv, elementwise, fused, matmul, movement, reduce};
 
 /// Every op's name, family by family.
 pub fn names() -> Vec<&'static str> {
-    [attention::NAMES, conv::NAMES, elementwise::NAMES, fused::NAMES, matmul::NAMES, movement::NAMES, reduce::NAMES]
-        .concat()
+    [
+        attention::NAMES,
+        conv::NAMES,
+        elementwise::NAMES,
+        fused::NAMES,
+        matmul::NAMES,
+        movement::NAMES,
+        reduce::NAMES,
+    ]
+    .concat()
 }
