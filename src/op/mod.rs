@@ -3,10 +3,18 @@
 
 pub mod adam;
 pub mod attention;
+pub mod cast;
 pub mod conv;
 pub mod elementwise;
 pub mod fused;
+pub mod gather;
 pub mod matmul;
 pub mod movement;
+pub mod norm;
+pub mod random;
 pub mod reduce;
 pub mod registry;
+pub mod select;
+pub mod slice;
+pub mod softmax;
+pub mod transpose;

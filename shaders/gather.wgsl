@@ -1,0 +1,182 @@
+// Ops that take indices. Gathering is limited by memory; the sums of scatter_add by reading all indices once a row of
+// the output (by whole workgroups, from the cache), which needs no atomics and keeps the order.
+
+// How a batch index is read when leading dimensions are broadcast.
+struct Map {
+    rank: u32,
+    unused_a: u32,
+    unused_b: u32,
+    unused_c: u32,
+    // Size, stride.
+    dimensions: array<vec4<u32>, 4>,
+}
+
+struct Job {
+    elements: u32,
+    n: u32,
+    features: u32,
+    rows: u32,
+    values: Map,
+    indices: Map,
+}
+@group(0) @binding(0) var<storage, read> values: array<u32>;
+@group(0) @binding(1) var<storage, read> indices: array<u32>;
+@group(0) @binding(2) var<storage, read_write> output: array<u32>;
+@group(0) @binding(3) var<uniform> job: Job;
+
+fn value_batch(batch: u32) -> u32 {
+    var rest = batch;
+    var at = 0u;
+    for (var d = job.values.rank; d > 0u; d--) {
+        let dimension = job.values.dimensions[d - 1u];
+        at += rest % dimension.x * dimension.y;
+        rest /= dimension.x;
+    }
+    return at;
+}
+
+fn index_batch(batch: u32) -> u32 {
+    var rest = batch;
+    var at = 0u;
+    for (var d = job.indices.rank; d > 0u; d--) {
+        let dimension = job.indices.dimensions[d - 1u];
+        at += rest % dimension.x * dimension.y;
+        rest /= dimension.x;
+    }
+    return at;
+}
+
+@compute @workgroup_size(256)
+fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= job.elements) { return; }
+    let feature = i % job.features;
+    let position = i / job.features % job.n;
+    let batch = i / job.features / job.n;
+    let row = min(indices[index_batch(batch) * job.n + position], job.rows - 1u);
+    output[i] = values[(value_batch(batch) * job.rows + row) * job.features + feature];
+}
+
+var<workgroup> hits: array<atomic<u32>, 8>;
+
+// One workgroup a row of the output and 256 features: 256 indices at a time are compared, and the values of those that
+// name the row are added in their order.
+@compute @workgroup_size(256)
+fn scatter_add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+               @builtin(local_invocation_index) local: u32) {
+    let bands = (job.features + 255u) / 256u;
+    let index = group.y * groups.x + group.x;
+    let row = index / bands;
+    let feature = index % bands * 256u + local;
+    let inside = row < job.elements;
+    let batch = select(0u, row / job.rows, inside);
+    let wanted = row % job.rows;
+    let first = index_batch(batch) * job.n;
+    let base = value_batch(batch) * job.n;
+    var total = 0.0;
+    for (var start = 0u; start < job.n; start += 256u) {
+        if (local < 8u) { atomicStore(&hits[local], 0u); }
+        workgroupBarrier();
+        if (start + local < job.n && indices[first + start + local] == wanted) {
+            atomicOr(&hits[local / 32u], 1u << (local % 32u));
+        }
+        workgroupBarrier();
+        if (inside && feature < job.features) {
+            for (var word = 0u; word < 8u; word++) {
+                var bits = atomicLoad(&hits[word]);
+                while (bits != 0u) {
+                    let bit = firstTrailingBit(bits);
+                    bits &= bits - 1u;
+                    let from = base + start + word * 32u + bit;
+                    total += bitcast<f32>(values[from * job.features + feature]);
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+    if (inside && feature < job.features) {
+        output[row * job.features + feature] = bitcast<u32>(total);
+    }
+}
+
+// One element a row of `n` (job.rows): of `values` the one that the index names.
+@compute @workgroup_size(256)
+fn take_along_last(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                   @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= job.elements) { return; }
+    let at = min(indices[index_batch(i)], job.n - 1u);
+    output[i] = values[value_batch(i) * job.n + at];
+}
+
+// Its transpose: the value where the index says, 0 elsewhere.
+@compute @workgroup_size(256)
+fn put_along_last(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                  @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= job.elements) { return; }
+    let row = i / job.n;
+    let at = indices[index_batch(row)];
+    output[i] = select(0u, values[value_batch(row)], at == i % job.n);
+}
+
+struct Rows {
+    elements: u32,
+    n: u32,
+}
+@group(0) @binding(0) var<storage, read> operand: array<u32>;
+@group(0) @binding(1) var<storage, read_write> result: array<u32>;
+@group(0) @binding(2) var<uniform> rows: Rows;
+
+@compute @workgroup_size(256)
+fn one_hot(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= rows.elements) { return; }
+    result[i] = bitcast<u32>(select(0.0, 1.0, operand[i / rows.n] == i % rows.n));
+}
+
+// One invocation a row, which is limited by memory for the few actions of an agent.
+@compute @workgroup_size(256)
+fn argmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) local: u32) {
+    let row = (group.y * groups.x + group.x) * 256u + local;
+    if (row >= rows.elements) { return; }
+    let start = row * rows.n;
+    var best = 0u;
+    var largest = bitcast<f32>(operand[start]);
+    for (var i = 1u; i < rows.n; i++) {
+        let value = bitcast<f32>(operand[start + i]);
+        if (value > largest) {
+            largest = value;
+            best = i;
+        }
+    }
+    result[row] = best;
+}
+
+// Numbers between the two element types.
+@compute @workgroup_size(256)
+fn to_f32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= rows.elements) { return; }
+    result[i] = bitcast<u32>(f32(operand[i]));
+}
+
+@compute @workgroup_size(256)
+fn to_u32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= rows.elements) { return; }
+    let x = bitcast<f32>(operand[i]);
+    var value = 0u;
+    // False for NaN, which becomes 0.
+    if (x >= 4294967296.0) {
+        value = 0xffffffffu;
+    } else if (x > 0.0) {
+        value = u32(x);
+    }
+    result[i] = value;
+}

@@ -1,0 +1,120 @@
+// Softmax and log-softmax over rows of `n`, and their gradients. Limited by memory: a row is read three times, of
+// which the caches serve all but the first, and written once.
+
+// 1 for the logarithm.
+override LOG: u32 = 0u;
+
+struct Rows {
+    rows: u32,
+    n: u32,
+}
+@group(0) @binding(0) var<storage, read> operand: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<f32>;
+@group(0) @binding(2) var<uniform> job: Rows;
+
+// The gradient's operands are the output y and the gradient c.
+@group(0) @binding(1) var<storage, read> cotangent: array<f32>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<uniform> gradient_job: Rows;
+
+var<workgroup> partial: array<f32, 128>;
+
+fn largest_of_group(value: f32, local: u32) -> f32 {
+    workgroupBarrier();
+    partial[local] = value;
+    for (var half = 64u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (local < half) { partial[local] = max(partial[local], partial[local + half]); }
+    }
+    workgroupBarrier();
+    return partial[0];
+}
+
+fn sum_of_group(value: f32, local: u32) -> f32 {
+    workgroupBarrier();
+    partial[local] = value;
+    for (var half = 64u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (local < half) { partial[local] += partial[local + half]; }
+    }
+    workgroupBarrier();
+    return partial[0];
+}
+
+// One invocation a row.
+@compute @workgroup_size(128)
+fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+         @builtin(local_invocation_index) local: u32) {
+    let row = (group.y * groups.x + group.x) * 128u + local;
+    if (row >= job.rows) { return; }
+    let start = row * job.n;
+    var largest = operand[start];
+    for (var i = 1u; i < job.n; i++) { largest = max(largest, operand[start + i]); }
+    var sum = 0.0;
+    for (var i = 0u; i < job.n; i++) { sum += exp(operand[start + i] - largest); }
+    let shift = largest + log(sum);
+    for (var i = 0u; i < job.n; i++) {
+        let x = operand[start + i];
+        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+    }
+}
+
+// One workgroup a row.
+@compute @workgroup_size(128)
+fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) local: u32) {
+    let row = group.y * groups.x + group.x;
+    let inside = row < job.rows;
+    let start = select(0u, row * job.n, inside);
+    // Every invocation starts from an element that is there, whether it has one of its own or not.
+    var largest = operand[start];
+    for (var i = local; i < job.n; i += 128u) { largest = max(largest, operand[start + i]); }
+    largest = largest_of_group(largest, local);
+    var sum = 0.0;
+    for (var i = local; i < job.n; i += 128u) { sum += exp(operand[start + i] - largest); }
+    sum = sum_of_group(sum, local);
+    if (!inside) { return; }
+    let shift = largest + log(sum);
+    for (var i = local; i < job.n; i += 128u) {
+        let x = operand[start + i];
+        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+    }
+}
+
+fn term(y: f32, c: f32) -> f32 {
+    return select(c * y, c, LOG == 1u);
+}
+
+fn derivative(y: f32, c: f32, sum: f32) -> f32 {
+    if (LOG == 1u) { return c - exp(y) * sum; }
+    return y * (c - sum);
+}
+
+@compute @workgroup_size(128)
+fn short_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                  @builtin(local_invocation_index) local: u32) {
+    let row = (group.y * groups.x + group.x) * 128u + local;
+    if (row >= gradient_job.rows) { return; }
+    let start = row * gradient_job.n;
+    var sum = 0.0;
+    for (var i = start; i < start + gradient_job.n; i++) { sum += term(operand[i], cotangent[i]); }
+    for (var i = start; i < start + gradient_job.n; i++) {
+        gradient[i] = derivative(operand[i], cotangent[i], sum);
+    }
+}
+
+@compute @workgroup_size(128)
+fn long_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+                 @builtin(local_invocation_index) local: u32) {
+    let row = group.y * groups.x + group.x;
+    let inside = row < gradient_job.rows;
+    let start = select(0u, row * gradient_job.n, inside);
+    let end = start + gradient_job.n;
+    var sum = 0.0;
+    for (var i = start + local; i < end; i += 128u) { sum += term(operand[i], cotangent[i]); }
+    sum = sum_of_group(sum, local);
+    if (!inside) { return; }
+    for (var i = start + local; i < end; i += 128u) {
+        gradient[i] = derivative(operand[i], cotangent[i], sum);
+    }
+}
