@@ -535,12 +535,12 @@ impl<'g> Tensor<'g> {
     /// The mean over `axes`, which are left out of the result.
     pub fn mean(self, axes: &[isize]) -> Tensor<'g> {
         let sum = self.sum(axes);
-        sum * (sum.shape().elements() as f32 / self.shape().elements() as f32)
+        sum / (self.shape().elements() / sum.shape().elements()) as f32
     }
 
     /// The mean of all elements.
     pub fn mean_all(self) -> Tensor<'g> {
-        self.sum_all() * (1.0 / self.shape().elements() as f32)
+        self.sum_all() / self.shape().elements() as f32
     }
 
     /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN (a GPU may overlook
