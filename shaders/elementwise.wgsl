@@ -7,6 +7,24 @@ fn not_finite(bits: u32) -> f32 {
     return bitcast<f32>(b);
 }
 
+// By the bits: compilers may take it that no float is NaN.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// The built-ins may give the other operand where one is NaN, which would hide that a computation has diverged.
+fn max_(x: f32, y: f32) -> f32 {
+    return select(select(max(x, y), y, is_nan(y)), x, is_nan(x));
+}
+
+fn min_(x: f32, y: f32) -> f32 {
+    return select(select(min(x, y), y, is_nan(y)), x, is_nan(x));
+}
+
+fn sign_(x: f32) -> f32 {
+    return select(sign(x), x, is_nan(x));
+}
+
 // exp(x) - 1 without cancellation: a series near 0.
 fn expm1_(x: f32) -> f32 {
     if (abs(x) < 0.35) {
@@ -36,7 +54,9 @@ fn softplus_(x: f32) -> f32 {
 }
 
 fn gelu_(x: f32) -> f32 {
-    return 0.5 * x * (1.0 + tanh_(0.7978846 * (x + 0.044715 * x * x * x)));
+    let y = 0.5 * x * (1.0 + tanh_(0.7978846 * (x + 0.044715 * x * x * x)));
+    // Minus infinity times 0 would be NaN.
+    return select(y, 0.0, x < -20.0);
 }
 
 // The built-ins are only required to be good within [-pi, pi].
@@ -54,13 +74,29 @@ fn cos_(x: f32) -> f32 {
     return cos(reduce_angle(x));
 }
 
-// The built-in is undefined for bases below 0; whole exponents are allowed there, as in C.
+// As in C (IEEE 754-2019, 9.2.1). The built-in is undefined for bases below 0, and at 0 and infinity its logarithm
+// times the exponent may be NaN.
 fn pow_(x: f32, y: f32) -> f32 {
-    if (y == 0.0) { return 1.0; }
-    if (x == 0.0) { return select(not_finite(0x7f800000u), 0.0, y > 0.0); }
-    let magnitude = pow(abs(x), y);
-    if (x > 0.0) { return magnitude; }
-    if (fract(y) != 0.0) { return not_finite(0x7fc00000u); }
-    return select(magnitude, -magnitude, (i32(y) & 1) != 0);
+    if (y == 0.0 || x == 1.0) { return 1.0; }
+    if (is_nan(x) || is_nan(y)) { return not_finite(0x7fc00000u); }
+    // The usual exponents are exact, and cost nothing where they are constants.
+    if (y == 1.0) { return x; }
+    if (y == 2.0) { return x * x; }
+    if (y == -1.0) { return 1.0 / x; }
+    let base = abs(x);
+    let infinity = not_finite(0x7f800000u);
+    let whole = floor(y) == y;
+    var magnitude: f32;
+    if (base == 1.0 && whole) {
+        magnitude = 1.0;
+    } else if (base == 0.0 || base == infinity || abs(y) == infinity) {
+        magnitude = select(0.0, infinity, (base > 1.0) == (y > 0.0));
+    } else if (x < 0.0 && !whole) {
+        return not_finite(0x7fc00000u);
+    } else {
+        magnitude = pow(base, y);
+    }
+    // From 2^24 on all floats are even.
+    let odd = whole && abs(y) < 16777216.0 && (i32(y) & 1) != 0;
+    return select(magnitude, -magnitude, odd && (bitcast<u32>(x) >> 31u) != 0u);
 }
-
