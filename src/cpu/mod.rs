@@ -4,6 +4,7 @@
 //! Kernels here know slices, sizes and strides; tensors, shapes and gradients do not live here but with the ops, and
 //! neither do the kernels of one op alone (attention, LSTM, scans), which are built on these.
 
+pub mod conv;
 pub mod gemm;
 pub mod pool;
 pub mod simd;

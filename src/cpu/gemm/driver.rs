@@ -1,7 +1,7 @@
 //! The loops around the tiles: blocks of columns, of `k`, of rows; what is packed and when.
 
 use super::epilogue::Curve;
-use super::micro::{Tile, tile_rows, tile_vectors, tiles};
+use super::micro::{Runs, Tile, panel, tile_vectors};
 use super::{Activation, Kind, dots, gemv};
 use crate::cpu::simd::{Kernel, Simd};
 use std::cell::RefCell;
@@ -202,9 +202,11 @@ impl Kernel for Rows<'_> {
                     None => (q.b.wrapping_add(done), p.b_row),
                 };
                 let partial = packed.is_none() && last < S::LANES;
-                let mut t = Tile {
+                let t = Tile {
                     tiles: 0,
                     k: q.terms,
+                    runs: Runs::ONE,
+                    outer: Runs::ONE,
                     a: q.a.wrapping_add(row * p.a_row),
                     a_row: p.a_row,
                     a_column: p.a_column,
@@ -217,16 +219,7 @@ impl Kernel for Rows<'_> {
                     bias: if q.bias.is_null() { q.bias } else { q.bias.wrapping_add(done) },
                     relu: q.activation == Activation::Relu,
                 };
-                // All but equal tiles: 8 rows in tiles of at most 6 are 4 and 4, not 6 and 2, because a tile of few
-                // rows leaves the processor waiting.
-                let count = rows.div_ceil(tile_rows::<S>(vectors));
-                let (height, higher) = (rows / count, rows % count);
-                t.tiles = higher;
-                tiles(s, height + 1, vectors, partial, &t);
-                t.a = t.a.wrapping_add(higher * (height + 1) * p.a_row);
-                t.c = t.c.wrapping_add(higher * (height + 1) * p.c_row);
-                t.tiles = count - higher;
-                tiles(s, height, vectors, partial, &t);
+                panel(s, rows, vectors, partial, t);
                 done += width;
             }
             curve(s, q.activation, q.c.wrapping_add(row * p.c_row), rows, q.columns, p.c_row);

@@ -2,13 +2,33 @@
 
 use crate::cpu::simd::{Kernel, Simd};
 
+/// How often a run of terms is repeated within one sum, and where the next one lies.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Runs {
+    /// How many there are.
+    pub count: usize,
+    /// From one to the next in A.
+    pub a: usize,
+    /// From one to the next in B.
+    pub b: usize,
+}
+
+impl Runs {
+    /// No repetition.
+    pub const ONE: Runs = Runs { count: 1, a: 0, b: 0 };
+}
+
 /// Tiles of a product, one below the other: where they read, where they write.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
+pub(in crate::cpu) struct Tile {
     /// How many tiles.
     pub tiles: usize,
-    /// Terms of every sum.
+    /// Terms of every sum, in one run of memory.
     pub k: usize,
+    /// Runs of `k` terms in a sum: the rows of a window.
+    pub runs: Runs,
+    /// Runs of runs: the images of a batch.
+    pub outer: Runs,
     /// First element of the rows of A.
     pub a: *const f32,
     /// From a row of A to the next.
@@ -35,7 +55,7 @@ pub(super) struct Tile {
 
 /// Rows of a tile of 1, 2, 3 and 4 vectors' width: as many accumulators as leave registers for a row of B and one
 /// value of A, and in one row at least 8 (two multiply-add units, four cycles each).
-pub(super) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
+pub(in crate::cpu) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
     match (S::REGISTERS, vectors) {
         (32.., 1) => 24,
         (32.., 2) => 12,
@@ -52,7 +72,7 @@ pub(super) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
 
 /// How many vectors wide the next tile is where `left` vectors of a row of C remain.
 #[inline(always)]
-pub(super) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> usize {
+pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> usize {
     match (S::REGISTERS, left) {
         (_, 1 | 2) => left,
         (32.., 5) => 3,
@@ -93,25 +113,34 @@ impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
         unsafe {
             for tile in 0..t.tiles {
                 let mut sums = [[s.zero(); VECTORS]; ROWS];
-                let mut a = t.a.wrapping_add(tile * ROWS * a_row);
-                let mut b = t.b;
-                for _ in 0..t.k {
-                    let mut row = [s.zero(); VECTORS];
-                    for j in 0..VECTORS {
-                        row[j] = if PARTIAL && j + 1 == VECTORS {
-                            s.load_partial(b.add(j * S::LANES), t.last)
-                        } else {
-                            s.load(b.add(j * S::LANES))
-                        };
-                    }
-                    for i in 0..ROWS {
-                        let x = s.splat(*a.add(i * a_row));
-                        for j in 0..VECTORS {
-                            sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+                let (mut outer_a, mut outer_b) = (t.a.wrapping_add(tile * ROWS * a_row), t.b);
+                for _ in 0..t.outer.count {
+                    let (mut run_a, mut run_b) = (outer_a, outer_b);
+                    for _ in 0..t.runs.count {
+                        let (mut a, mut b) = (run_a, run_b);
+                        for _ in 0..t.k {
+                            let mut row = [s.zero(); VECTORS];
+                            for j in 0..VECTORS {
+                                row[j] = if PARTIAL && j + 1 == VECTORS {
+                                    s.load_partial(b.add(j * S::LANES), t.last)
+                                } else {
+                                    s.load(b.add(j * S::LANES))
+                                };
+                            }
+                            for i in 0..ROWS {
+                                let x = s.splat(*a.add(i * a_row));
+                                for j in 0..VECTORS {
+                                    sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
+                                }
+                            }
+                            a = a.wrapping_add(a_column);
+                            b = b.wrapping_add(b_row);
                         }
+                        run_a = run_a.wrapping_add(t.runs.a);
+                        run_b = run_b.wrapping_add(t.runs.b);
                     }
-                    a = a.wrapping_add(a_column);
-                    b = b.wrapping_add(b_row);
+                    outer_a = outer_a.wrapping_add(t.outer.a);
+                    outer_b = outer_b.wrapping_add(t.outer.b);
                 }
                 // Short loops of constant length, one thing each: they unroll, and the sums stay in registers.
                 let c = t.c.wrapping_add(tile * ROWS * c_row);
@@ -166,9 +195,43 @@ impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
     }
 }
 
+/// Computes `rows` rows of a panel, which `t` describes from its first row on, in all but equal tiles: 8 rows in
+/// tiles of at most 6 are 4 and 4, not 6 and 2, because a tile of few rows leaves the processor waiting.
+#[inline(always)]
+pub(in crate::cpu) fn panel<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, mut t: Tile) {
+    let count = rows.div_ceil(tile_rows::<S>(vectors));
+    let (height, higher) = (rows / count, rows % count);
+    t.tiles = higher;
+    tiles(s, height + 1, vectors, partial, &t);
+    t.a = t.a.wrapping_add(higher * (height + 1) * t.a_row);
+    t.c = t.c.wrapping_add(higher * (height + 1) * t.c_row);
+    t.tiles = count - higher;
+    tiles(s, height, vectors, partial, &t);
+}
+
+/// Computes `rows` rows of `columns` columns with B where it lies; `t` describes the first panel.
+#[inline(always)]
+pub(in crate::cpu) fn panels<S: Simd>(s: S, rows: usize, columns: usize, t: &Tile) {
+    let mut done = 0;
+    while done < columns {
+        let left = columns - done;
+        let vectors = tile_vectors::<S>(rows, left.div_ceil(S::LANES));
+        let width = vectors * S::LANES;
+        let mut t = *t;
+        t.b = t.b.wrapping_add(done);
+        t.c = t.c.wrapping_add(done);
+        if !t.bias.is_null() {
+            t.bias = t.bias.wrapping_add(done);
+        }
+        t.last = if left >= width { S::LANES } else { left - (vectors - 1) * S::LANES };
+        panel(s, rows, vectors, t.last < S::LANES, t);
+        done += width;
+    }
+}
+
 /// Computes neighbouring tiles of `rows <= tile_rows(vectors)` rows.
 #[inline(always)]
-pub(super) fn tiles<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t: &Tile) {
+fn tiles<S: Simd>(s: S, rows: usize, vectors: usize, partial: bool, t: &Tile) {
     if t.tiles == 0 {
         return;
     }

@@ -12,7 +12,7 @@ mod dots;
 mod driver;
 mod epilogue;
 mod gemv;
-mod micro;
+pub(super) mod micro;
 #[cfg(test)]
 mod tests;
 
