@@ -6,8 +6,8 @@ use super::plan::after;
 
 const NONE: u32 = u32::MAX;
 
-/// Memory of the rules, one a world.
-#[derive(Debug, Clone, Default)]
+/// Memory of the rules.
+#[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// Per cell: the first agent that claims it (`soft`), or its mark (`block_both`). Entries are set before use.
     cell: Vec<u32>,
@@ -28,9 +28,11 @@ pub(super) struct Board<'a> {
 }
 
 impl Scratch {
+    /// Makes room. Cells are all without claim between two calls, so that worlds of any size can take turns.
     pub(super) fn fit(&mut self, cells: usize, agents: usize) {
-        self.cell.clear();
-        self.cell.resize(cells, NONE);
+        if self.cell.len() < cells {
+            self.cell.resize(cells, NONE);
+        }
         self.next.resize(agents, NONE);
         self.claim.resize(agents, 0);
     }

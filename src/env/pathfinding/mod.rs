@@ -18,17 +18,20 @@ mod observe;
 mod pcg64;
 mod plan;
 mod reward;
+mod scenario;
 mod source;
 mod state;
 mod world;
 
 pub use config::{Collision, Observation, OnTarget, Order, PathfindingConfig, Source};
-pub use files::{MAX_FILE_BYTES, Scenario, ScenarioEntry};
+pub use files::MAX_FILE_BYTES;
 pub use instance::Instance;
 pub use map::{Cell, MAX_SIDE, Map};
 pub use pcg64::Pcg64;
 pub use reward::{RewardTable, Rewards};
+pub use scenario::{Scenario, ScenarioEntry};
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -37,7 +40,7 @@ use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use plan::{NO_STEP, after};
 use source::Draws;
-use world::{Rows, Rules, World};
+use world::{Memory, Rows, Rules, World};
 
 /// Actions of an agent: stay, up, down, left, right.
 pub const ACTIONS: usize = 5;
@@ -63,6 +66,8 @@ pub struct Pathfinding {
     draws: Draws,
     fingerprint: u64,
     worlds: Vec<Option<World>>,
+    /// One for each chunk of worlds.
+    memories: Vec<Memory>,
     reports: Vec<EpisodeReport>,
 }
 
@@ -107,7 +112,8 @@ impl Pathfinding {
         let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0 };
         let worlds = (0..config.worlds).map(|_| None).collect();
         let fingerprint = state::fingerprint(&config, &draws);
-        Ok(Pathfinding { config, spec, draws, fingerprint, worlds, reports: Vec::new() })
+        let memories = (0..config.worlds.div_ceil(chunk(&config))).map(|_| Memory::default()).collect();
+        Ok(Pathfinding { config, spec, draws, fingerprint, worlds, memories, reports: Vec::new() })
     }
 
     /// The settings.
@@ -161,11 +167,6 @@ impl Pathfinding {
         })
     }
 
-    /// Worlds in a chunk; a function of the configuration, never of the threads.
-    fn chunk(&self) -> usize {
-        (CHUNK_AGENTS / self.config.agents).max(1)
-    }
-
     fn check_buffers(&self, out: &Buffers) -> Result<()> {
         let lanes = self.config.worlds * self.config.agents;
         let lengths = [
@@ -186,66 +187,62 @@ impl Pathfinding {
     }
 }
 
-/// The rows of one world.
-fn rows_of(world: usize, agents: usize, out: &mut Buffers) -> Rows<'_> {
+/// Worlds in a chunk; a function of the configuration, never of the threads.
+fn chunk(config: &PathfindingConfig) -> usize {
+    (CHUNK_AGENTS / config.agents).max(1)
+}
+
+/// The rows of some worlds that follow one another.
+fn rows_of(worlds: Range<usize>, agents: usize, out: &mut Buffers) -> Rows<'_> {
     let lane = out.observations.len() / out.ended.len();
-    let (masks, agents) = (agents * ACTIONS, world * agents..(world + 1) * agents);
+    let part = |each: usize| worlds.start * each..worlds.end * each;
     Rows {
-        observations: &mut out.observations[world * lane..][..lane],
-        masks: &mut out.masks[world * masks..][..masks],
-        rewards: &mut out.rewards[agents.clone()],
-        terminated: &mut out.terminated[agents.clone()],
-        truncated: &mut out.truncated[agents.clone()],
-        active: &mut out.active[agents],
-        ended: &mut out.ended[world],
+        observations: &mut out.observations[part(lane)],
+        masks: &mut out.masks[part(agents * ACTIONS)],
+        rewards: &mut out.rewards[part(agents)],
+        terminated: &mut out.terminated[part(agents)],
+        truncated: &mut out.truncated[part(agents)],
+        active: &mut out.active[part(agents)],
+        ended: &mut out.ended[part(1)],
     }
 }
 
 /// Calls `each` with every world (its index, itself, its rows), chunks of worlds in parallel; gives what it gave.
 fn for_worlds<T: Send>(
     worlds: &mut [Option<World>],
+    memories: &mut [Memory],
     agents: usize,
     chunk: usize,
     out: &mut Buffers,
-    each: impl Fn(usize, &mut Option<World>, Rows) -> Option<T> + Sync,
+    each: impl Fn(usize, &mut Option<World>, &mut Memory, Rows) -> Option<T> + Sync,
 ) -> Vec<T> {
     let count = worlds.len();
     let lane = out.observations.len() / count;
-    let run = |first: usize,
-               worlds: &mut [Option<World>],
-               (observations, masks, rewards): (&mut [f32], &mut [f32], &mut [f32]),
-               (terminated, truncated, active, ended): (
-        &mut [bool],
-        &mut [bool],
-        &mut [bool],
-        &mut [bool],
-    )| {
+    let run = |first: usize, worlds: &mut [Option<World>], memory: &mut Memory, rows: Rows| -> Vec<T> {
         let mut given = Vec::new();
-        let rows = observations
+        let rows = rows
+            .observations
             .chunks_exact_mut(lane)
-            .zip(masks.chunks_exact_mut(agents * ACTIONS))
-            .zip(rewards.chunks_exact_mut(agents))
-            .zip(terminated.chunks_exact_mut(agents))
-            .zip(truncated.chunks_exact_mut(agents))
-            .zip(active.chunks_exact_mut(agents))
-            .zip(ended);
+            .zip(rows.masks.chunks_exact_mut(agents * ACTIONS))
+            .zip(rows.rewards.chunks_exact_mut(agents))
+            .zip(rows.terminated.chunks_exact_mut(agents))
+            .zip(rows.truncated.chunks_exact_mut(agents))
+            .zip(rows.active.chunks_exact_mut(agents))
+            .zip(rows.ended.chunks_exact_mut(1));
         for (at, (world, rows)) in worlds.iter_mut().zip(rows).enumerate() {
             let ((((((observations, masks), rewards), terminated), truncated), active), ended) = rows;
             let rows = Rows { observations, masks, rewards, terminated, truncated, active, ended };
-            given.extend(each(first + at, world, rows));
+            given.extend(each(first + at, world, memory, rows));
         }
         given
     };
     if count <= chunk {
-        return run(
-            0,
-            worlds,
-            (&mut out.observations, &mut out.masks, &mut out.rewards),
-            (&mut out.terminated, &mut out.truncated, &mut out.active, &mut out.ended),
-        );
+        let rows = rows_of(0..count, agents, out);
+        return memories.first_mut().map(|memory| run(0, worlds, memory, rows)).unwrap_or_default();
     }
     let given: Vec<Vec<T>> = worlds
         .par_chunks_mut(chunk)
+        .zip(memories)
         .zip(out.observations.par_chunks_mut(chunk * lane))
         .zip(out.masks.par_chunks_mut(chunk * agents * ACTIONS))
         .zip(out.rewards.par_chunks_mut(chunk * agents))
@@ -254,15 +251,11 @@ fn for_worlds<T: Send>(
         .zip(out.active.par_chunks_mut(chunk * agents))
         .zip(out.ended.par_chunks_mut(chunk))
         .enumerate()
-        .map(|(number, chunks)| {
-            let (((((((worlds, observations), masks), rewards), terminated), truncated), active), ended) =
-                chunks;
-            run(
-                number * chunk,
-                worlds,
-                (observations, masks, rewards),
-                (terminated, truncated, active, ended),
-            )
+        .map(|(number, (chunks, ended))| {
+            let ((chunks, truncated), active) = chunks;
+            let (((((worlds, memory), observations), masks), rewards), terminated) = chunks;
+            let rows = Rows { observations, masks, rewards, terminated, truncated, active, ended };
+            run(number * chunk, worlds, memory, rows)
         })
         .collect();
     given.into_iter().flatten().collect()
@@ -282,7 +275,7 @@ impl VecEnv for Pathfinding {
         let (config, draws) = (&self.config, &self.draws);
         let rules = Rules::new(config);
         let marked: Vec<usize> = (0..which.len()).filter(|world| which[*world]).collect();
-        let chunk = self.chunk();
+        let chunk = chunk(&self.config);
         let worlds = &mut self.worlds;
         let episode = |world: &Option<World>| world.as_ref().map_or(0, |w| w.episode + 1);
         let episodes: Vec<u64> = marked.iter().map(|index| episode(&worlds[*index])).collect();
@@ -295,14 +288,22 @@ impl VecEnv for Pathfinding {
             marked.par_iter().zip(&episodes).map(draw).collect()
         };
         let drawn = drawn.into_iter().collect::<Result<Vec<_>>>()?;
-        let start = |index: usize, world: &mut Option<World>, (instance, ground), rows: Rows| {
-            let started = World::start(index, episode(world), instance, ground, &rules, world.take());
-            started.write_start(&rules, rows);
-            *world = Some(started);
-        };
+        let start =
+            |index: usize, world: &mut Option<World>, memory: &mut Memory, (instance, ground), rows: Rows| {
+                let started =
+                    World::start(index, episode(world), instance, ground, &rules, memory, world.take());
+                started.write_start(&rules, rows);
+                *world = Some(started);
+            };
         if few {
             for (index, drawn) in marked.into_iter().zip(drawn) {
-                start(index, &mut worlds[index], drawn, rows_of(index, config.agents, out));
+                start(
+                    index,
+                    &mut worlds[index],
+                    &mut self.memories[0],
+                    drawn,
+                    rows_of(index..index + 1, config.agents, out),
+                );
             }
             return Ok(());
         }
@@ -310,9 +311,9 @@ impl VecEnv for Pathfinding {
         for (index, drawn) in marked.into_iter().zip(drawn) {
             slots[index] = Mutex::new(Some(drawn));
         }
-        for_worlds(worlds, config.agents, chunk, out, |index, world, rows| {
+        for_worlds(worlds, &mut self.memories, config.agents, chunk, out, |index, world, memory, rows| {
             if let Some(drawn) = slots[index].lock().ok().and_then(|mut slot| slot.take()) {
-                start(index, world, drawn, rows);
+                start(index, world, memory, drawn, rows);
             }
             None::<()>
         });
@@ -340,11 +341,18 @@ impl VecEnv for Pathfinding {
                 }
             }
         }
-        let chunk = self.chunk();
+        let chunk = chunk(&self.config);
         let rules = Rules::new(&self.config);
-        let reports = for_worlds(&mut self.worlds, agents, chunk, out, |index, world, rows| {
-            world.as_mut()?.advance(&rules, &actions[index * agents..][..agents], rows)
-        });
+        let reports = for_worlds(
+            &mut self.worlds,
+            &mut self.memories,
+            agents,
+            chunk,
+            out,
+            |index, world, memory, rows| {
+                world.as_mut()?.advance(&rules, memory, &actions[index * agents..][..agents], rows)
+            },
+        );
         self.reports.extend(reports);
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::config::{OnTarget, PathfindingConfig};
 use super::pcg64::Pcg64;
 use super::source::Draws;
-use super::world::{METRICS, NEVER, Rules, World};
+use super::world::{METRICS, Memory, NEVER, Rules, World};
 use crate::env::EpisodeReport;
 use crate::error::{Error, Result};
 
@@ -146,11 +146,14 @@ pub(super) fn load(
         return Err(broken("those of an environment with other settings or maps"));
     }
     let rules = Rules::new(config);
+    let mut memory = Memory::default();
     let mut worlds = Vec::with_capacity(config.worlds);
     for index in 0..config.worlds {
         worlds.push(match from.byte()? {
             0 => None,
-            flag @ (1 | 2) => Some(load_world(&mut from, index, flag == 2, config, draws, &rules)?),
+            flag @ (1 | 2) => {
+                Some(load_world(&mut from, index, flag == 2, config, draws, &rules, &mut memory)?)
+            }
             _ => return Err(broken("damaged")),
         });
     }
@@ -186,6 +189,7 @@ fn load_world(
     config: &PathfindingConfig,
     draws: &Draws,
     rules: &Rules,
+    memory: &mut Memory,
 ) -> Result<World> {
     let damaged = || broken("damaged");
     let episode = from.long()?;
@@ -193,7 +197,7 @@ fn load_world(
         return Err(damaged());
     }
     let (instance, ground) = draws.draw(config, index, episode)?;
-    let mut world = World::start(index, episode, instance, ground, rules, None);
+    let mut world = World::start(index, episode, instance, ground, rules, memory, None);
     let agents = config.agents;
     world.ended = ended;
     world.step = from.word()?;
@@ -252,7 +256,7 @@ fn load_world(
     {
         return Err(damaged());
     }
-    world.rebuild(rules);
+    world.rebuild(rules, memory);
     if config.invisible_follower {
         for agent in 0..agents {
             if world.present[agent] && flags[agent] & 2 == 0 {

@@ -88,7 +88,7 @@ impl Ground {
     }
 }
 
-/// The rows of the caller's buffers that belong to one world.
+/// The rows of the caller's buffers that belong to one world, or to worlds that follow one another.
 pub(super) struct Rows<'a> {
     pub observations: &'a mut [f32],
     pub masks: &'a mut [f32],
@@ -96,7 +96,7 @@ pub(super) struct Rows<'a> {
     pub terminated: &'a mut [bool],
     pub truncated: &'a mut [bool],
     pub active: &'a mut [bool],
-    pub ended: &'a mut bool,
+    pub ended: &'a mut [bool],
 }
 
 /// What a step has to know beside the world.
@@ -117,6 +117,15 @@ impl<'a> Rules<'a> {
     pub fn needs_paths(&self) -> bool {
         self.shows_targets() || self.table.needs_path()
     }
+}
+
+/// Working memory that worlds stepped one after another share. Nothing in it outlasts a step.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    scratch: Scratch,
+    search: Search,
+    /// Per agent: the next cell of its planned path before the step.
+    planned: Vec<u32>,
 }
 
 /// One world in an episode.
@@ -150,10 +159,6 @@ pub(super) struct World {
     pub target_seen: Vec<f32>,
     /// Per agent: the first step of a shortest path from every cell.
     pub steps: Vec<Vec<u8>>,
-    pub scratch: Scratch,
-    search: Search,
-    /// Per agent: the next cell of its planned path before the step.
-    planned: Vec<u32>,
 }
 
 impl World {
@@ -164,13 +169,12 @@ impl World {
         instance: Instance,
         ground: Arc<Ground>,
         rules: &Rules,
+        memory: &mut Memory,
         old: Option<World>,
     ) -> World {
         let agents = instance.starts.len();
         let cells = ground.blocked.len();
-        let (mut steps, search, mut scratch) =
-            old.map(|w| (w.steps, w.search, w.scratch)).unwrap_or_default();
-        scratch.fit(cells, agents);
+        let mut steps = old.map(|w| w.steps).unwrap_or_default();
         steps.resize(agents, Vec::new());
         let listed =
             !instance.further_targets.is_empty() && !instance.further_targets.iter().any(Vec::is_empty);
@@ -193,18 +197,15 @@ impl World {
             target_count: Vec::new(),
             target_seen: Vec::new(),
             steps,
-            scratch,
-            search,
-            planned: vec![0; agents],
             instance: Arc::new(instance),
             ground,
         };
-        world.rebuild(rules);
+        world.rebuild(rules, memory);
         world
     }
 
     /// Builds the grids that follow from positions, targets and presence.
-    pub fn rebuild(&mut self, rules: &Rules) {
+    pub fn rebuild(&mut self, rules: &Rules, memory: &mut Memory) {
         let cells = self.ground.blocked.len();
         self.occupied = vec![0.0; cells];
         if rules.shows_targets() {
@@ -214,7 +215,7 @@ impl World {
         for agent in 0..self.positions.len() {
             if self.present[agent] {
                 self.occupied[self.positions[agent] as usize] = 1.0;
-                self.show_target(agent, rules);
+                self.show_target(agent, rules, memory);
             }
         }
     }
@@ -224,14 +225,14 @@ impl World {
         !self.present[agent]
     }
 
-    fn show_target(&mut self, agent: usize, rules: &Rules) {
+    fn show_target(&mut self, agent: usize, rules: &Rules, memory: &mut Memory) {
         let target = self.targets[agent] as usize;
         if rules.shows_targets() {
             self.target_count[target] += 1;
             self.target_seen[target] = 1.0;
         }
         if rules.needs_paths() {
-            self.search.label(&self.ground.blocked, self.ground.stride, target, &mut self.steps[agent]);
+            memory.search.label(&self.ground.blocked, self.ground.stride, target, &mut self.steps[agent]);
         }
     }
 
@@ -258,12 +259,18 @@ impl World {
         for (active, present) in rows.active.iter_mut().zip(&self.present) {
             *active = *present && !self.ended;
         }
-        *rows.ended = self.ended;
+        rows.ended.fill(self.ended);
         self.observe(rules.config.observation, rules.config.radius, rows.observations);
     }
 
     /// One step; the report if the episode ended with it.
-    pub fn advance(&mut self, rules: &Rules, actions: &[u32], rows: Rows) -> Option<EpisodeReport> {
+    pub fn advance(
+        &mut self,
+        rules: &Rules,
+        memory: &mut Memory,
+        actions: &[u32],
+        rows: Rows,
+    ) -> Option<EpisodeReport> {
         rows.terminated.fill(false);
         rows.truncated.fill(false);
         if self.ended {
@@ -275,10 +282,11 @@ impl World {
         let table = rules.table;
         let stride = self.ground.stride;
         if table.needs_path() {
+            memory.planned.resize(agents, NEVER);
             for agent in 0..agents {
                 let cell = self.positions[agent] as usize;
                 let action = self.steps[agent][cell];
-                self.planned[agent] =
+                memory.planned[agent] =
                     if action == NO_STEP { NEVER } else { after(cell, action, stride) as u32 };
             }
         }
@@ -289,7 +297,8 @@ impl World {
             positions: &mut self.positions,
             occupied: &mut self.occupied,
         };
-        self.scratch.resolve(rules.config.collision, rules.config.invisible_follower, &mut board, actions);
+        memory.scratch.fit(self.ground.blocked.len(), agents);
+        memory.scratch.resolve(rules.config.collision, rules.config.invisible_follower, &mut board, actions);
         self.step += 1;
         let at_limit = self.step >= self.limit;
         let on_target = rules.config.on_target;
@@ -302,7 +311,7 @@ impl World {
             }
             let there = self.positions[agent] == self.targets[agent];
             let goal = if on_target == OnTarget::Nothing { all } else { there };
-            let along = table.needs_path() && self.positions[agent] == self.planned[agent];
+            let along = table.needs_path() && self.positions[agent] == memory.planned[agent];
             let reward = table.pay(goal, along, actions[agent] != 0);
             rows.rewards[agent] = reward;
             self.total += reward as f64;
@@ -320,7 +329,7 @@ impl World {
                 OnTarget::Nothing if there && self.arrival[agent] == NEVER => self.arrival[agent] = self.step,
                 // An agent that leaves its target has not arrived; at the very end POGEMA lets its time stand.
                 OnTarget::Nothing if !there && !at_limit => self.arrival[agent] = NEVER,
-                OnTarget::Restart if there => self.retarget(agent, rules),
+                OnTarget::Restart if there => self.retarget(agent, rules, memory),
                 _ => {}
             }
             present += self.present[agent] as usize;
@@ -331,7 +340,7 @@ impl World {
         report
     }
 
-    fn retarget(&mut self, agent: usize, rules: &Rules) {
+    fn retarget(&mut self, agent: usize, rules: &Rules, memory: &mut Memory) {
         self.hide_target(agent, rules);
         let position = self.positions[agent];
         if let Some(further) = self.instance.further_targets.get(agent).filter(|f| !f.is_empty()) {
@@ -350,7 +359,7 @@ impl World {
                 };
             }
         }
-        self.show_target(agent, rules);
+        self.show_target(agent, rules, memory);
     }
 
     fn report(&self, on_target: OnTarget) -> EpisodeReport {
