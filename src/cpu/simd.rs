@@ -158,6 +158,36 @@ pub trait Simd: Copy + Send + Sync + 'static {
             }
         }
     }
+    /// Takes the vectors as rows of blocks of four lanes and transposes each block: lane `4 b + j` of the result's vector
+    /// `i` is lane `4 b + i` of `a[j]`.
+    #[inline(always)]
+    fn transpose_blocks(self, a: [Self::V; 4]) -> [Self::V; 4] {
+        let (mut from, mut to) = ([[0f32; 16]; 4], [[0f32; 16]; 4]);
+        for j in 0..4 {
+            self.store_slice(&mut from[j][..Self::LANES], a[j]);
+        }
+        for i in 0..4 {
+            for j in 0..4 {
+                for block in 0..Self::LANES / 4 {
+                    to[i][4 * block + j] = from[j][4 * block + i];
+                }
+            }
+        }
+        [self.load_slice(&to[0]), self.load_slice(&to[1]), self.load_slice(&to[2]), self.load_slice(&to[3])]
+    }
+    /// Lane `I` of every block of four, in all four lanes of the block.
+    #[inline(always)]
+    fn splat_in_blocks<const I: i32>(self, a: Self::V) -> Self::V {
+        let mut lanes = [0f32; 16];
+        self.store_slice(&mut lanes[..Self::LANES], a);
+        for block in 0..Self::LANES / 4 {
+            let x = lanes[4 * block + I as usize];
+            for j in 0..4 {
+                lanes[4 * block + j] = x;
+            }
+        }
+        self.load_slice(&lanes)
+    }
     /// The greatest lane, by halves; which value comes out where a lane is NaN is not specified but repeatable.
     fn reduce_max(self, a: Self::V) -> f32;
 

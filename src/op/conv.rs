@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use super::matmul::activation;
+use crate::cpu::conv;
+use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
@@ -82,11 +84,17 @@ impl Sizes {
     fn operations(&self) -> u64 {
         2 * self.y() as u64 * (self.kernel[0] * self.kernel[1] * self.inputs) as u64
     }
-    /// The rows of the image under row `k` of the window at `at`, or the columns.
-    #[inline(always)]
-    fn under(&self, axis: usize, at: usize, k: usize) -> Option<usize> {
-        let i = (at * self.window.stride[axis] + k).checked_sub(self.window.padding[axis])?;
-        (i < self.image[axis]).then_some(i)
+    fn kernel(&self) -> conv::Conv2d {
+        conv::Conv2d {
+            images: self.images,
+            height: self.image[0],
+            width: self.image[1],
+            channels_in: self.inputs,
+            channels_out: self.outputs,
+            kernel: self.kernel,
+            stride: self.window.stride,
+            padding: self.window.padding,
+        }
     }
 }
 
@@ -107,7 +115,7 @@ impl Plan {
     }
 
     /// Calls `body` for every lane with its number in x, the weight and y.
-    fn for_each_lane(&self, mut body: impl FnMut([usize; 3])) {
+    fn for_each_lane(&self, mut body: impl FnMut([usize; 3]) -> Result<()>) -> Result<()> {
         for lane in 0..self.lanes.elements() {
             let (mut rest, mut at) = (lane, [0; 3]);
             for d in (0..self.lanes.len()).rev() {
@@ -117,8 +125,9 @@ impl Plan {
                     *at += index * strides[d];
                 }
             }
-            body(at);
+            body(at)?;
         }
+        Ok(())
     }
 }
 
@@ -231,15 +240,14 @@ impl Op for Conv2d {
         let plan = self.plan(&x.of.shape, &weight.of.shape).map_err(Error::Graph)?;
         let z = plan.sizes;
         let bias = self.bias.then(|| call.inputs[2].f32());
-        let curve = activation(self.activation);
+        let epilogue = Epilogue::new(bias, activation(self.activation));
+        let parallel = call.parallel;
         let out = call.outputs[0].f32();
         plan.for_each_lane(|[lx, lw, ly]| {
             let x = &x.f32()[lx * z.x()..][..z.x()];
             let weight = &weight.f32()[lw * z.weight()..][..z.weight()];
-            kernel::forward(&z, x, weight, bias, &mut out[ly * z.y()..][..z.y()]);
-        });
-        kernel::apply(curve, out);
-        Ok(())
+            z.kernel().forward(x, weight, &mut out[ly * z.y()..][..z.y()], epilogue, parallel)
+        })
     }
 
     fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -325,14 +333,13 @@ impl Op for Conv2dInputGradient {
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let [c, weight] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&c.of.shape, &weight.of.shape).map_err(Error::Graph)?;
-        let z = plan.sizes;
+        let (z, parallel) = (plan.sizes, call.parallel);
         let out = call.outputs[0].f32();
         plan.for_each_lane(|[lx, lw, ly]| {
             let c = &c.f32()[ly * z.y()..][..z.y()];
             let weight = &weight.f32()[lw * z.weight()..][..z.weight()];
-            kernel::input_gradient(&z, c, weight, &mut out[lx * z.x()..][..z.x()]);
-        });
-        Ok(())
+            z.kernel().input_gradient(c, weight, &mut out[lx * z.x()..][..z.x()], parallel)
+        })
     }
 
     fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -389,14 +396,13 @@ impl Op for Conv2dWeightGradient {
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let [x, c] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&x.of.shape, &c.of.shape).map_err(Error::Graph)?;
-        let z = plan.sizes;
+        let (z, parallel) = (plan.sizes, call.parallel);
         let out = call.outputs[0].f32();
         plan.for_each_lane(|[lx, lw, ly]| {
             let x = &x.f32()[lx * z.x()..][..z.x()];
             let c = &c.f32()[ly * z.y()..][..z.y()];
-            kernel::weight_gradient(&z, x, c, &mut out[lw * z.weight()..][..z.weight()]);
-        });
-        Ok(())
+            z.kernel().weight_gradient(x, c, &mut out[lw * z.weight()..][..z.weight()], parallel)
+        })
     }
 
     fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -414,82 +420,5 @@ impl<'g> Tensor<'g> {
     /// `[vertical, horizontal]`; padding is with zeros, on each side.
     pub fn conv2d(self, weight: Tensor<'g>, stride: [usize; 2], padding: [usize; 2]) -> Tensor<'g> {
         self.graph().apply_one(Conv2d::new(Window { stride, padding }), &[self, weight])
-    }
-}
-
-/// Plain loops with the channels innermost.
-mod kernel {
-    use super::Sizes;
-    use crate::cpu::gemm::Activation;
-    use crate::cpu::vector_math as vm;
-
-    pub(super) fn forward(z: &Sizes, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        let ([height, width], [rows, columns]) = (z.output, z.kernel);
-        for (place, out) in y.chunks_exact_mut(z.outputs).enumerate() {
-            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
-            match bias {
-                Some(bias) => out.copy_from_slice(bias),
-                None => out.fill(0.0),
-            }
-            for ky in 0..rows {
-                let Some(iy) = z.under(0, oy, ky) else { continue };
-                for kx in 0..columns {
-                    let Some(ix) = z.under(1, ox, kx) else { continue };
-                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
-                    let part = &weight[(ky * columns + kx) * z.inputs * z.outputs..];
-                    for (x, w) in x[at..at + z.inputs].iter().zip(part.chunks_exact(z.outputs)) {
-                        out.iter_mut().zip(w).for_each(|(y, w)| *y += x * w);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn input_gradient(z: &Sizes, c: &[f32], weight: &[f32], dx: &mut [f32]) {
-        dx.fill(0.0);
-        let ([height, width], [rows, columns]) = (z.output, z.kernel);
-        for (place, c) in c.chunks_exact(z.outputs).enumerate() {
-            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
-            for ky in 0..rows {
-                let Some(iy) = z.under(0, oy, ky) else { continue };
-                for kx in 0..columns {
-                    let Some(ix) = z.under(1, ox, kx) else { continue };
-                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
-                    let part = &weight[(ky * columns + kx) * z.inputs * z.outputs..];
-                    for (dx, w) in dx[at..at + z.inputs].iter_mut().zip(part.chunks_exact(z.outputs)) {
-                        *dx += w.iter().zip(c).map(|(w, c)| w * c).sum::<f32>();
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn weight_gradient(z: &Sizes, x: &[f32], c: &[f32], dw: &mut [f32]) {
-        dw.fill(0.0);
-        let ([height, width], [rows, columns]) = (z.output, z.kernel);
-        for (place, c) in c.chunks_exact(z.outputs).enumerate() {
-            let (n, oy, ox) = (place / (height * width), place / width % height, place % width);
-            for ky in 0..rows {
-                let Some(iy) = z.under(0, oy, ky) else { continue };
-                for kx in 0..columns {
-                    let Some(ix) = z.under(1, ox, kx) else { continue };
-                    let at = ((n * z.image[0] + iy) * z.image[1] + ix) * z.inputs;
-                    let part = &mut dw[(ky * columns + kx) * z.inputs * z.outputs..];
-                    for (x, dw) in x[at..at + z.inputs].iter().zip(part.chunks_exact_mut(z.outputs)) {
-                        dw.iter_mut().zip(c).for_each(|(dw, c)| *dw += x * c);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn apply(curve: Activation, y: &mut [f32]) {
-        match curve {
-            Activation::None => {}
-            Activation::Relu => y.iter_mut().for_each(|y| *y = y.max(0.0)),
-            Activation::Tanh => vm::tanh_in_place(y),
-            Activation::Sigmoid => vm::sigmoid_in_place(y),
-            Activation::Gelu => vm::gelu_in_place(y),
-        }
     }
 }

@@ -286,6 +286,32 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn transpose_blocks(self, a: [__m512; 4]) -> [__m512; 4] {
+        // SAFETY: see above.
+        unsafe {
+            let (p, q) = (_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+            let (r, t) = (_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+            [
+                _mm512_shuffle_ps::<0x44>(p, r),
+                _mm512_shuffle_ps::<0xee>(p, r),
+                _mm512_shuffle_ps::<0x44>(q, t),
+                _mm512_shuffle_ps::<0xee>(q, t),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn splat_in_blocks<const I: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            match I {
+                0 => _mm512_permute_ps::<0x00>(a),
+                1 => _mm512_permute_ps::<0x55>(a),
+                2 => _mm512_permute_ps::<0xaa>(a),
+                _ => _mm512_permute_ps::<0xff>(a),
+            }
+        }
+    }
+    #[inline(always)]
     fn reduce_max(self, a: __m512) -> f32 {
         // SAFETY: see above.
         unsafe {

@@ -252,6 +252,20 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    fn transpose_blocks(self, a: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        // SAFETY: see above.
+        unsafe {
+            let (p, q) = (vzip1q_f32(a[0], a[2]), vzip2q_f32(a[0], a[2]));
+            let (r, t) = (vzip1q_f32(a[1], a[3]), vzip2q_f32(a[1], a[3]));
+            [vzip1q_f32(p, r), vzip2q_f32(p, r), vzip1q_f32(q, t), vzip2q_f32(q, t)]
+        }
+    }
+    #[inline(always)]
+    fn splat_in_blocks<const I: i32>(self, a: float32x4_t) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vdupq_laneq_f32::<I>(a) }
+    }
+    #[inline(always)]
     fn reduce_max(self, a: float32x4_t) -> f32 {
         // SAFETY: see above.
         unsafe { vmaxvq_f32(a) }

@@ -4,6 +4,7 @@
 //! What lives here: the ops, their shape rules and their plain form. Kernels for processors live in `cpu`.
 
 mod cpu;
+mod plain;
 
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Tensor, VjpCall};
@@ -175,6 +176,10 @@ impl Op for Attention {
         Ok(gradients)
     }
 
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        Some(plain::forward(self, operands))
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let shapes: Vec<&Shape> = call.inputs.iter().map(|i| &i.of.shape).collect();
         let plan = self.plan_of(&shapes, &call.outputs[0].of.shape);
@@ -236,6 +241,11 @@ impl Op for AttentionGradient {
         Ok(operands[..3].to_vec())
     }
 
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        // The outputs of the forward pass are computed anew from the other operands, on which they depend.
+        Some(plain::gradient(&self.0, &operands[..self.0.operands()], operands[self.0.operands() + 2]))
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let own = self.0.operands();
         let shapes: Vec<&Shape> = call.inputs[..own].iter().map(|i| &i.of.shape).collect();
@@ -288,5 +298,23 @@ impl<'g> Tensor<'g> {
         let op = Attention { heads, causal, mask: mask.is_some() };
         let outputs = self.graph().apply(op, &operands);
         (outputs[0], outputs[1])
+    }
+
+    /// The attention weights themselves, `[.., heads, tq, tk]`, in plain ops: for pictures. Rows sum to 1, or to 0 where
+    /// a query may attend to nothing.
+    pub fn attention_weights(
+        self,
+        keys: Tensor<'g>,
+        heads: usize,
+        mask: Option<Tensor<'g>>,
+        causal: bool,
+    ) -> Tensor<'g> {
+        let op = Attention { heads, causal, mask: mask.is_some() };
+        let mut types = vec![self.tensor_type(), keys.tensor_type(), keys.tensor_type()];
+        types.extend(mask.map(|m| m.tensor_type()));
+        match op.types(&types) {
+            Ok(_) => plain::weights(&op, self, keys, mask).0,
+            Err(message) => self.refuse("attention_weights", message),
+        }
     }
 }
