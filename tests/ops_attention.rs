@@ -88,8 +88,7 @@ fn attention(shapes: &[&[usize]], heads: usize, causal: bool) -> Case {
         "attention",
         inputs,
         move |_, t| {
-            let (out, rows) =
-                t[0].attention_with_log_sum_exp(t[1], t[2], heads, t.get(3).copied(), causal);
+            let (out, rows) = t[0].attention_with_log_sum_exp(t[1], t[2], heads, t.get(3).copied(), causal);
             vec![out, rows]
         },
         move |v| reference(v, &shapes, heads, causal)[..2].to_vec(),

@@ -78,7 +78,11 @@ pub(super) fn forward<'g>(op: &Attention, operands: &[Tensor<'g>]) -> Vec<Tensor
 }
 
 /// The gradients of q, k and v from the cotangent of the first output.
-pub(super) fn gradient<'g>(op: &Attention, operands: &[Tensor<'g>], cotangent: Tensor<'g>) -> Vec<Tensor<'g>> {
+pub(super) fn gradient<'g>(
+    op: &Attention,
+    operands: &[Tensor<'g>],
+    cotangent: Tensor<'g>,
+) -> Vec<Tensor<'g>> {
     let [q, k, v] = [operands[0], operands[1], operands[2]];
     let (p, _) = weights(op, q, k, operands.get(3).copied());
     let c = split(cotangent, op.heads);
