@@ -1,5 +1,6 @@
 //! synod: a multi-agent learning engine.
 
+pub mod agent;
 pub mod cpu;
 mod device;
 pub mod env;
@@ -7,7 +8,9 @@ pub mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
 pub mod graph;
+pub mod nn;
 pub mod op;
+pub mod optim;
 mod program;
 pub mod run;
 pub mod shape;

@@ -5,6 +5,8 @@
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
 
 pub mod checkpoint;
+pub mod ppo;
+pub mod rollout;
 
 pub use checkpoint::{Checkpoint, ElementType, TensorData};
 

@@ -1,0 +1,265 @@
+//! Agents at work: a policy compiled for acting in many worlds at once.
+//!
+//! Worlds are cut into shards, a fixed number whatever the machine. Each shard has a program and a recurrent state of
+//! its own, a thread runs whole programs, and nothing is synchronised inside a step.
+
+use rayon::prelude::*;
+
+use super::{Policy, Sequence};
+use crate::cpu::Parallel;
+use crate::device::Device;
+use crate::env::AgentKind;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Variable};
+use crate::program::Program;
+use crate::shape::TensorType;
+
+/// How an action is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Drawn from the policy.
+    Sample,
+    /// The most probable one.
+    Greedy,
+}
+
+/// What agents see at one step.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// `[worlds, agents, observation...]`, as worlds write it.
+    pub observations: &'a [f32],
+    /// `[agents, worlds]`: steps since the agent's episode began.
+    pub ages: &'a [f32],
+    /// `[agents, worlds]`: 1 where the agent is in its world.
+    pub present: &'a [f32],
+}
+
+struct Shard {
+    act: Program,
+    value: Program,
+    first: usize,
+    worlds: usize,
+    state: Vec<Variable>,
+}
+
+/// A policy acting in many worlds. What it did last lies in the public arrays, `[agents, worlds]` each.
+pub struct Actors {
+    shards: Vec<Shard>,
+    agents: usize,
+    worlds: usize,
+    observation: usize,
+    /// The critic's values.
+    pub values: Vec<f32>,
+    /// Log-probabilities of the actions.
+    pub log_probabilities: Vec<f32>,
+    /// The actions.
+    pub actions: Vec<u32>,
+    /// `[agents, worlds, heads, agents]`: attention to memories, where that was asked for and the policy has it;
+    /// else empty.
+    pub attention: Vec<f32>,
+}
+
+impl Actors {
+    /// Programs for `policy` in `worlds` worlds of `kind.count` agents, in `shards` shards.
+    ///
+    /// With `watch`, [`Actors::attention`] is computed too.
+    ///
+    /// # Errors
+    /// Shards that do not divide the worlds, or what compilation reports.
+    pub fn new(
+        device: &Device,
+        policy: &dyn Policy,
+        kind: &AgentKind,
+        worlds: usize,
+        shards: usize,
+        choice: Choice,
+        watch: bool,
+    ) -> Result<Self> {
+        if shards == 0 || !worlds.is_multiple_of(shards) {
+            let message = format!("a divisor of the number of worlds ({worlds}), got {shards}");
+            return Err(Error::config("ppo.acting_shards", message));
+        }
+        let each = worlds / shards;
+        let shards = (0..shards)
+            .map(|i| Shard::new(device, policy, kind, each, i * each, choice, watch))
+            .collect::<Result<Vec<_>>>()?;
+        let (agents, lanes) = (kind.count, kind.count * worlds);
+        let per_world = shards[0].act.outputs().f32(3).len() / each;
+        Ok(Actors {
+            shards,
+            agents,
+            worlds,
+            observation: kind.observation.iter().product(),
+            values: vec![0.0; lanes],
+            log_probabilities: vec![0.0; lanes],
+            actions: vec![0; lanes],
+            attention: vec![0.0; per_world * worlds],
+        })
+    }
+
+    /// Acts on what is seen, and moves the recurrent state on. `key` makes the random numbers.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn act(&mut self, seen: Seen<'_>, key: [u64; 2]) -> Result<()> {
+        self.run(seen, Some(key))
+    }
+
+    /// Values what is seen, and leaves the recurrent state and the other arrays as they are.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn value(&mut self, seen: Seen<'_>) -> Result<()> {
+        self.run(seen, None)
+    }
+
+    fn run(&mut self, seen: Seen<'_>, key: Option<[u64; 2]>) -> Result<()> {
+        let (agents, worlds, size) = (self.agents, self.worlds, self.observation);
+        self.shards.par_iter_mut().enumerate().try_for_each(|(index, shard)| -> Result<()> {
+            let (first, each) = (shard.first, shard.worlds);
+            let program = if key.is_some() { &mut shard.act } else { &mut shard.value };
+            let input = program.input_mut("observations")?;
+            for agent in 0..agents {
+                for world in 0..each {
+                    let from = ((first + world) * agents + agent) * size;
+                    let to = (agent * each + world) * size;
+                    input[to..to + size].copy_from_slice(&seen.observations[from..from + size]);
+                }
+            }
+            for (name, source) in [("ages", seen.ages), ("present", seen.present)] {
+                // A network without memory has no use for these.
+                let Ok(input) = program.input_mut(name) else { continue };
+                for agent in 0..agents {
+                    let from = agent * worlds + first;
+                    input[agent * each..(agent + 1) * each].copy_from_slice(&source[from..from + each]);
+                }
+            }
+            // Greedy choice needs no random numbers.
+            if let (Some(key), Ok(input)) = (key, program.input_mut_u32("key")) {
+                input.copy_from_slice(&mixed_key(key, index as u64));
+            }
+            program.run(&[]).map(|_| ())
+        })?;
+        for shard in &self.shards {
+            let outputs = if key.is_some() { shard.act.outputs() } else { shard.value.outputs() };
+            for agent in 0..agents {
+                let own = agent * shard.worlds..(agent + 1) * shard.worlds;
+                let at = agent * worlds + shard.first;
+                let whole = at..at + shard.worlds;
+                self.values[whole.clone()].copy_from_slice(&outputs.f32(0)[own.clone()]);
+                if key.is_some() {
+                    self.log_probabilities[whole.clone()].copy_from_slice(&outputs.f32(1)[own.clone()]);
+                    self.actions[whole.clone()].copy_from_slice(&outputs.u32(2)[own.clone()]);
+                    let size = self.attention.len() / (agents * worlds);
+                    let attention = &outputs.f32(3)[own.start * size..own.end * size];
+                    self.attention[whole.start * size..whole.end * size].copy_from_slice(attention);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The recurrent state, part by part, `[agents, worlds, shape...]`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn state(&self) -> Result<Vec<Vec<f32>>> {
+        let lanes = self.agents * self.worlds;
+        (0..self.shards[0].state.len())
+            .map(|part| {
+                let size = self.shards[0].state[part].tensor_type().elements() / (lanes / self.shards.len());
+                let mut whole = vec![0.0; lanes * size];
+                for shard in &self.shards {
+                    let values = shard.state[part].read()?;
+                    let row = shard.worlds * size;
+                    for agent in 0..self.agents {
+                        let to = (agent * self.worlds + shard.first) * size;
+                        whole[to..to + row].copy_from_slice(&values[agent * row..(agent + 1) * row]);
+                    }
+                }
+                Ok(whole)
+            })
+            .collect()
+    }
+
+    /// Replaces the recurrent state by one that [`Actors::state`] gave.
+    ///
+    /// # Errors
+    /// Another length, or what the device reports.
+    pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
+        let lanes = self.agents * self.worlds;
+        for shard in &self.shards {
+            for (variable, whole) in shard.state.iter().zip(state) {
+                let size = whole.len() / lanes;
+                let row = size * shard.worlds;
+                let mut own = Vec::with_capacity(self.agents * row);
+                for agent in 0..self.agents {
+                    let from = (agent * self.worlds + shard.first) * size;
+                    own.extend_from_slice(&whole[from..from + row]);
+                }
+                variable.write(&own)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key of the generator that no other seed, step or shard shares, up to a chance of 2^-64.
+fn mixed_key([seed, step]: [u64; 2], shard: u64) -> [u32; 2] {
+    let mut z = seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shard.wrapping_mul(0xd1b5_4a32_d192_ed03);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    [z as u32, (z >> 32) as u32]
+}
+
+impl Shard {
+    fn new(
+        device: &Device,
+        policy: &dyn Policy,
+        kind: &AgentKind,
+        worlds: usize,
+        first: usize,
+        choice: Choice,
+        watch: bool,
+    ) -> Result<Self> {
+        let agents = kind.count;
+        let state = policy
+            .state()
+            .iter()
+            .map(|part| {
+                let of = TensorType::f32([&[agents, worlds], &part.shape[..]].concat());
+                device.variable(part.name, of.clone(), &vec![0.0f32; of.elements()])
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let build = |act: bool| -> Result<Program> {
+            let graph = Graph::new();
+            let weights = policy.parameters().weights(&graph);
+            let sequence = Sequence {
+                observations: graph.input("observations", [&[1, agents, worlds], &kind.observation[..]].concat()),
+                ages: graph.input("ages", [1, agents, worlds]),
+                present: graph.input("present", [1, agents, worlds]),
+            };
+            let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
+            let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
+            let mut outputs = vec![unrolled.values];
+            if act {
+                let log_probabilities = unrolled.logits.log_softmax(-1);
+                let actions = match choice {
+                    Choice::Sample => unrolled.logits.categorical(graph.input_u32("key", [2])),
+                    Choice::Greedy => unrolled.logits.argmax(),
+                };
+                outputs.push(log_probabilities.take_along_last(actions));
+                outputs.push(actions);
+                outputs.extend(unrolled.attention.filter(|_| watch));
+                for (variable, value) in state.iter().zip(&unrolled.state) {
+                    graph.assign(variable, *value);
+                }
+            }
+            let mut program = device.compile(&graph, &outputs)?;
+            program.set_parallel(Parallel::Serial);
+            Ok(program)
+        };
+        Ok(Shard { act: build(true)?, value: build(false)?, first, worlds, state })
+    }
+}

@@ -1,0 +1,353 @@
+//! Experience: worlds and agents stepped together for a fixed time, and what they did.
+//!
+//! Ends of episodes: a world that ended by its own rules starts its next episode at once. A world that was cut off by
+//! the limit of steps stays for one more step, in which the critic values its last observation (with the recurrent
+//! state that belongs to it); that step does not count as experience, and then the world starts again.
+
+use crate::agent::Policy;
+use crate::agent::actors::{Actors, Choice, Seen};
+use crate::device::Device;
+use crate::env::{Buffers, EpisodeReport, VecEnv};
+use crate::error::{Error, Result};
+use crate::train::{Checkpoint, TensorData};
+
+/// What one rollout saw and did. Arrays are `[time, agents, worlds]`, with more dimensions behind where named.
+pub struct Experience {
+    /// Steps.
+    pub time: usize,
+    /// Agents of a world.
+    pub agents: usize,
+    /// Worlds.
+    pub worlds: usize,
+    /// Numbers in an observation.
+    pub observation: usize,
+    /// `[time, agents, worlds, observation]`.
+    pub observations: Vec<f32>,
+    /// Steps since the agent's episode began.
+    pub ages: Vec<f32>,
+    /// 1 where the agent was in its world.
+    pub present: Vec<f32>,
+    /// 1 where the step counts as experience.
+    pub weights: Vec<f32>,
+    /// What was done.
+    pub actions: Vec<u32>,
+    /// With which log-probability.
+    pub log_probabilities: Vec<f32>,
+    /// The critic's value; `[time + 1, agents, worlds]`.
+    pub values: Vec<f32>,
+    /// What it paid.
+    pub rewards: Vec<f32>,
+    /// The agent's episode ended by the rules.
+    pub terminated: Vec<bool>,
+    /// The agent's episode was cut off.
+    pub truncated: Vec<bool>,
+    /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
+    pub state: Vec<Vec<f32>>,
+}
+
+impl Experience {
+    fn new(time: usize, agents: usize, worlds: usize, observation: usize) -> Self {
+        let lanes = time * agents * worlds;
+        Experience {
+            time,
+            agents,
+            worlds,
+            observation,
+            observations: vec![0.0; lanes * observation],
+            ages: vec![0.0; lanes],
+            present: vec![0.0; lanes],
+            weights: vec![0.0; lanes],
+            actions: vec![0; lanes],
+            log_probabilities: vec![0.0; lanes],
+            values: vec![0.0; lanes + agents * worlds],
+            rewards: vec![0.0; lanes],
+            terminated: vec![false; lanes],
+            truncated: vec![false; lanes],
+            state: Vec::new(),
+        }
+    }
+
+    /// Advantages by generalised advantage estimation (Schulman et al. 2016, equation 16) and returns
+    /// (advantage + value), both `[time, agents, worlds]`. A terminated episode is worth nothing more, a truncated one
+    /// what the critic says of its last observation.
+    pub fn advantages(&self, gamma: f32, lambda: f32) -> (Vec<f32>, Vec<f32>) {
+        let lanes = self.agents * self.worlds;
+        let mut advantages = vec![0.0; self.time * lanes];
+        let mut returns = vec![0.0; self.time * lanes];
+        for lane in 0..lanes {
+            let mut later = 0.0;
+            for t in (0..self.time).rev() {
+                let i = t * lanes + lane;
+                if self.weights[i] == 0.0 {
+                    later = 0.0;
+                    continue;
+                }
+                let next = if self.terminated[i] { 0.0 } else { self.values[i + lanes] };
+                let difference = self.rewards[i] + gamma * next - self.values[i];
+                let goes_on = !self.terminated[i] && !self.truncated[i];
+                later = difference + if goes_on { gamma * lambda * later } else { 0.0 };
+                advantages[i] = later;
+                returns[i] = later + self.values[i];
+            }
+        }
+        (advantages, returns)
+    }
+}
+
+/// Worlds with the agents that act in them.
+pub struct Rollout {
+    environment: Box<dyn VecEnv>,
+    buffers: Buffers,
+    actors: Actors,
+    agents: usize,
+    worlds: usize,
+    observation: usize,
+    /// `[agents, worlds]`.
+    ages: Vec<f32>,
+    present: Vec<f32>,
+    /// Worlds that were cut off and wait for their last observation to be valued.
+    closing: Vec<bool>,
+    seed: u64,
+    /// Steps taken, which is also the counter of the random numbers.
+    steps: u64,
+    experience: Experience,
+}
+
+fn bits_of(flags: &[bool]) -> Vec<u8> {
+    flags.iter().map(|&f| u8::from(f)).collect()
+}
+
+impl Rollout {
+    /// Programs for `policy` in `environment` (agents of one kind), `time` steps a rollout, in `shards` shards.
+    ///
+    /// # Errors
+    /// Kinds of agent that differ, shards that do not divide the worlds, or what compilation reports.
+    pub fn new(
+        device: &Device,
+        policy: &dyn Policy,
+        mut environment: Box<dyn VecEnv>,
+        time: usize,
+        shards: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let spec = environment.spec().clone();
+        let [kind] = &spec.kinds[..] else {
+            return Err(Error::Usage(format!("this trainer takes one kind of agent, not {}", spec.kinds.len())));
+        };
+        let (agents, worlds) = (kind.count, spec.worlds);
+        let actors = Actors::new(device, policy, kind, worlds, shards, Choice::Sample, false)?;
+        let observation = kind.observation.iter().product();
+        let mut buffers = Buffers::new(&spec);
+        environment.reset(&vec![true; worlds], &mut buffers)?;
+        let mut rollout = Rollout {
+            experience: Experience::new(time, agents, worlds, observation),
+            ages: vec![0.0; agents * worlds],
+            present: vec![0.0; agents * worlds],
+            closing: vec![false; worlds],
+            steps: 0,
+            environment,
+            buffers,
+            actors,
+            agents,
+            worlds,
+            observation,
+            seed,
+        };
+        for lane in 0..agents * worlds {
+            rollout.present[lane] = f32::from(u8::from(rollout.buffers.active[rollout.in_buffers(lane)]));
+        }
+        Ok(rollout)
+    }
+
+    /// Where lane `agent * worlds + world` lies in the world's own order.
+    fn in_buffers(&self, lane: usize) -> usize {
+        lane % self.worlds * self.agents + lane / self.worlds
+    }
+
+    /// Steps for the length of a rollout.
+    ///
+    /// # Errors
+    /// What the device or the worlds report.
+    pub fn collect(&mut self) -> Result<&Experience> {
+        self.experience.state = self.actors.state()?;
+        let lanes = self.lanes();
+        for t in 0..self.experience.time {
+            self.observe(t);
+            self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
+            let (experience, now) = (&mut self.experience, t * lanes..(t + 1) * lanes);
+            experience.values[now.clone()].copy_from_slice(&self.actors.values);
+            experience.log_probabilities[now.clone()].copy_from_slice(&self.actors.log_probabilities);
+            experience.actions[now].copy_from_slice(&self.actors.actions);
+            self.advance(t * lanes)?;
+        }
+        // What comes after the last step is valued with the state that belongs to it.
+        self.actors.value(seen(&self.buffers, &self.ages, &self.present))?;
+        let end = self.experience.time * lanes;
+        self.experience.values[end..].copy_from_slice(&self.actors.values);
+        Ok(&self.experience)
+    }
+
+    /// The rollout that [`Rollout::collect`] filled last.
+    pub fn experience(&self) -> &Experience {
+        &self.experience
+    }
+
+    /// Agents in all worlds.
+    pub fn lanes(&self) -> usize {
+        self.agents * self.worlds
+    }
+
+    /// Episodes that ended since the last call.
+    pub fn take_reports(&mut self) -> Vec<EpisodeReport> {
+        self.environment.take_reports()
+    }
+
+    /// Notes what is seen at step `t`.
+    fn observe(&mut self, t: usize) {
+        let lanes = self.agents * self.worlds;
+        let size = self.observation;
+        let base = t * lanes;
+        for lane in 0..lanes {
+            let from = self.in_buffers(lane) * size;
+            let to = (base + lane) * size;
+            self.experience.observations[to..to + size]
+                .copy_from_slice(&self.buffers.observations[from..from + size]);
+        }
+        self.experience.ages[base..base + lanes].copy_from_slice(&self.ages);
+        self.experience.present[base..base + lanes].copy_from_slice(&self.present);
+    }
+
+    /// Steps the worlds with the actions at `base` and starts new episodes where old ones are over.
+    fn advance(&mut self, base: usize) -> Result<()> {
+        let lanes = self.agents * self.worlds;
+        let mut actions = vec![0u32; lanes];
+        for lane in 0..lanes {
+            actions[self.in_buffers(lane)] = self.experience.actions[base + lane];
+        }
+        let closed = std::mem::take(&mut self.closing);
+        self.environment.step(&actions, &mut self.buffers)?;
+        self.steps += 1;
+        self.closing = vec![false; self.worlds];
+        for lane in 0..lanes {
+            let (world, i) = (lane % self.worlds, self.in_buffers(lane));
+            let counts = self.present[lane] > 0.0 && !closed[world];
+            let experience = &mut self.experience;
+            experience.weights[base + lane] = f32::from(u8::from(counts));
+            experience.rewards[base + lane] = if counts { self.buffers.rewards[i] } else { 0.0 };
+            experience.terminated[base + lane] = counts && self.buffers.terminated[i];
+            experience.truncated[base + lane] = counts && self.buffers.truncated[i];
+            if experience.truncated[base + lane] && !experience.terminated[base + lane] {
+                self.closing[world] = true;
+            }
+        }
+        let restart: Vec<bool> =
+            (0..self.worlds).map(|w| closed[w] || (self.buffers.ended[w] && !self.closing[w])).collect();
+        if restart.contains(&true) {
+            self.environment.reset(&restart, &mut self.buffers)?;
+        }
+        for lane in 0..lanes {
+            let (world, i) = (lane % self.worlds, self.in_buffers(lane));
+            self.ages[lane] = if restart[world] { 0.0 } else { self.ages[lane] + 1.0 };
+            // A world that is cut off keeps its agents for the step in which they are valued.
+            if !self.closing[world] {
+                self.present[lane] = f32::from(u8::from(self.buffers.active[i]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the worlds, what the agents see, and their state into a checkpoint.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+        let world = self.environment.save();
+        checkpoint.insert("worlds/state", TensorData::u8(&[world.len()], &world)?);
+        let flat = |values: &[f32]| TensorData::f32(&[values.len()], values);
+        let flags = |values: &[bool]| TensorData::u8(&[values.len()], &bits_of(values));
+        checkpoint.insert("rollout/observations", flat(&self.buffers.observations)?);
+        checkpoint.insert("rollout/active", flags(&self.buffers.active)?);
+        checkpoint.insert("rollout/ended", flags(&self.buffers.ended)?);
+        checkpoint.insert("rollout/ages", flat(&self.ages)?);
+        checkpoint.insert("rollout/present", flat(&self.present)?);
+        checkpoint.insert("rollout/closing", flags(&self.closing)?);
+        checkpoint.insert("rollout/steps", TensorData::u64(&[1], &[self.steps])?);
+        for (i, part) in self.actors.state()?.iter().enumerate() {
+            checkpoint.insert(format!("rollout/state{i}"), flat(part)?);
+        }
+        Ok(())
+    }
+
+    /// Takes up what [`Rollout::save`] wrote.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another length, or the worlds refuse theirs.
+    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let floats = |name: &str, length: usize| -> Result<Vec<f32>> {
+            let values = checkpoint.tensor(name)?.to_f32()?;
+            expect_length(name, values.len(), length)?;
+            Ok(values)
+        };
+        let flags = |name: &str, length: usize| -> Result<Vec<bool>> {
+            let values = checkpoint.tensor(name)?.to_u8()?;
+            expect_length(name, values.len(), length)?;
+            Ok(values.into_iter().map(|v| v != 0).collect())
+        };
+        let lanes = self.agents * self.worlds;
+        let observations = floats("rollout/observations", self.buffers.observations.len())?;
+        let active = flags("rollout/active", lanes)?;
+        let ended = flags("rollout/ended", self.worlds)?;
+        let ages = floats("rollout/ages", lanes)?;
+        let present = floats("rollout/present", lanes)?;
+        let closing = flags("rollout/closing", self.worlds)?;
+        let steps = checkpoint.tensor("rollout/steps")?.to_u64()?;
+        expect_length("rollout/steps", steps.len(), 1)?;
+        let mut state = Vec::new();
+        for (part, own) in self.actors.state()?.iter().enumerate() {
+            state.push(floats(&format!("rollout/state{part}"), own.len())?);
+        }
+        self.environment.load(checkpoint.tensor("worlds/state")?.bytes())?;
+        self.actors.set_state(&state)?;
+        self.buffers.observations = observations;
+        self.buffers.active = active;
+        self.buffers.ended = ended;
+        (self.ages, self.present, self.closing, self.steps) = (ages, present, closing, steps[0]);
+        Ok(())
+    }
+}
+
+fn expect_length(name: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("the checkpoint's `{name}` has {found} elements, expected {expected}")))
+}
+
+fn seen<'a>(buffers: &'a Buffers, ages: &'a [f32], present: &'a [f32]) -> Seen<'a> {
+    Seen { observations: &buffers.observations, ages, present }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One lane, by hand: gamma .5, lambda .5.
+    #[test]
+    fn advantages_follow_the_definition_at_every_kind_of_end() {
+        let mut e = Experience::new(6, 1, 1, 1);
+        e.values = vec![1.0, 2.0, 4.0, 8.0, 1.0, 2.0, 4.0];
+        e.rewards = vec![1.0; 6];
+        e.weights = vec![1.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+        // The third step is cut off, the fourth only values the last observation, the fifth terminates.
+        e.truncated[2] = true;
+        e.terminated[4] = true;
+        let (advantages, returns) = e.advantages(0.5, 0.5);
+        let a5 = 1.0 + 0.5 * 4.0 - 2.0;
+        let a4 = 1.0 - 1.0;
+        let a2 = 1.0 + 0.5 * 8.0 - 4.0;
+        let a1 = 1.0 + 0.5 * 4.0 - 2.0 + 0.25 * a2;
+        let a0 = 1.0 + 0.5 * 2.0 - 1.0 + 0.25 * a1;
+        assert_eq!(advantages, [a0, a1, a2, 0.0, a4, a5]);
+        assert_eq!(returns[..3], [a0 + 1.0, a1 + 2.0, a2 + 4.0]);
+    }
+}
