@@ -1,91 +1,102 @@
 //! Adam against its definition in double precision.
 
-use rand::rngs::StdRng;
-use rand::{Rng, RngExt, SeedableRng};
+mod common;
+
+use common::{Case, Random, check_covers, compare, uniform};
 use synod::op::adam::AdamScalars;
-use synod::{Device, Error, Graph};
+use synod::{Error, Graph};
 
-fn fresh() -> (u64, StdRng) {
-    let seed = rand::rng().next_u64();
-    (seed, StdRng::seed_from_u64(seed))
-}
+const COVERS: &[&str] = &["adam"];
 
-fn distance(out: &[f32], reference: &[f64]) -> f64 {
-    assert_eq!(out.len(), reference.len());
-    let square = |x: f64| x * x;
-    let apart: f64 = out.iter().zip(reference).map(|(&o, &r)| square(f64::from(o) - r)).sum();
-    let size: f64 = reference.iter().map(|&r| square(r)).sum();
-    (apart / size.max(1e-300)).sqrt()
+fn settings(random: &mut Random) -> AdamScalars {
+    AdamScalars {
+        learning_rate: random.uniform(1e-4, 1e-1) as f32,
+        beta1: random.uniform(0.0, 0.95) as f32,
+        beta2: 0.999,
+        epsilon: random.uniform(1e-8, 1e-3) as f32,
+        weight_decay: random.uniform(0.0, 0.1) as f32,
+    }
 }
 
 /// Kingma & Ba 2015, algorithm 1, with the decay of Loshchilov & Hutter 2019, algorithm 2.
-fn reference(settings: &AdamScalars, step: u64, p: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
-    let [rate, b1, b2, epsilon, decay] =
-        [settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon, settings.weight_decay]
-            .map(f64::from);
-    for i in 0..p.len() {
-        m[i] = b1 * m[i] + (1.0 - b1) * g[i];
-        v[i] = b2 * v[i] + (1.0 - b2) * g[i] * g[i];
-        let m_hat = m[i] / (1.0 - b1.powi(step as i32));
-        let v_hat = v[i] / (1.0 - b2.powi(step as i32));
-        p[i] = p[i] - rate * decay * p[i] - rate * m_hat / (v_hat.sqrt() + epsilon);
+fn step(scalars: &[f64], p: &mut f64, g: f64, m: &mut f64, v: &mut f64) {
+    let &[rate, b1, b2, epsilon, decay, c1, c2] = scalars else { panic!("seven scalars") };
+    *m = b1 * *m + (1.0 - b1) * g;
+    *v = b2 * *v + (1.0 - b2) * g * g;
+    *p = *p - rate * decay * *p - rate * (*m / c1) / ((*v / c2).sqrt() + epsilon);
+}
+
+/// Parameters `[lanes, n]`; the settings are of all lanes alike or of each lane its own.
+fn case(lanes: usize, n: usize, own_settings: bool) -> Case {
+    let rows = if own_settings { lanes } else { 1 };
+    let mut scalars = uniform([rows, 7], 0.0..1.0);
+    scalars.kind = common::Kind::Values({
+        let mut random = Random::fresh();
+        let mut values = Vec::new();
+        for row in 0..rows {
+            values.extend(settings(&mut random).at(row as u64 + 3).map(f64::from));
+        }
+        values
+    });
+    let mut inputs: Vec<_> =
+        [-2.0..2.0, -1.0..1.0, -1.0..1.0, 0.0..1.0].map(|r| uniform([lanes, n], r)).to_vec();
+    if !own_settings {
+        scalars.of.shape = [7].into();
     }
+    inputs.push(scalars);
+    let case = Case::new(
+        "adam",
+        inputs,
+        |_, x| x[0].adam(x[1], [x[2], x[3]], x[4]).to_vec(),
+        move |data| {
+            let mut out = [data[0].clone(), data[2].clone(), data[3].clone()];
+            for i in 0..lanes * n {
+                let scalars = &data[4][(i / n % rows) * 7..][..7];
+                let [p, m, v] = &mut out;
+                step(scalars, &mut p[i], data[1][i], &mut m[i], &mut v[i]);
+            }
+            out.to_vec()
+        },
+    );
+    case.outputs_only()
+}
+
+#[test]
+fn a_step_follows_the_definition() {
+    let cases = [case(1, 1, false), case(3, 31, true), case(2, 257, false), case(5, 40_000, true)];
+    check_covers(COVERS, &cases);
+    cases.iter().for_each(Case::check);
 }
 
 #[test]
 fn a_run_of_steps_follows_the_definition() {
-    for (lanes, n, own_settings) in
-        [(1, 1, false), (1, 17, false), (3, 31, true), (2, 257, false), (5, 40_000, true)]
-    {
-        let (seed, mut random) = fresh();
-        let settings: Vec<AdamScalars> = (0..if own_settings { lanes } else { 1 })
-            .map(|_| AdamScalars {
-                learning_rate: random.random_range(1e-4..1e-1),
-                weight_decay: random.random_range(0.0..0.1),
-                epsilon: random.random_range(1e-8..1e-3),
-                beta1: random.random_range(0.0..0.95),
-                ..AdamScalars::default()
-            })
-            .collect();
-        let shape = [lanes, n];
-        let graph = Graph::new();
-        let [p, g, m, v] = ["p", "g", "m", "v"].map(|name| graph.input(name, shape));
-        let scalars = if own_settings { graph.input("s", [lanes, 7]) } else { graph.input("s", [7]) };
-        let mut program = Device::cpu().compile(&graph, &p.adam(g, [m, v], scalars)).unwrap();
-
-        let count = lanes * n;
-        let mut state: [Vec<f32>; 3] = [
-            (0..count).map(|_| random.random_range(-2.0..2.0)).collect(),
-            vec![0.0; count],
-            vec![0.0; count],
-        ];
-        let mut truth: [Vec<f64>; 3] = state.clone().map(|x| x.into_iter().map(f64::from).collect());
-        for step in 1..=5 {
-            let gradient: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
-            let numbers: Vec<f32> = settings.iter().flat_map(|s| s.at(step)).collect();
-            let outputs = program
-                .run(&[
-                    ("p", &state[0]),
-                    ("g", &gradient),
-                    ("m", &state[1]),
-                    ("v", &state[2]),
-                    ("s", &numbers),
-                ])
-                .unwrap();
+    let mut random = Random::fresh();
+    let seed = random.seed();
+    let settings = settings(&mut random);
+    for device in common::devices() {
+        let n = 31;
+        let g = Graph::new();
+        let [p, d, m, v] = ["p", "d", "m", "v"].map(|name| g.input(name, [n]));
+        let mut program = device.compile(&g, &p.adam(d, [m, v], g.input("s", [7]))).unwrap();
+        let mut state = [random.floats(n, -2.0, 2.0), vec![0.0; n], vec![0.0; n]];
+        let mut truth = state.clone().map(|x| x.into_iter().map(f64::from).collect::<Vec<f64>>());
+        for at in 1..=20 {
+            let gradient = random.floats(n, -1.0, 1.0);
+            let scalars = settings.at(at);
+            let [p, m, v] = &state;
+            let outputs =
+                program.run(&[("p", p), ("d", &gradient), ("m", m), ("v", v), ("s", &scalars)]).unwrap();
             state = [0, 1, 2].map(|i| outputs.f32(i).to_vec());
-            let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
+            let scalars = scalars.map(f64::from);
             let [p, m, v] = &mut truth;
-            for lane in 0..lanes {
-                let at = lane * n..(lane + 1) * n;
-                let s = &settings[lane % settings.len()];
-                reference(s, step, &mut p[at.clone()], &gradient[at.clone()], &mut m[at.clone()], &mut v[at]);
+            for i in 0..n {
+                step(&scalars, &mut p[i], f64::from(gradient[i]), &mut m[i], &mut v[i]);
             }
-            for (i, what) in ["parameters", "first moment", "second moment"].iter().enumerate() {
-                let apart = distance(&state[i], &truth[i]);
-                assert!(
-                    apart < 1e-5,
-                    "{what} after step {step}: {apart:e} (seed {seed}, {lanes} lanes of {n})"
-                );
+            for (got, want) in state.iter().zip(&truth) {
+                let got: Vec<f64> = got.iter().map(|&x| f64::from(x)).collect();
+                if let Err(message) = compare(&got, want, 1e-5) {
+                    panic!("step {at} on {}: {message}; SYNOD_TEST_SEED={seed}", device.name());
+                }
             }
         }
     }

@@ -136,7 +136,7 @@ impl Graph {
 }
 
 /// The gradient of an op by way of the plainer ops that it is made of.
-pub(super) fn through_decomposition<'g>(
+pub(crate) fn through_decomposition<'g>(
     plain: &[Tensor<'g>],
     call: &VjpCall<'_, 'g>,
 ) -> Result<Vec<Option<Tensor<'g>>>> {

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
+/// Ops of this family.
+pub const NAMES: &[&str] = &["adam"];
+
 /// WGSL of the step.
 pub(crate) const SHADER: &str = include_str!("../../shaders/adam.wgsl");
 

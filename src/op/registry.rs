@@ -1,13 +1,14 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    attention, cast, conv, elementwise, fused, gather, matmul, movement, norm, random, reduce, select, slice,
-    softmax, transpose,
+    adam, attention, cast, conv, elementwise, fused, gather, matmul, message, movement, norm, random, reduce,
+    scan, select, slice, softmax, transpose,
 };
 
 /// Every op's name, family by family.
 pub fn names() -> Vec<&'static str> {
     [
+        adam::NAMES,
         attention::NAMES,
         cast::NAMES,
         conv::NAMES,
@@ -15,10 +16,12 @@ pub fn names() -> Vec<&'static str> {
         fused::NAMES,
         gather::NAMES,
         matmul::NAMES,
+        message::NAMES,
         movement::NAMES,
         norm::NAMES,
         random::NAMES,
         reduce::NAMES,
+        scan::NAMES,
         select::NAMES,
         slice::NAMES,
         softmax::NAMES,

@@ -1,0 +1,678 @@
+//! Attention over in-edges, as in graph attention networks.
+//!
+//! Limit: memory. An edge reads a row of `heads * d` floats for twice as many operations, and `heads` scores; its
+//! weights, `4 * heads` bytes, are all that the gradient needs beyond the operands. The gradient reads each row twice:
+//! by destination for the scores, by source for `x`.
+
+use std::ops::Range;
+
+use super::super::lanes::{common_lead, stretch, with_lead};
+use super::edge::{End, spread};
+use super::weighted::WeightedSum;
+use super::{Dispatch, Edges, POOL_WORK, Rows, Side, TASK, check_types, last, last_but_one, part};
+use crate::cpu::pool::{SharedPointer, for_each_chunk};
+use crate::cpu::simd::{Kernel, Simd, dispatch};
+use crate::cpu::vector_math as vm;
+use crate::error::Result;
+use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Op, Tensor, VjpCall, through_decomposition};
+use crate::shape::TensorType;
+
+/// Where the scores of edges come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scores {
+    /// `leaky_relu(source_scores_j + destination_scores_i)`, as in GAT (Velickovic et al. 2018, equation 3).
+    Nodes {
+        /// What a negative sum is multiplied by.
+        negative_slope: f32,
+    },
+    /// Given for every edge, as in GATv2 (Brody et al. 2022, equation 7).
+    Edges,
+}
+
+impl Scores {
+    fn operands(self) -> usize {
+        match self {
+            Scores::Nodes { .. } => 2,
+            Scores::Edges => 1,
+        }
+    }
+}
+
+/// `out_i = sum of w_ij x_j` over the edges `j -> i`, with `w` the softmax of the edges' scores over the in-edges of
+/// `i`, for every head apart. Nodes without in-edges, or with all of them masked, get 0.
+///
+/// Operands: `x` `[.., m, heads * d]`; scores, `[.., m, heads]` and `[.., n, heads]` of sources and destinations or
+/// `[.., e, heads]` of edges; where `mask` is set `[.., e]`, 0 where an edge does not count (no gradient passes); the
+/// five arrays of [`Edges`]. Values of edges stand in the order of `sources`. Outputs: `[.., n, heads * d]` and the
+/// weights `[.., e, heads]`, 0 behind the last edge.
+#[derive(Debug, Clone)]
+pub struct MessageAttention {
+    /// Where scores come from.
+    pub scores: Scores,
+    /// Whether some edges are masked.
+    pub mask: bool,
+}
+
+impl MessageAttention {
+    /// How many dimensions of each operand are not leading ones.
+    fn tails(&self) -> Vec<usize> {
+        let mut tails = vec![2; 1 + self.scores.operands()];
+        tails.resize(tails.len() + usize::from(self.mask) + 5, 1);
+        tails
+    }
+
+    /// The first of the five arrays.
+    fn arrays(&self) -> usize {
+        1 + self.scores.operands() + usize::from(self.mask)
+    }
+}
+
+impl Op for MessageAttention {
+    fn name(&self) -> &'static str {
+        "message_attention"
+    }
+
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let at = self.arrays();
+        if operands.len() != at + 5 {
+            return Err("takes x, scores, a mask where it has one, and the five arrays of edges".into());
+        }
+        check_types(operands, 5)?;
+        let lead = common_lead(operands.iter().zip(self.tails()))?;
+        let x = &operands[0];
+        let [offsets, ends, other_offsets, other_ends, edges] = &operands[at..] else {
+            return Err("takes five arrays of edges".into());
+        };
+        let (n, e) = (last(offsets).saturating_sub(1), last(ends));
+        if n == 0 || last(other_offsets) != last_but_one(x) + 1 || last(other_ends) != e || last(edges) != e {
+            return Err("x must have a row for every node of the edges' arrays".into());
+        }
+        let heads = last(&operands[1]);
+        let rows: &[usize] = match self.scores {
+            Scores::Nodes { .. } => &[last_but_one(x), n],
+            Scores::Edges => &[e],
+        };
+        for (scores, &rows) in operands[1..].iter().zip(rows) {
+            if last_but_one(scores) != rows || last(scores) != heads {
+                return Err(format!("scores must be [.., {rows}, {heads}]"));
+            }
+        }
+        if !last(x).is_multiple_of(heads) {
+            return Err(format!("{heads} heads do not divide the channels of x"));
+        }
+        if self.mask && last(&operands[at - 1]) != e {
+            return Err(format!("the mask must be [.., {e}]"));
+        }
+        Ok(vec![
+            TensorType::f32(with_lead(&lead, &[n, last(x)])),
+            TensorType::f32(with_lead(&lead, &[e, heads])),
+        ])
+    }
+
+    fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
+        let at = self.arrays();
+        let mut operands = vec![call.cotangent(0), call.outputs[1]];
+        operands.extend(call.cotangents[1]);
+        operands.extend(call.operands);
+        let op = MessageAttentionGradient { forward: self.clone(), of_weights: call.cotangents[1].is_some() };
+        let out = call.operands[0].graph().apply(op, &operands);
+        let count = 1 + self.scores.operands();
+        let mut gradients: Vec<Option<Tensor<'g>>> =
+            (0..count).map(|i| Some(out[i].sum_to(call.operands[i].shape()))).collect();
+        gradients.resize(at + 5, None);
+        Ok(gradients)
+    }
+
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        let x = operands[0];
+        let g = x.graph();
+        let at = self.arrays();
+        let edges = Edges::of(&operands[at..]);
+        let (zero, one) = (g.scalar(0.0), g.scalar(1.0));
+        let scores = match self.scores {
+            Scores::Nodes { negative_slope } => {
+                let z =
+                    spread(operands[1], edges, End::Source) + spread(operands[2], edges, End::Destination);
+                z.greater(zero).select(z, z * negative_slope)
+            }
+            Scores::Edges => operands[1],
+        };
+        // 1 for edges that are there and not masked.
+        let nodes = edges.offsets.shape();
+        let mut keep = spread(g.full([nodes[nodes.len() - 1] - 1, 1], 1.0), edges, End::Destination);
+        if self.mask {
+            let mask = operands[at - 1];
+            keep = mask.reshape(with_lead(&mask.shape(), &[1])).select(keep, zero);
+        }
+        let scores = keep.select(scores, g.scalar(f32::MIN));
+        let highest = edges.max_at_destinations(scores.detach());
+        let exponentials = keep.select((scores - spread(highest, edges, End::Destination)).exp(), zero);
+        let sums = spread(edges.sum_at_destinations(exponentials), edges, End::Destination);
+        let weights = exponentials / sums.select(sums, one);
+        let messages = spread(x, edges, End::Source);
+        let (shape, heads) = (messages.shape(), last(&scores.tensor_type()));
+        let (lead, e) = (shape.leading(2), last_but_one(&messages.tensor_type()));
+        let by_head = with_lead(lead, &[e, heads, shape[shape.len() - 1] / heads]);
+        let of = weights.shape();
+        let weighted = messages.reshape(by_head) * weights.reshape(with_lead(&of, &[1]));
+        let of = weighted.shape();
+        let out =
+            edges.sum_at_destinations(weighted.reshape(with_lead(of.leading(2), &[shape[shape.len() - 1]])));
+        // Operands that only some outputs depend on may have more leading dimensions than the others.
+        let types: Vec<TensorType> = operands.iter().map(|t| t.tensor_type()).collect();
+        let full = self.infer(&types).ok()?;
+        Some(vec![out.broadcast_to(&full[0].shape), weights.broadcast_to(&full[1].shape)])
+    }
+
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        let at = self.arrays();
+        let x = call.inputs[0];
+        let (of, of_weights) = (call.outputs[0].of, call.outputs[1].of);
+        let lead = of.shape.leading(2);
+        let (nodes, channels) = (last_but_one(of), last(of));
+        let (edges, heads) = (last_but_one(of_weights), last(of_weights));
+        let (offsets, ends) = (call.inputs[at], call.inputs[at + 1]);
+        let side = Side::checked("message_attention", offsets, ends, last_but_one(x.of), lead)?;
+        let [out, weights] = [0, 1].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
+        for lane in 0..lead.iter().product() {
+            let rows = side.rows(lane);
+            let scores = [1, 2].map(|i| part(&call.inputs[i.min(self.scores.operands())], 2, lead, lane));
+            let mask = self.mask.then(|| part(&call.inputs[at - 1], 1, lead, lane));
+            let x = part(&x, 2, lead, lane);
+            let weights = SharedPointer(weights.get().wrapping_add(lane * edges * heads));
+            let parallel = call.parallel.above(rows.ends.len() * (channels + 8 * heads), POOL_WORK);
+            for_each_chunk(parallel, nodes, TASK, |range| {
+                let (first, last) = (rows.offsets[range.start] as usize, rows.offsets[range.end] as usize);
+                // SAFETY: the edges of these nodes are this task's alone, and lie below `edges` (checked).
+                let own = unsafe {
+                    std::slice::from_raw_parts_mut(weights.get().add(first * heads), (last - first) * heads)
+                };
+                let range_of = range.clone();
+                dispatch(Softmax {
+                    scores: self.scores,
+                    values: scores,
+                    mask,
+                    rows,
+                    heads,
+                    range: range_of,
+                    out: own,
+                });
+                // SAFETY: as above; only what this task wrote is read.
+                let written = unsafe { std::slice::from_raw_parts(weights.get().cast_const(), last * heads) };
+                let out = out.get().wrapping_add(lane * nodes * channels);
+                let width = channels / heads;
+                dispatch(WeightedSum { rows, index: None, weights: written, x, heads, width, range, out });
+            });
+            let used = rows.offsets[nodes] as usize;
+            call.outputs[1].f32()[(lane * edges + used) * heads..(lane + 1) * edges * heads].fill(0.0);
+        }
+        Ok(())
+    }
+
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let at = self.arrays();
+        let (of, of_weights) = (&call.outputs[0], &call.outputs[1]);
+        let lead = of.shape.leading(2);
+        let lanes: usize = lead.iter().product();
+        let (nodes, channels) = (last_but_one(of), last(of));
+        let (edges, heads) = (last_but_one(of_weights), last(of_weights));
+        let others = last_but_one(&call.operands[0]);
+        let slope = match self.scores {
+            Scores::Nodes { negative_slope } => negative_slope.to_bits() as usize,
+            Scores::Edges => 0,
+        };
+        let flags = usize::from(self.scores == Scores::Edges) + 2 * usize::from(self.mask);
+        let last_score = self.scores.operands();
+        let mask = if self.mask { at - 1 } else { 1 };
+        let mask_tail = if self.mask { 1 } else { 2 };
+        let weights = Dispatch {
+            entry: "attention_weights",
+            floats: &[Binding::Input(1), Binding::Input(last_score), Binding::Input(mask)],
+            rows: [at, at + 1],
+            extra: None,
+            out: Binding::Output(1),
+            numbers: &[nodes, heads, lanes, others, edges, flags, slope],
+            maps: &[(1, 2), (at, 1), (at + 1, 1), (last_score, 2), (mask, mask_tail)],
+            lead,
+            items: lanes * nodes * heads,
+        };
+        let sum = Dispatch {
+            entry: "attention_sum",
+            floats: &[Binding::Input(0)],
+            rows: [at, at + 1],
+            extra: Some(Binding::Output(1)),
+            out: Binding::Output(0),
+            numbers: &[nodes, channels, lanes, others, edges, heads],
+            maps: &[(0, 2), (at, 1), (at + 1, 1)],
+            lead,
+            items: lanes * nodes * channels,
+        };
+        Ok(GpuPlan { launches: vec![weights.launch(call), sum.launch(call)], scratch: Vec::new() })
+    }
+
+    fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let lanes: usize = outputs[0].shape.leading(2).iter().product();
+        let (edges, heads) = (last_but_one(&outputs[1]), last(&outputs[1]));
+        (lanes * edges * (2 * last(&outputs[0]) + 16 * heads)) as u64
+    }
+}
+
+struct Softmax<'a> {
+    scores: Scores,
+    values: [&'a [f32]; 2],
+    mask: Option<&'a [f32]>,
+    rows: Rows<'a>,
+    heads: usize,
+    range: Range<usize>,
+    /// Weights of the edges of `range`.
+    out: &'a mut [f32],
+}
+
+impl Kernel for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let heads = self.heads;
+        let first = self.rows.offsets[self.range.start] as usize;
+        for node in self.range {
+            let edges = self.rows.of(node);
+            if edges.is_empty() {
+                continue;
+            }
+            let out = &mut self.out[(edges.start - first) * heads..(edges.end - first) * heads];
+            for (at, edge) in edges.clone().enumerate() {
+                let row = &mut out[at * heads..(at + 1) * heads];
+                if self.mask.is_some_and(|mask| mask[edge] == 0.0) {
+                    row.fill(f32::NEG_INFINITY);
+                    continue;
+                }
+                match self.scores {
+                    Scores::Edges => row.copy_from_slice(&self.values[0][edge * heads..][..heads]),
+                    Scores::Nodes { negative_slope } => {
+                        let source = &self.values[0][self.rows.ends[edge] as usize * heads..][..heads];
+                        let destination = &self.values[1][node * heads..][..heads];
+                        for h in 0..heads {
+                            let z = source[h] + destination[h];
+                            row[h] = if z > 0.0 { z } else { z * negative_slope };
+                        }
+                    }
+                }
+            }
+            for h in 0..heads {
+                let mut highest = f32::NEG_INFINITY;
+                let mut at = h;
+                while at < out.len() {
+                    highest = highest.max(out[at]);
+                    at += heads;
+                }
+                // All masked: every exponent is minus infinity, and every weight 0.
+                let highest = if highest == f32::NEG_INFINITY { 0.0 } else { highest };
+                at = h;
+                while at < out.len() {
+                    out[at] -= highest;
+                    at += heads;
+                }
+            }
+            let mut at = 0;
+            while at < out.len() {
+                let value = vm::exp(s, s.load_slice(&out[at..]));
+                s.store_slice(&mut out[at..], value);
+                at += S::LANES;
+            }
+            for h in 0..heads {
+                let mut sum = 0.0;
+                let mut at = h;
+                while at < out.len() {
+                    sum += out[at];
+                    at += heads;
+                }
+                let scale = if sum == 0.0 { 0.0 } else { 1.0 / sum };
+                at = h;
+                while at < out.len() {
+                    out[at] *= scale;
+                    at += heads;
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of [`MessageAttention`].
+///
+/// Operands: the cotangent of the output, the weights, their cotangent where there is one, then the operands of the
+/// forward op. Outputs, with all leading dimensions: gradients of `x` and of the scores.
+#[derive(Debug, Clone)]
+pub struct MessageAttentionGradient {
+    forward: MessageAttention,
+    of_weights: bool,
+}
+
+impl MessageAttentionGradient {
+    /// Where the operands of the forward op start.
+    fn start(&self) -> usize {
+        2 + usize::from(self.of_weights)
+    }
+
+    fn nodes_scores(&self) -> bool {
+        matches!(self.forward.scores, Scores::Nodes { .. })
+    }
+}
+
+impl Op for MessageAttentionGradient {
+    fn name(&self) -> &'static str {
+        "message_attention_gradient"
+    }
+
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        let start = self.start();
+        if operands.len() < start {
+            return Err("takes a cotangent, weights and the operands of message_attention".into());
+        }
+        let forward = self.forward.infer(&operands[start..])?;
+        if operands[0] != forward[0] || operands[1..start].iter().any(|t| *t != forward[1]) {
+            return Err("the cotangents must be like the outputs of message_attention".into());
+        }
+        let lead = forward[0].shape.leading(2);
+        let full = |t: &TensorType| TensorType::f32(with_lead(lead, &[last_but_one(t), last(t)]));
+        Ok(operands[start..][..1 + self.forward.scores.operands()].iter().map(full).collect())
+    }
+
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        let start = self.start();
+        let types: Vec<TensorType> = operands.iter().map(|t| t.tensor_type()).collect();
+        let outputs = self.infer(&types).ok()?;
+        let mut own = operands[start..].to_vec();
+        for (operand, of) in own.iter_mut().zip(&outputs) {
+            *operand = operand.broadcast_to(&of.shape);
+        }
+        let plain = self.forward.decompose(&own)?;
+        let call = VjpCall {
+            operands: &own,
+            outputs: &plain,
+            cotangents: &[Some(operands[0]), self.of_weights.then(|| operands[2])],
+            wanted: &vec![true; own.len()],
+        };
+        let gradients = through_decomposition(&plain, &call).ok()?;
+        let g = operands[0].graph();
+        Some(
+            gradients
+                .iter()
+                .zip(&outputs)
+                .map(|(d, of)| d.unwrap_or_else(|| g.full(&of.shape, 0.0)))
+                .collect(),
+        )
+    }
+
+    fn cpu_scratch(&self, operands: &[TensorType], _outputs: &[TensorType]) -> usize {
+        if self.nodes_scores() { operands[1].elements() } else { 0 }
+    }
+
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        let start = self.start();
+        let at = start + self.forward.arrays();
+        let (c, w, x) = (call.inputs[0], call.inputs[1], call.inputs[start]);
+        let lead = c.of.shape.leading(2);
+        let (nodes, channels) = (last_but_one(c.of), last(c.of));
+        let (edges, heads) = (last_but_one(w.of), last(w.of));
+        let others = last_but_one(x.of);
+        let name = "message_attention_gradient";
+        let side = Side::checked(name, call.inputs[at], call.inputs[at + 1], others, lead)?;
+        let transposed = Side::checked(name, call.inputs[at + 2], call.inputs[at + 3], nodes, lead)?;
+        let indices = Side::checked(name, call.inputs[at + 2], call.inputs[at + 4], edges, lead)?;
+        let pointers = [0, 1, 2].map(|i| match call.outputs.get_mut(i) {
+            Some(output) => SharedPointer(output.f32().as_mut_ptr()),
+            None => SharedPointer(std::ptr::null_mut()),
+        });
+        // Gradients of the edges' scores: the last output, or scratch memory.
+        let of_edges =
+            if self.nodes_scores() { SharedPointer(call.scratch.as_mut_ptr()) } else { pointers[1] };
+        for lane in 0..lead.iter().product() {
+            let (rows, back, index) = (side.rows(lane), transposed.rows(lane), indices.rows(lane).ends);
+            let slices = [c, w, x].map(|input| part(&input, 2, lead, lane));
+            let [c, w, x] = slices;
+            let cw = self.of_weights.then(|| part(&call.inputs[2], 2, lead, lane));
+            let scores = [1, 2]
+                .map(|i| part(&call.inputs[start + i.min(self.forward.scores.operands())], 2, lead, lane));
+            let parallel = call.parallel.above(rows.ends.len() * (2 * channels + 8 * heads), POOL_WORK);
+            let dz = SharedPointer(of_edges.get().wrapping_add(lane * edges * heads));
+            for_each_chunk(parallel, nodes, TASK, |range| {
+                let (first, last) = (rows.offsets[range.start] as usize, rows.offsets[range.end] as usize);
+                // SAFETY: the edges of these nodes are this task's alone, and lie below `edges` (checked).
+                let dz = unsafe {
+                    std::slice::from_raw_parts_mut(dz.get().add(first * heads), (last - first) * heads)
+                };
+                let at_destinations = pointers[2].get().wrapping_add(lane * nodes * heads);
+                dispatch(ScoreGradient {
+                    scores: self.forward.scores,
+                    values: scores,
+                    rows,
+                    heads,
+                    range,
+                    channels,
+                    c,
+                    w,
+                    x,
+                    cw,
+                    dz,
+                    at_destinations,
+                });
+            });
+            let used = rows.offsets[nodes] as usize;
+            // SAFETY: nothing else is at work on this lane's part of the buffer.
+            let dz = unsafe { std::slice::from_raw_parts_mut(dz.get(), edges * heads) };
+            dz[used * heads..].fill(0.0);
+            let dz = &*dz;
+            for_each_chunk(parallel, others, TASK, |range| {
+                let dx = pointers[0].get().wrapping_add(lane * others * channels);
+                let width = channels / heads;
+                let nodes = range.clone();
+                dispatch(WeightedSum {
+                    rows: back,
+                    index: Some(index),
+                    weights: w,
+                    x: c,
+                    heads,
+                    width,
+                    range,
+                    out: dx,
+                });
+                if self.nodes_scores() {
+                    for node in nodes {
+                        let start = (lane * others + node) * heads;
+                        // SAFETY: this task alone writes the rows of its nodes.
+                        let row =
+                            unsafe { std::slice::from_raw_parts_mut(pointers[1].get().add(start), heads) };
+                        row.fill(0.0);
+                        for k in back.of(node) {
+                            let from = &dz[index[k] as usize * heads..][..heads];
+                            row.iter_mut().zip(from).for_each(|(sum, d)| *sum += d);
+                        }
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let start = self.start();
+        let at = start + self.forward.arrays();
+        let (c, w, x) = (&call.operands[0], &call.operands[1], &call.operands[start]);
+        let lead = c.shape.leading(2);
+        let lanes: usize = lead.iter().product();
+        let (nodes, channels) = (last_but_one(c), last(c));
+        let (edges, heads) = (last_but_one(w), last(w));
+        let others = last_but_one(x);
+        let nodes_scores = self.nodes_scores();
+        let dz = if nodes_scores { Binding::Scratch(0) } else { Binding::Output(1) };
+        let of_weights = if self.of_weights { 2 } else { 1 };
+        let softmax = Dispatch {
+            entry: "attention_scores_gradient",
+            floats: &[0, 1, start, of_weights].map(Binding::Input),
+            rows: [at, at + 1],
+            extra: None,
+            out: dz,
+            numbers: &[nodes, channels, lanes, others, edges, heads, usize::from(self.of_weights)],
+            maps: &[(start, 2), (at, 1), (at + 1, 1)],
+            lead,
+            items: lanes * nodes * heads,
+        };
+        let values = Dispatch {
+            entry: "attention_sum_indexed",
+            floats: &[Binding::Input(0), Binding::Input(1)],
+            rows: [at + 2, at + 3],
+            extra: Some(Binding::Input(at + 4)),
+            out: Binding::Output(0),
+            numbers: &[others, channels, lanes, nodes, edges, heads],
+            maps: &[(0, 2), (at + 2, 1), (at + 3, 1), (at + 4, 1)],
+            lead,
+            items: lanes * others * channels,
+        };
+        let mut launches = vec![softmax.launch(call), values.launch(call)];
+        if let Scores::Nodes { negative_slope } = self.forward.scores {
+            let destinations = Dispatch {
+                entry: "attention_destinations_gradient",
+                floats: &[start + 1, start + 2].map(Binding::Input),
+                rows: [at, at + 1],
+                extra: Some(dz),
+                out: Binding::Output(2),
+                numbers: &[nodes, heads, lanes, others, edges, 0, negative_slope.to_bits() as usize],
+                maps: &[(start + 1, 2), (at, 1), (at + 1, 1), (start + 2, 2)],
+                lead,
+                items: lanes * nodes * heads,
+            };
+            let sources = Dispatch {
+                entry: "attention_sources_gradient",
+                floats: &[Binding::ScratchRead(0)],
+                rows: [at + 2, at + 4],
+                extra: None,
+                out: Binding::Output(1),
+                numbers: &[others, heads, lanes, nodes, edges],
+                maps: &[(at, 1), (at + 2, 1), (at + 4, 1)],
+                lead,
+                items: lanes * others * heads,
+            };
+            launches.extend([destinations.launch(call), sources.launch(call)]);
+        }
+        Ok(GpuPlan { launches, scratch: if nodes_scores { vec![w.elements()] } else { Vec::new() } })
+    }
+
+    fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        let lanes: usize = operands[0].shape.leading(2).iter().product();
+        let (edges, heads) = (last_but_one(&operands[1]), last(&operands[1]));
+        (lanes * edges * (4 * last(&operands[0]) + 8 * heads)) as u64
+    }
+}
+
+struct ScoreGradient<'a> {
+    scores: Scores,
+    values: [&'a [f32]; 2],
+    rows: Rows<'a>,
+    heads: usize,
+    range: Range<usize>,
+    channels: usize,
+    c: &'a [f32],
+    w: &'a [f32],
+    x: &'a [f32],
+    cw: Option<&'a [f32]>,
+    /// Gradients of the scores of the edges of `range`.
+    dz: &'a mut [f32],
+    /// `[nodes, heads]`, for scores of nodes.
+    at_destinations: *mut f32,
+}
+
+impl Kernel for ScoreGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (heads, channels) = (self.heads, self.channels);
+        let width = channels / heads;
+        let first = self.rows.offsets[self.range.start] as usize;
+        for node in self.range {
+            let edges = self.rows.of(node);
+            for h in 0..heads {
+                let mut total = 0.0;
+                for edge in edges.clone() {
+                    let c = &self.c[node * channels + h * width..][..width];
+                    let x = &self.x[self.rows.ends[edge] as usize * channels + h * width..][..width];
+                    let mut sum = s.zero();
+                    let mut i = 0;
+                    while i < width {
+                        sum = s.mul_add(s.load_slice(&c[i..]), s.load_slice(&x[i..]), sum);
+                        i += S::LANES;
+                    }
+                    let mut dw = s.reduce_add(sum);
+                    if let Some(cw) = self.cw {
+                        dw += cw[edge * heads + h];
+                    }
+                    total += self.w[edge * heads + h] * dw;
+                    self.dz[(edge - first) * heads + h] = dw;
+                }
+                let mut at_destination = 0.0;
+                for edge in edges.clone() {
+                    let d = &mut self.dz[(edge - first) * heads + h];
+                    *d = self.w[edge * heads + h] * (*d - total);
+                    if let Scores::Nodes { negative_slope } = self.scores {
+                        let z = self.values[0][self.rows.ends[edge] as usize * heads + h]
+                            + self.values[1][node * heads + h];
+                        if z <= 0.0 {
+                            *d *= negative_slope;
+                        }
+                        at_destination += *d;
+                    }
+                }
+                if matches!(self.scores, Scores::Nodes { .. }) {
+                    // SAFETY: this task alone writes the rows of its nodes.
+                    unsafe { *self.at_destinations.add(node * heads + h) = at_destination };
+                }
+            }
+        }
+    }
+}
+
+impl<'g> Tensor<'g> {
+    /// Attention over in-edges with scores of nodes, as in GAT (Velickovic et al. 2018): `self` is `[.., m, heads * d]`,
+    /// `source_scores` `[.., m, heads]`, `destination_scores` `[.., n, heads]`, `mask` `[.., e]` in the order of
+    /// `edges.sources` (0: the edge does not count). Gives `[.., n, heads * d]` and the weights `[.., e, heads]`; see
+    /// [`MessageAttention`].
+    pub fn message_attention(
+        self,
+        source_scores: Tensor<'g>,
+        destination_scores: Tensor<'g>,
+        edges: Edges<'g>,
+        negative_slope: f32,
+        mask: Option<Tensor<'g>>,
+    ) -> (Tensor<'g>, Tensor<'g>) {
+        attend(self, &[source_scores, destination_scores], Scores::Nodes { negative_slope }, edges, mask)
+    }
+
+    /// [`Tensor::message_attention`] with scores `[.., e, heads]` for every edge, in the order of `edges.sources`, as
+    /// GATv2 (Brody et al. 2022) needs them.
+    pub fn message_attention_scored(
+        self,
+        edge_scores: Tensor<'g>,
+        edges: Edges<'g>,
+        mask: Option<Tensor<'g>>,
+    ) -> (Tensor<'g>, Tensor<'g>) {
+        attend(self, &[edge_scores], Scores::Edges, edges, mask)
+    }
+}
+
+fn attend<'g>(
+    x: Tensor<'g>,
+    scores: &[Tensor<'g>],
+    of: Scores,
+    edges: Edges<'g>,
+    mask: Option<Tensor<'g>>,
+) -> (Tensor<'g>, Tensor<'g>) {
+    let op = MessageAttention { scores: of, mask: mask.is_some() };
+    let mut operands = vec![x];
+    operands.extend(scores);
+    operands.extend(mask);
+    operands.extend(edges.arrays());
+    stretch(&mut operands, &op.tails());
+    let out = x.graph().apply(op, &operands);
+    (out[0], out[1])
+}
