@@ -117,7 +117,8 @@ fn relay_return(core: Core, seed: u64, lanes: Option<usize>, iterations: usize) 
     let device = Device::cpu();
     let policy = Srmt::new(&device, small(core), &[3, 1, 1], 2, lanes, seed).unwrap();
     let mut trainer =
-        Ppo::new(&device, Box::new(policy), Box::new(Relay::new(64, seed)), settings(2 * LENGTH), 1, seed).unwrap();
+        Ppo::new(&device, Box::new(policy), Box::new(Relay::new(64, seed)), settings(2 * LENGTH), 1, seed)
+            .unwrap();
     let mut recent = Vec::new();
     for _ in 0..iterations {
         recent.push(trainer.step().unwrap().value("return").unwrap());

@@ -236,7 +236,8 @@ impl Shard {
             let graph = Graph::new();
             let weights = policy.parameters().weights(&graph);
             let sequence = Sequence {
-                observations: graph.input("observations", [&[1, agents, worlds], &kind.observation[..]].concat()),
+                observations: graph
+                    .input("observations", [&[1, agents, worlds], &kind.observation[..]].concat()),
                 ages: graph.input("ages", [1, agents, worlds]),
                 present: graph.input("present", [1, agents, worlds]),
             };

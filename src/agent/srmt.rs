@@ -24,8 +24,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{
-    Activation, Builder, Conv2d, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter, Parameters, RELU_GAIN,
-    Weights, attention_weights,
+    Activation, Builder, Conv2d, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter, Parameters,
+    RELU_GAIN, Weights, attention_weights,
 };
 
 /// Past encodings that the core sees beside the current one.
@@ -135,7 +135,10 @@ impl Srmt {
         seed: u64,
     ) -> Result<Self> {
         let &[planes, height, width] = observation else {
-            return Err(Error::config("agent", format!("SRMT sees [channels, height, width], not {observation:?}")));
+            return Err(Error::config(
+                "agent",
+                format!("SRMT sees [channels, height, width], not {observation:?}"),
+            ));
         };
         for (key, value, most) in [
             ("agent.channels", config.channels, 1024),
@@ -164,7 +167,10 @@ impl Srmt {
                 .map(|i| {
                     b.within(&i.to_string(), |b| {
                         let channels = (config.channels, config.channels);
-                        Residual(Conv2d::new(b, "a", channels, 3, 1, 1), Conv2d::new(b, "b", channels, 3, 1, 1))
+                        Residual(
+                            Conv2d::new(b, "a", channels, 3, 1, 1),
+                            Conv2d::new(b, "b", channels, 3, 1, 1),
+                        )
                     })
                 })
                 .collect(),
@@ -177,10 +183,15 @@ impl Srmt {
                 hidden: Linear::new(b, "hidden", features, 3 * features, 1.0),
             }),
             core => CoreLayers::Transformer(Box::new(Transformer {
-                positions: b.parameter("positions", [HISTORY + 2, features], Initial::Normal { deviation: 0.02 }),
+                positions: b.parameter(
+                    "positions",
+                    [HISTORY + 2, features],
+                    Initial::Normal { deviation: 0.02 },
+                ),
                 norms: [0, 1, 2, 3].map(|i| LayerNorm::new(b, &format!("norm{i}"), features)),
                 own: MultiHeadAttention::new(b, "own", features, config.heads),
-                shared: (core == Core::Srmt).then(|| MultiHeadAttention::new(b, "shared", features, config.heads)),
+                shared: (core == Core::Srmt)
+                    .then(|| MultiHeadAttention::new(b, "shared", features, config.heads)),
                 feed_forward: {
                     let sizes = [features, 4 * features, features];
                     Mlp::new(b, "feed_forward", &sizes, Activation::Gelu, 1.0)
@@ -236,8 +247,9 @@ impl Srmt {
         // The encodings of the rollout behind those before it: [HISTORY + time, agents, worlds, features].
         let all = graph.concat(&[state[0].transpose(&[2, 0, 1, 3]), encodings], 0);
         // At each step the window of 9 encodings, the current one last: [time, agents, worlds, 9, features].
-        let windows: Vec<Tensor<'g>> =
-            (0..=HISTORY).map(|j| all.slice(0, j, time).reshape([time, agents, worlds, 1, features])).collect();
+        let windows: Vec<Tensor<'g>> = (0..=HISTORY)
+            .map(|j| all.slice(0, j, time).reshape([time, agents, worlds, 1, features]))
+            .collect();
         let positions = weights.get_for(layers.positions, 5);
         let position = |first: usize, count: usize| positions.slice(-2, first, count);
         let tokens = graph.concat(&windows, 3) + position(1, HISTORY + 1);
@@ -291,13 +303,15 @@ impl Srmt {
             if let (Some(shared), Some(memory)) = (&layers.shared, memory) {
                 let query = shared.query.forward(weights, layers.norms[1].forward(weights, x));
                 let source = memory.transpose(&[0, 2, 1, 3]).reshape([1, 1, worlds, agents, features]);
-                let (key, value) = (shared.key.forward(weights, source), shared.value.forward(weights, source));
+                let (key, value) =
+                    (shared.key.forward(weights, source), shared.value.forward(weights, source));
                 let mask_of_heads = now(present).reshape([1, 1, worlds, 1, 1, agents]);
                 let read = query.attention(key, value, shared.heads, Some(now(present)), false);
                 // There is no memory to read at an episode's first step.
                 x = x + shared.output.forward(weights, read) * now(started);
                 if time == 1 {
-                    let looks = attention_weights(query.slice(3, 1, 1), key, shared.heads, Some(mask_of_heads));
+                    let looks =
+                        attention_weights(query.slice(3, 1, 1), key, shared.heads, Some(mask_of_heads));
                     attention = Some(looks.reshape([agents, worlds, shared.heads, agents]));
                 }
             }

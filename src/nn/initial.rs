@@ -39,7 +39,9 @@ impl Initial {
             Initial::Zeros => vec![0.0; count],
             Initial::Constant(value) => vec![value; count],
             Initial::Normal { deviation } => (0..count).map(|_| stream.normal() as f32 * deviation).collect(),
-            Initial::Uniform { bound } => (0..count).map(|_| (2.0 * stream.uniform() - 1.0) as f32 * bound).collect(),
+            Initial::Uniform { bound } => {
+                (0..count).map(|_| (2.0 * stream.uniform() - 1.0) as f32 * bound).collect()
+            }
             Initial::Orthogonal { gain } => orthogonal(inputs, outputs, gain, stream),
             Initial::Glorot => {
                 let bound = (6.0 / (inputs + outputs) as f64).sqrt() as f32;

@@ -51,8 +51,8 @@ impl Linear {
 
     /// As [`Linear::new`] without the bias.
     pub fn without_bias(builder: &mut Builder, name: &str, inputs: usize, outputs: usize, gain: f32) -> Self {
-        let weight = builder
-            .within(name, |b| b.parameter("weight", [inputs, outputs], Initial::Orthogonal { gain }));
+        let weight =
+            builder.within(name, |b| b.parameter("weight", [inputs, outputs], Initial::Orthogonal { gain }));
         Linear { weight, bias: None }
     }
 
@@ -76,7 +76,13 @@ pub struct Mlp {
 
 impl Mlp {
     /// `sizes` are the features from the input to the output; the last layer has gain `last_gain` and no activation.
-    pub fn new(builder: &mut Builder, name: &str, sizes: &[usize], activation: Activation, last_gain: f32) -> Self {
+    pub fn new(
+        builder: &mut Builder,
+        name: &str,
+        sizes: &[usize],
+        activation: Activation,
+        last_gain: f32,
+    ) -> Self {
         let layers = builder.within(name, |b| {
             let count = sizes.len().saturating_sub(1);
             (0..count)
@@ -122,7 +128,11 @@ impl Conv2d {
     ) -> Self {
         let gain = RELU_GAIN;
         builder.within(name, |b| Conv2d {
-            weight: b.parameter("weight", [kernel, kernel, channels.0, channels.1], Initial::Orthogonal { gain }),
+            weight: b.parameter(
+                "weight",
+                [kernel, kernel, channels.0, channels.1],
+                Initial::Orthogonal { gain },
+            ),
             bias: b.parameter("bias", [channels.1], Initial::Zeros),
             stride,
             padding,
@@ -132,7 +142,8 @@ impl Conv2d {
     /// `[.., height, width, channels_in]` to `[.., height', width', channels_out]`.
     pub fn forward<'g>(&self, weights: &Weights<'g>, x: Tensor<'g>) -> Tensor<'g> {
         let rank = x.shape().len();
-        x.conv2d(weights.get_for(self.weight, rank), [self.stride; 2], [self.padding; 2]) + weights.get_for(self.bias, rank)
+        x.conv2d(weights.get_for(self.weight, rank), [self.stride; 2], [self.padding; 2])
+            + weights.get_for(self.bias, rank)
     }
 }
 

@@ -7,5 +7,7 @@ mod layers;
 mod parameters;
 
 pub use initial::Initial;
-pub use layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN, attention_weights};
+pub use layers::{
+    Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN, attention_weights,
+};
 pub use parameters::{Builder, Parameter, Parameters, Weights};

@@ -190,7 +190,9 @@ impl Parameters {
         let values = flat.read()?;
         for entry in &self.entries {
             let end = entry.offset + entry.shape.elements();
-            let piece = values.get(entry.offset..end).ok_or_else(|| Error::Graph(format!("{prefix} is too short")))?;
+            let piece = values
+                .get(entry.offset..end)
+                .ok_or_else(|| Error::Graph(format!("{prefix} is too short")))?;
             checkpoint.insert(format!("{prefix}/{}", entry.name), TensorData::f32(&entry.shape, piece)?);
         }
         Ok(())
@@ -215,7 +217,9 @@ impl Parameters {
             let tensor = checkpoint.tensor(&name)?;
             if tensor.shape() != &entry.shape[..] {
                 let (found, own) = (tensor.shape(), &entry.shape);
-                return Err(Error::Usage(format!("the checkpoint's `{name}` is {found:?}, the model's is {own:?}")));
+                return Err(Error::Usage(format!(
+                    "the checkpoint's `{name}` is {found:?}, the model's is {own:?}"
+                )));
             }
             let piece = tensor.to_f32()?;
             values[entry.offset..entry.offset + piece.len()].copy_from_slice(&piece);
@@ -243,7 +247,9 @@ impl<'g> Weights<'g> {
     pub fn get(&self, parameter: Parameter) -> Tensor<'g> {
         match self.tensors.get(parameter.0) {
             Some(tensor) => *tensor,
-            None => self.graph.fail(Error::Graph("a layer was run with the parameters of another model".into())),
+            None => {
+                self.graph.fail(Error::Graph("a layer was run with the parameters of another model".into()))
+            }
         }
     }
 

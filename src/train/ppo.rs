@@ -88,7 +88,8 @@ impl PpoConfig {
     /// # Errors
     /// The first setting out of range, with what was expected.
     pub fn check(&self, worlds: usize) -> Result<()> {
-        let positive = [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
+        let positive =
+            [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
         for (key, value) in positive {
             if !(1..=1 << 20).contains(&value) {
                 return Err(Error::config(format!("ppo.{key}"), format!("at least 1, got {value}")));
@@ -100,7 +101,8 @@ impl PpoConfig {
         }
         let batch = worlds / self.minibatches;
         if self.learning_shards == 0 || batch % self.learning_shards != 0 {
-            let message = format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
+            let message =
+                format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
             return Err(Error::config("ppo.learning_shards", message));
         }
         if self.acting_shards == 0 || worlds % self.acting_shards != 0 {
@@ -167,7 +169,8 @@ impl Ppo {
         let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?;
         let worlds = spec.worlds / config.minibatches / config.learning_shards;
         let agents = spec.agents();
-        let first = loss_program(device, policy.as_ref(), &config, agents, worlds, &spec.kinds[0].observation)?;
+        let first =
+            loss_program(device, policy.as_ref(), &config, agents, worlds, &spec.kinds[0].observation)?;
         let mut learners = vec![first];
         while learners.len() < config.learning_shards {
             learners.push(learners[0].fork()?);
@@ -376,7 +379,12 @@ fn loss_program(
 }
 
 /// The optimiser step from the gradients of all shards. Output: the gradient's norm before clipping.
-fn update_program(device: &Device, policy: &dyn Policy, optimiser: &Optimiser, shards: usize) -> Result<Program> {
+fn update_program(
+    device: &Device,
+    policy: &dyn Policy,
+    optimiser: &Optimiser,
+    shards: usize,
+) -> Result<Program> {
     let graph = Graph::new();
     let gradients = graph.input("gradients", [shards, policy.parameters().length()]);
     let (gradient, norm) = clip_by_global_norm(gradients.sum(&[0]), graph.input("gradient limit", []));
@@ -390,7 +398,8 @@ impl Trainer for Ppo {
         let experience = self.rollout.experience();
         let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda);
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
-        let value = experience.values.iter().map(|v| f64::from(*v)).sum::<f64>() / experience.values.len() as f64;
+        let value =
+            experience.values.iter().map(|v| f64::from(*v)).sum::<f64>() / experience.values.len() as f64;
         let worlds = experience.worlds;
         self.steps += (experience.time * experience.agents * worlds) as u64;
         self.iteration += 1;

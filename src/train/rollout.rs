@@ -132,7 +132,10 @@ impl Rollout {
     ) -> Result<Self> {
         let spec = environment.spec().clone();
         let [kind] = &spec.kinds[..] else {
-            return Err(Error::Usage(format!("this trainer takes one kind of agent, not {}", spec.kinds.len())));
+            return Err(Error::Usage(format!(
+                "this trainer takes one kind of agent, not {}",
+                spec.kinds.len()
+            )));
         };
         let (agents, worlds) = (kind.count, spec.worlds);
         let actors = Actors::new(device, policy, kind, worlds, shards, Choice::Sample, false)?;
