@@ -88,8 +88,8 @@ fn scatter_add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
                 while (bits != 0u) {
                     let bit = firstTrailingBit(bits);
                     bits &= bits - 1u;
-                    let from = base + start + word * 32u + bit;
-                    total += bitcast<f32>(values[from * job.features + feature]);
+                    let source = base + start + word * 32u + bit;
+                    total += bitcast<f32>(values[source * job.features + feature]);
                 }
             }
         }

@@ -21,18 +21,18 @@ struct Strided {
     // Size, input stride, output stride.
     dimensions: array<vec4<u32>, 16>,
 }
-@group(0) @binding(2) var<uniform> layout: Strided;
+@group(0) @binding(2) var<uniform> strides: Strided;
 
 @compute @workgroup_size(256)
 fn strided(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) local: u32) {
     let i = (group.y * groups.x + group.x) * 256u + local;
-    if (i >= layout.elements) { return; }
+    if (i >= strides.elements) { return; }
     var rest = i;
-    var at = layout.input_start;
-    var to = layout.output_start;
-    for (var d = layout.rank; d > 0u; d--) {
-        let dimension = layout.dimensions[d - 1u];
+    var at = strides.input_start;
+    var to = strides.output_start;
+    for (var d = strides.rank; d > 0u; d--) {
+        let dimension = strides.dimensions[d - 1u];
         let coordinate = rest % dimension.x;
         rest /= dimension.x;
         at += coordinate * dimension.y;

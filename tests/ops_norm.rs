@@ -118,7 +118,10 @@ fn softmax_cases() -> Vec<Case> {
             if n == 1 {
                 case = case.outputs_only();
             }
-            cases.push(case.tolerance(2e-5));
+            // Second derivatives on both sides of the length at which GPU kernels change.
+            let second = matches!(shape, [3, 5] | [2, 33]);
+            let order = |case: Case| if second { case } else { case.first_order() };
+            cases.push(order(case.tolerance(2e-5)));
             let name = if log { "log_softmax_gradient" } else { "softmax_gradient" };
             let case = Case::new(
                 name,
@@ -126,7 +129,8 @@ fn softmax_cases() -> Vec<Case> {
                 move |g, x| g.apply(synod::op::softmax::SoftmaxGradient { log }, x),
                 move |x| vec![softmax_gradient(&x[0], &x[1], n, log)],
             );
-            cases.push(case.tolerance(2e-5));
+            let case = case.tolerance(2e-5);
+            cases.push(if n == 5 { case.first_order() } else { case.outputs_only() });
         }
     }
     // Another axis, and the sum alone.
@@ -176,7 +180,12 @@ fn norm_cases() -> Vec<Case> {
         (&[2, 3, 5], &[1, 1, 5]),
         (&[1, 3, 5], &[5]),
     ] {
-        cases.extend([norm_case(x, scale), norm_gradient_case(x, scale)]);
+        let (forward, backward) = (norm_case(x, scale), norm_gradient_case(x, scale));
+        match x {
+            [3, 7] => cases.extend([forward, backward]),
+            [2, 3, 5] => cases.extend([forward, backward.first_order()]),
+            _ => cases.extend([forward.first_order(), backward.outputs_only()]),
+        }
     }
     for (x, scale) in [
         (&[1000, 16][..], &[16][..]),
