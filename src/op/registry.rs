@@ -1,8 +1,8 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, fused, gather, matmul, message, movement, norm, random, reduce,
-    scan, select, slice, softmax, transpose,
+    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, message, movement, norm,
+    random, reduce, scan, select, slice, softmax, transpose,
 };
 
 /// Every op's name, family by family.
@@ -15,6 +15,8 @@ pub fn names() -> Vec<&'static str> {
         elementwise::NAMES,
         fused::NAMES,
         gather::NAMES,
+        gru::NAMES,
+        lstm::NAMES,
         matmul::NAMES,
         message::NAMES,
         movement::NAMES,

@@ -6,13 +6,15 @@
 //! ordinary `matmul`.
 
 mod attention;
+mod attention_gradient;
 mod csr;
 mod edge;
 mod maximum;
 mod sum;
 mod weighted;
 
-pub use attention::{MessageAttention, MessageAttentionGradient, Scores};
+pub use attention::{MessageAttention, Scores};
+pub use attention_gradient::MessageAttentionGradient;
 pub use csr::{Csr, Edges};
 pub use edge::{EdgeReduce, EdgeSpread, End, Reduction};
 pub use maximum::{MessageMax, MessageSelect};
