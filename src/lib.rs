@@ -11,6 +11,7 @@ pub mod graph;
 pub mod nn;
 pub mod op;
 pub mod optim;
+pub mod preset;
 mod program;
 pub mod run;
 pub mod shape;

@@ -11,6 +11,7 @@ pub mod config;
 pub mod driver;
 pub mod folder;
 pub mod metrics;
+pub mod picture;
 pub mod plot;
 pub mod progress;
 pub mod tensorboard;

@@ -128,6 +128,34 @@ pub fn on_stderr(title: &str) -> Box<dyn Progress> {
     Box::new(Bar(bar))
 }
 
+/// A bar that counts things done, with their rate and the time left. It shows only on a terminal.
+pub struct Counter(ProgressBar);
+
+impl Counter {
+    /// A counter of `what` on stderr.
+    pub fn on_stderr(what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:28.green/black.bright} {pos}/{len} {prefix}, {per_sec}, {eta} left")
+        {
+            bar.set_style(style.progress_chars("━╸━"));
+        }
+        bar.set_prefix(what.to_string());
+        Counter(bar)
+    }
+
+    /// So many of so many are done.
+    pub fn show(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// `950`, `12.3 k`, `2.00 M`
 pub fn short(number: f64) -> String {
     let (value, unit) = match number.abs() {

@@ -15,7 +15,7 @@ use crate::cpu::Parallel;
 use crate::device::Device;
 use crate::env::VecEnv;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Data, Graph, Tensor};
 use crate::nn::initial::Stream;
 use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT, Schedule, clip_by_global_norm};
 use crate::program::Program;
@@ -141,7 +141,8 @@ pub struct Ppo {
     rollout: Rollout,
     optimiser: Optimiser,
     learners: Vec<Program>,
-    update: Program,
+    /// The optimiser step; none where there is one shard, whose program does it all.
+    update: Option<Program>,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -164,22 +165,26 @@ impl Ppo {
     ) -> Result<Self> {
         let spec = environment.spec().clone();
         config.check(spec.worlds)?;
-        let rollout =
-            Rollout::new(device, policy.as_ref(), environment, config.rollout, config.acting_shards, seed)?;
+        // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
+        let (acting, learning) =
+            if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
+        let rollout = Rollout::new(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
         let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?;
-        let worlds = spec.worlds / config.minibatches / config.learning_shards;
-        let agents = spec.agents();
-        let first =
-            loss_program(device, policy.as_ref(), &config, agents, worlds, &spec.kinds[0].observation)?;
+        let sizes = (spec.agents(), spec.worlds / config.minibatches / learning);
+        let whole = (learning == 1).then_some(&optimiser);
+        let first = loss_program(device, policy.as_ref(), &config, sizes, &spec.kinds[0].observation, whole)?;
         let mut learners = vec![first];
-        while learners.len() < config.learning_shards {
+        while learners.len() < learning {
             learners.push(learners[0].fork()?);
         }
         for learner in &mut learners {
             // Shards are spread over threads; alone, a shard may use them all.
-            learner.set_parallel(if config.learning_shards > 1 { Parallel::Serial } else { Parallel::Pool });
+            learner.set_parallel(if learning > 1 { Parallel::Serial } else { Parallel::Pool });
         }
-        let update = update_program(device, policy.as_ref(), &optimiser, config.learning_shards)?;
+        let update = match learning {
+            1 => None,
+            shards => Some(update_program(device, policy.as_ref(), &optimiser, shards)?),
+        };
         let learning_rate = config.learning_rate;
         let device = device.clone();
         let (steps, iteration) = (0, 0);
@@ -215,6 +220,7 @@ impl Ppo {
         let (mean, scale, count) = moments(experience, advantages, worlds);
         let each = worlds.len() / self.learners.len();
         let config = &self.config;
+        let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
         self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             fill(learner, experience, own)?;
@@ -235,7 +241,15 @@ impl Ppo {
             put("weights", &|lane| experience.weights[lane] / count)?;
             let numbers =
                 [config.clip, config.value_clip, config.value_coefficient, config.entropy_coefficient];
-            learner.run(&[("numbers", &numbers)]).map(|_| ())
+            let limit = config.max_gradient_norm;
+            match &step {
+                Some(step) => {
+                    let inputs: [(&str, &dyn Data); 3] =
+                        [("numbers", &numbers), (STEP_INPUT, step), ("gradient limit", &limit)];
+                    learner.run(&inputs).map(|_| ())
+                }
+                None => learner.run(&[("numbers", &numbers)]).map(|_| ()),
+            }
         })?;
         let mut statistics = [0f64; 6];
         for learner in &self.learners {
@@ -246,18 +260,25 @@ impl Ppo {
         for (name, value) in STATISTICS.iter().zip(statistics) {
             self.finite(name, value)?;
         }
-        let length = self.policy.parameters().length();
-        let input = self.update.input_mut("gradients")?;
-        for (learner, row) in self.learners.iter().zip(input.chunks_exact_mut(length)) {
-            row.copy_from_slice(learner.outputs().f32(0));
-        }
-        // The gradient is looked at before the parameters change.
-        let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-        self.finite("gradient", norm)?;
-        let numbers = self.optimiser.advance(self.learning_rate);
-        let limit = self.config.max_gradient_norm;
-        let outputs = self.update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?;
-        statistics[5] = f64::from(outputs.scalar(0));
+        statistics[5] = match &mut self.update {
+            None => f64::from(self.learners[0].outputs().scalar(0)),
+            Some(update) => {
+                let length = self.policy.parameters().length();
+                let input = update.input_mut("gradients")?;
+                for (learner, row) in self.learners.iter().zip(input.chunks_exact_mut(length)) {
+                    row.copy_from_slice(learner.outputs().f32(0));
+                }
+                // The gradient is looked at before the parameters change.
+                let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+                if !norm.is_finite() {
+                    return self.finite("gradient", norm).map(|()| statistics);
+                }
+                let numbers = self.optimiser.advance(self.learning_rate);
+                let limit = self.config.max_gradient_norm;
+                f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0))
+            }
+        };
+        self.finite("gradient", statistics[5])?;
         Ok(statistics)
     }
 
@@ -320,14 +341,15 @@ fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Res
     Ok(())
 }
 
-/// Loss and gradient of a shard. Outputs: the gradient, flat; the [`STATISTICS`].
+/// Loss and gradient of a shard of so many agents and worlds. Outputs: the gradient, flat; the [`STATISTICS`]. With an
+/// optimiser its step is part of the program, and the first output is the gradient's norm.
 fn loss_program(
     device: &Device,
     policy: &dyn Policy,
     config: &PpoConfig,
-    agents: usize,
-    worlds: usize,
+    (agents, worlds): (usize, usize),
     observation: &[usize],
+    optimiser: Option<&Optimiser>,
 ) -> Result<Program> {
     let graph = Graph::new();
     let lanes = [config.rollout, agents, worlds];
@@ -375,7 +397,15 @@ fn loss_program(
     let beyond = ((ratio - 1.0).abs().greater(clip) * share).sum_all();
     let statistics: Vec<Tensor<'_>> =
         [policy_loss, value_loss, entropy, divergence, beyond].iter().map(|s| s.reshape([1])).collect();
-    device.compile(&graph, &[gradient, graph.concat(&statistics, 0)])
+    let first = match optimiser {
+        Some(optimiser) => {
+            let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
+            optimiser.update(&graph, gradient);
+            norm
+        }
+        None => gradient,
+    };
+    device.compile(&graph, &[first, graph.concat(&statistics, 0)])
 }
 
 /// The optimiser step from the gradients of all shards. Output: the gradient's norm before clipping.

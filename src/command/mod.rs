@@ -1,0 +1,142 @@
+//! One file a subcommand.
+
+mod devices;
+mod eval;
+mod list;
+mod render;
+mod train;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use synod::agent::actors::Choice;
+use synod::env::pathfinding::Collision;
+use synod::preset::{Evaluation, Settings};
+use synod::run::folder;
+use synod::{Device, Error, Result};
+
+/// Multi-agent learning on any GPU, or on none.
+#[derive(Parser)]
+#[command(name = "synod", version, after_help = "Examples:
+  synod train bottleneck                    train, with curves and checkpoints, into runs/
+  synod eval runs/bottleneck-0              a table of what was learned
+  synod render runs/bottleneck-0 -o a.gif   an episode to look at")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a preset, or the settings in a config file
+    Train(train::Train),
+    /// Evaluate a trained run on maps: success rates, costs, throughput
+    Eval(eval::Eval),
+    /// Draw an episode of a trained run as a GIF or SVG animation
+    Render(render::Render),
+    /// Show the devices of this machine and which one would be chosen
+    Devices(devices::Devices),
+    /// List the presets
+    List(list::List),
+}
+
+/// How collisions are settled.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum CollisionName {
+    /// One after another in index order
+    Priority,
+    /// Contested and occupied cells are blocked
+    BlockBoth,
+    /// Following and rotations are allowed, swapping is not
+    Soft,
+}
+
+impl From<CollisionName> for Collision {
+    fn from(name: CollisionName) -> Self {
+        match name {
+            CollisionName::Priority => Collision::Priority,
+            CollisionName::BlockBoth => Collision::BlockBoth,
+            CollisionName::Soft => Collision::Soft,
+        }
+    }
+}
+
+/// What `eval` and `render` share.
+#[derive(Args)]
+struct Where {
+    /// The run's folder
+    run: PathBuf,
+    /// A map (.map or text) or a folder of maps; may be given several times
+    #[arg(long = "maps", value_name = "FILE|DIR")]
+    maps: Vec<PathBuf>,
+    /// Numbers of agents, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    agents: Vec<usize>,
+    /// The limit of steps of an episode
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// The seed of starts, targets and actions
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// How collisions are settled
+    #[arg(long)]
+    collision: Option<CollisionName>,
+    /// Take the most probable action instead of drawing one
+    #[arg(long)]
+    greedy: bool,
+    /// Where to compute: auto, cpu or gpu
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+impl Where {
+    fn settings(&self) -> Result<Settings> {
+        folder::require_run(&self.run)?;
+        Settings::load(&folder::config_of(&self.run), &[])
+    }
+
+    fn device(&self) -> Result<Device> {
+        Device::by_name(&self.device)
+    }
+
+    fn evaluation(&self, episodes: usize) -> Result<Evaluation> {
+        if self.steps == Some(0) {
+            return Err(Error::Usage("--steps: an episode needs at least one step".into()));
+        }
+        if self.agents.contains(&0) {
+            return Err(Error::Usage("--agents: at least one agent".into()));
+        }
+        Ok(Evaluation {
+            maps: self.maps.clone(),
+            agents: self.agents.clone(),
+            episodes,
+            steps: self.steps,
+            seed: self.seed,
+            collision: self.collision.map(Collision::from),
+            choice: if self.greedy { Choice::Greedy } else { Choice::Sample },
+        })
+    }
+}
+
+/// A folder that is not there yet: `base`, or `base-2`, `base-3` and so on.
+fn free_folder(base: &Path) -> PathBuf {
+    let mut path = base.to_path_buf();
+    let mut number = 2;
+    while path.exists() {
+        path = PathBuf::from(format!("{}-{number}", base.display()));
+        number += 1;
+    }
+    path
+}
+
+pub fn run() -> Result<()> {
+    // clap prints its own message and leaves with code 2.
+    match Cli::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Eval(command) => command.run(),
+        Command::Render(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::List(command) => command.run(),
+    }
+}

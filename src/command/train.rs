@@ -1,0 +1,111 @@
+//! `synod train`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use synod::preset::Settings;
+use synod::run::driver::{self, Options};
+use synod::run::folder::{self, Folder};
+use synod::run::{config, progress};
+use synod::{Device, Error, Result};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  synod train bottleneck
+  synod train bottleneck --seed 1 --steps 20000000 --out runs/long
+  synod train bottleneck --set agent.core=gru --set ppo.learning_rate=3e-4
+  synod train runs/long/config.toml --out runs/again
+  synod train --resume runs/long")]
+pub struct Train {
+    /// A preset (see `synod list`) or a config file
+    #[arg(required_unless_present = "resume", value_name = "PRESET|CONFIG.toml")]
+    what: Option<String>,
+    /// Where to compute: auto, cpu or gpu
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// The seed of parameters, worlds and actions
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Agent-steps of the whole run
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// The run's folder; must not exist [default: runs/PRESET-SEED]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Change a setting; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Go on with a run that was stopped or killed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "out", "seed", "set"])]
+    resume: Option<PathBuf>,
+}
+
+impl Train {
+    pub fn run(self) -> Result<()> {
+        let stop = driver::stop_on_interrupt()?;
+        let (settings, folder) = match &self.resume {
+            Some(path) => self.resumed(path)?,
+            None => self.fresh()?,
+        };
+        let device = Device::by_name(&settings.device)?;
+        let mut trainer = settings.trainer(&device)?;
+        let folder = match folder {
+            Target::Open(folder) => folder,
+            // The folder is made last: settings that cannot run leave nothing behind.
+            Target::Create(path) => Folder::create(&path, &config::to_toml(&settings)?)?,
+        };
+        let mut options = Options::new(settings.steps, folder.path());
+        options.checkpoint_every = settings.checkpoint_every;
+        let title = format!("{} seed {} on {}", settings.preset, settings.seed, device.name());
+        let mut progress = progress::on_stderr(&title);
+        let outcome = driver::drive(&mut trainer, &folder, &options, progress.as_mut(), stop)?;
+        if outcome.done {
+            let run = folder::shell_quoted(folder.path());
+            eprintln!("curves in {run}/plots. Next:");
+            eprintln!("  synod eval {run}");
+            eprintln!("  synod render {run} -o episode.gif");
+        }
+        Ok(())
+    }
+
+    fn fresh(&self) -> Result<(Settings, Target)> {
+        let what = self.what.as_deref().unwrap_or_default();
+        let mut items = self.set.clone();
+        items.extend(self.seed.map(|seed| format!("seed={seed}")));
+        items.extend(self.steps.map(|steps| format!("steps={steps}")));
+        items.extend(self.device.as_ref().map(|device| format!("device={device:?}")));
+        let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
+            true => Settings::load(Path::new(what), &items)?,
+            false => config::load(&Settings::preset(what)?, None, &items)?,
+        };
+        let path = match &self.out {
+            Some(path) if path.exists() => {
+                let shown = path.display();
+                return Err(Error::Usage(format!("{shown} exists: choose another --out, or go on with --resume {shown}")));
+            }
+            Some(path) => path.clone(),
+            None => super::free_folder(Path::new(&format!("runs/{}-{}", settings.preset, settings.seed))),
+        };
+        Ok((settings, Target::Create(path)))
+    }
+
+    fn resumed(&self, path: &Path) -> Result<(Settings, Target)> {
+        let folder = Folder::open(path)?;
+        let mut settings = Settings::load(&folder.config(), &[])?;
+        if let Some(steps) = self.steps {
+            settings.steps = steps;
+        }
+        if let Some(device) = &self.device {
+            settings.device = device.clone();
+        }
+        if settings.steps == 0 {
+            return Err(Error::Usage("--steps: at least 1".into()));
+        }
+        Ok((settings, Target::Open(folder)))
+    }
+}
+
+enum Target {
+    Open(Folder),
+    Create(PathBuf),
+}

@@ -1,0 +1,261 @@
+//! What trained agents achieve on maps: a row for each map and number of agents.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Settings;
+use crate::agent::Policy;
+use crate::agent::actors::{Actors, Choice, Seen};
+use crate::device::Device;
+use crate::env::pathfinding::{Collision, Map, Order, Pathfinding, PathfindingConfig, Source};
+use crate::env::{Buffers, EpisodeReport, VecEnv};
+use crate::error::{Error, Result};
+
+/// The most agents (of all worlds) that act at once.
+const LANES: usize = 8192;
+
+/// What to evaluate on.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// Map files and folders; empty for the preset's own test maps.
+    pub maps: Vec<PathBuf>,
+    /// Numbers of agents; empty for the preset's own.
+    pub agents: Vec<usize>,
+    /// Episodes on each map with each number of agents.
+    pub episodes: usize,
+    /// The limit of an episode; `None` for the preset's own.
+    pub steps: Option<usize>,
+    /// The seed of starts, targets and actions.
+    pub seed: u64,
+    /// How collisions are settled; `None` for the preset's own.
+    pub collision: Option<Collision>,
+    /// How actions are chosen.
+    pub choice: Choice,
+}
+
+/// Means over the episodes on one map with one number of agents.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The map's name.
+    pub map: String,
+    /// Agents on it.
+    pub agents: usize,
+    /// Episodes.
+    pub episodes: usize,
+    /// Cooperative success rate: the share of episodes in which every agent arrived.
+    pub csr: Option<f64>,
+    /// Individual success rate: the share of agents that arrived.
+    pub isr: Option<f64>,
+    /// Sum of the steps at which the agents arrived.
+    pub soc: Option<f64>,
+    /// The step at which the last one arrived.
+    pub makespan: Option<f64>,
+    /// Goals reached in a step, by all agents together.
+    pub throughput: Option<f64>,
+}
+
+/// Mean of rows; of each number over the rows that have it.
+pub fn mean(rows: &[Row]) -> Row {
+    let of = |get: fn(&Row) -> Option<f64>| {
+        let values: Vec<f64> = rows.iter().filter_map(get).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    Row {
+        map: "mean".into(),
+        agents: rows.first().filter(|f| rows.iter().all(|r| r.agents == f.agents)).map_or(0, |r| r.agents),
+        episodes: rows.iter().map(|r| r.episodes).sum(),
+        csr: of(|r| r.csr),
+        isr: of(|r| r.isr),
+        soc: of(|r| r.soc),
+        makespan: of(|r| r.makespan),
+        throughput: of(|r| r.throughput),
+    }
+}
+
+/// Worlds that are played together.
+struct Task {
+    world: PathfindingConfig,
+    rounds: usize,
+}
+
+/// Plays `policy` on maps; `progress` is told of episodes done and to do.
+///
+/// # Errors
+/// Maps that cannot be read or have too few free cells, numbers out of range, or what the device reports.
+pub fn evaluate(
+    device: &Device,
+    settings: &Settings,
+    policy: &dyn Policy,
+    evaluation: &Evaluation,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Row>> {
+    if evaluation.episodes == 0 {
+        return Err(Error::Usage("an evaluation needs at least one episode".into()));
+    }
+    let tasks = tasks(settings, evaluation)?;
+    let total: u64 = tasks.iter().map(|t| (t.world.worlds * t.rounds) as u64).sum();
+    let mut done = 0;
+    progress(done, total);
+    let mut order: Vec<(String, usize)> = Vec::new();
+    let mut groups: BTreeMap<(String, usize), Vec<EpisodeReport>> = BTreeMap::new();
+    for task in tasks {
+        let mut player: Option<Player> = None;
+        for round in 0..task.rounds {
+            let seed = evaluation.seed.wrapping_add((round as u64) << 32);
+            let world = PathfindingConfig { seed, ..task.world.clone() };
+            let mut environment = Pathfinding::new(world)?;
+            let player = match &mut player {
+                Some(player) => player,
+                empty => empty.insert(Player::new(device, policy, &environment, evaluation.choice, false)?),
+            };
+            for report in player.play(&mut environment, seed, |_, _, _| Ok(()))? {
+                let key = (report.label.clone(), report.agents);
+                if !groups.contains_key(&key) {
+                    order.push(key.clone());
+                }
+                groups.entry(key).or_default().push(report);
+            }
+            done += task.world.worlds as u64;
+            progress(done, total);
+        }
+    }
+    Ok(order
+        .into_iter()
+        .map(|key| {
+            let reports = &groups[&key];
+            let of = |name: &str| {
+                let values: Vec<f64> = reports.iter().filter_map(|r| r.value(name)).collect();
+                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+            };
+            Row {
+                map: key.0,
+                agents: key.1,
+                episodes: reports.len(),
+                csr: of("csr"),
+                isr: of("isr"),
+                soc: of("soc"),
+                makespan: of("makespan"),
+                throughput: of("throughput"),
+            }
+        })
+        .collect())
+}
+
+fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
+    let mut base = settings.world.clone();
+    base.collision = evaluation.collision.unwrap_or(base.collision);
+    base.order = Order::Cycle;
+    if let Some(steps) = evaluation.steps {
+        base.max_episode_steps = steps;
+    }
+    let agents = match &evaluation.agents[..] {
+        [] => vec![base.agents],
+        given => given.to_vec(),
+    };
+    if settings.separate_parameters && agents != [settings.world.agents] {
+        let message = format!("agents with parameters of their own can only be {}", settings.world.agents);
+        return Err(Error::Usage(message));
+    }
+    let mut tasks = Vec::new();
+    for agents in agents {
+        let base = PathfindingConfig { agents, ..base.clone() };
+        if evaluation.maps.is_empty() {
+            own_tasks(&base, evaluation, &mut tasks)?;
+            continue;
+        }
+        let mut maps = Vec::new();
+        for path in &evaluation.maps {
+            match path.is_dir() {
+                true => maps.extend(Map::load_folder(path)?),
+                false => maps.push(Map::load(path)?),
+            }
+        }
+        let at_once = (LANES / agents.max(1)).max(1);
+        for chunk in maps.chunks(at_once) {
+            let source = Source::Maps { maps: chunk.to_vec() };
+            let world = PathfindingConfig { worlds: chunk.len(), source, ..base.clone() };
+            world.check()?;
+            tasks.push(Task { world, rounds: evaluation.episodes });
+        }
+    }
+    Ok(tasks)
+}
+
+/// The preset's own test maps: for bottlenecks the paper's lengths, else fresh maps of the kind it was trained on.
+fn own_tasks(base: &PathfindingConfig, evaluation: &Evaluation, tasks: &mut Vec<Task>) -> Result<()> {
+    let mut push = |source: Source, worlds: usize, rounds: usize| -> Result<()> {
+        let world = PathfindingConfig { source, worlds, ..base.clone() };
+        world.check()?;
+        tasks.push(Task { world, rounds });
+        Ok(())
+    };
+    let at_once = (LANES / base.agents.max(1)).max(1);
+    let worlds = evaluation.episodes.min(at_once);
+    let rounds = evaluation.episodes.div_ceil(worlds);
+    if let Source::Bottleneck { .. } = base.source {
+        let limit_by_length = evaluation.steps.is_none();
+        for length in (3..=50).chain((100..=1000).step_by(100)) {
+            push(Source::Bottleneck { lengths: vec![length], limit_by_length }, worlds, rounds)?;
+        }
+        return Ok(());
+    }
+    push(base.source.clone(), worlds, rounds)
+}
+
+/// A policy compiled for worlds of one size.
+pub(super) struct Player {
+    actors: Actors,
+}
+
+impl Player {
+    pub fn new(
+        device: &Device,
+        policy: &dyn Policy,
+        environment: &dyn VecEnv,
+        choice: Choice,
+        watch: bool,
+    ) -> Result<Self> {
+        let spec = environment.spec();
+        let shards = (1..=8).rev().find(|s| spec.worlds.is_multiple_of(*s)).unwrap_or(1);
+        let actors = Actors::new(device, policy, &spec.kinds[0], spec.worlds, shards, choice, watch)?;
+        Ok(Player { actors })
+    }
+
+    /// One episode in every world. `watch` is called before each step with the actors' last outputs, and after the
+    /// last, with the steps made.
+    pub fn play<E: VecEnv>(
+        &mut self,
+        environment: &mut E,
+        seed: u64,
+        mut watch: impl FnMut(&E, &Actors, usize) -> Result<()>,
+    ) -> Result<Vec<EpisodeReport>> {
+        let spec = environment.spec().clone();
+        let (worlds, agents) = (spec.worlds, spec.agents());
+        let mut buffers = Buffers::new(&spec);
+        environment.reset(&vec![true; worlds], &mut buffers)?;
+        let zeros: Vec<Vec<f32>> = self.actors.state()?.iter().map(|part| vec![0.0; part.len()]).collect();
+        self.actors.set_state(&zeros)?;
+        let mut present = vec![0.0; worlds * agents];
+        let mut actions = vec![0; worlds * agents];
+        let mut step = 0usize;
+        while buffers.ended.contains(&false) {
+            let ages = vec![step as f32; worlds * agents];
+            for lane in 0..worlds * agents {
+                let active = buffers.active[lane % worlds * agents + lane / worlds];
+                present[lane] = f32::from(u8::from(active));
+            }
+            let seen = Seen { observations: &buffers.observations, ages: &ages, present: &present };
+            self.actors.act(seen, [seed ^ 0x5e1f, step as u64])?;
+            watch(environment, &self.actors, step)?;
+            for lane in 0..worlds * agents {
+                actions[lane % worlds * agents + lane / worlds] = self.actors.actions[lane];
+            }
+            environment.step(&actions, &mut buffers)?;
+            step += 1;
+        }
+        watch(environment, &self.actors, step)?;
+        Ok(environment.take_reports())
+    }
+}

@@ -1,0 +1,233 @@
+//! Presets: complete settings that put an agent, a world and a trainer together, and what is done with a trained one
+//! afterwards (evaluation, pictures). The command line only parses words and prints; what they mean is decided here, so
+//! that a program which embeds synod can do the same.
+
+mod episode;
+mod evaluate;
+
+pub use episode::{record, Episode};
+pub use evaluate::{Evaluation, Row, evaluate, mean};
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Policy;
+use crate::agent::srmt::{Srmt, SrmtConfig};
+use crate::device::Device;
+use crate::env::VecEnv;
+use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Rewards, Source};
+use crate::error::{Error, Result, nearest};
+use crate::run::{checkpoint, config, folder};
+use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
+
+/// Everything about a training run. Written as `config.toml`, it runs again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The preset that these settings started from.
+    pub preset: String,
+    /// The seed of parameters, worlds and actions.
+    pub seed: u64,
+    /// Agent-steps of the whole run.
+    pub steps: u64,
+    /// Agent-steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Where it runs: `auto`, `cpu` or `gpu`.
+    pub device: String,
+    /// Give every agent parameters of its own; otherwise all share one set.
+    pub separate_parameters: bool,
+    /// The network.
+    pub agent: SrmtConfig,
+    /// The worlds to train in.
+    pub world: PathfindingConfig,
+    /// The trainer.
+    pub ppo: PpoConfig,
+}
+
+/// A preset's name and what it is, in a line.
+pub struct Preset {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it trains.
+    pub summary: &'static str,
+    settings: fn() -> Settings,
+}
+
+/// All presets.
+pub const PRESETS: [Preset; 4] = [
+    Preset {
+        name: "bottleneck",
+        summary: "two SRMT agents learn to let each other pass in a corridor (dense reward)",
+        settings: bottleneck,
+    },
+    Preset {
+        name: "bottleneck-sparse",
+        summary: "the same task, paid only at the goal, with the paper's settings",
+        settings: bottleneck_sparse,
+    },
+    Preset {
+        name: "mazes",
+        summary: "32 SRMT agents run errands in generated mazes (lifelong), sized for two CPU cores",
+        settings: mazes,
+    },
+    Preset {
+        name: "lifelong",
+        summary: "the paper's 9-million-parameter network for lifelong pathfinding; wants a large GPU",
+        settings: lifelong,
+    },
+];
+
+impl Settings {
+    /// The settings of a preset.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn preset(name: &str) -> Result<Settings> {
+        match PRESETS.iter().find(|p| p.name == name) {
+            Some(preset) => Ok((preset.settings)()),
+            None => {
+                let names = PRESETS.map(|p| p.name);
+                let hint = nearest(name, names).map(|n| format!("did you mean `{n}`? "));
+                let hint = hint.unwrap_or_default();
+                let names = names.join(", ");
+                Err(Error::Usage(format!("unknown preset `{name}`: {hint}There are {names}")))
+            }
+        }
+    }
+
+    /// The settings in a file, over those of the preset that it names, with items `key=value` over both.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key (with the nearest right one), a value of the wrong type.
+    pub fn load(path: &Path, items: &[String]) -> Result<Settings> {
+        let mut changes = config::Changes::new();
+        changes.file(path)?;
+        let preset = changes.take_text("preset")?.unwrap_or_else(|| "bottleneck".to_string());
+        let base = Settings::preset(&preset)?;
+        for item in items {
+            changes.item(item)?;
+        }
+        changes.apply(&base)
+    }
+
+    /// Checks what can be checked before anything is made.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self) -> Result<()> {
+        if self.steps == 0 {
+            return Err(Error::config("steps", "at least 1"));
+        }
+        if self.checkpoint_every == 0 {
+            return Err(Error::config("checkpoint_every", "at least 1"));
+        }
+        self.world.check()?;
+        self.ppo.check(self.world.worlds)
+    }
+
+    /// The network with initial parameters.
+    ///
+    /// # Errors
+    /// Sizes out of range, or no room on the device.
+    pub fn policy(&self, device: &Device) -> Result<Srmt> {
+        let side = 2 * self.world.radius + 1;
+        let lanes = self.separate_parameters.then_some(self.world.agents);
+        Srmt::new(device, self.agent, &[3, side, side], crate::env::pathfinding::ACTIONS, lanes, self.seed)
+    }
+
+    /// The network with the parameters of a run's checkpoint.
+    ///
+    /// # Errors
+    /// A damaged checkpoint, or one of another network.
+    pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Srmt> {
+        let policy = self.policy(device)?;
+        let path = folder::checkpoint_of(run);
+        let checkpoint = checkpoint::read(&path)?;
+        let load = || {
+            check_architecture(&policy, &checkpoint)?;
+            policy.parameters().load("agent", &checkpoint)
+        };
+        load().map_err(|e| Error::file(&path, None, e.to_string()))?;
+        Ok(policy)
+    }
+
+    /// The trainer, ready for its first step.
+    ///
+    /// # Errors
+    /// Settings out of range, maps that cannot be read, or what the device reports.
+    pub fn trainer(&self, device: &Device) -> Result<Ppo> {
+        self.check()?;
+        let world = PathfindingConfig { seed: self.seed, ..self.world.clone() };
+        let environment: Box<dyn VecEnv> = Box::new(Pathfinding::new(world)?);
+        let policy = Box::new(self.policy(device)?);
+        Ppo::new(device, policy, environment, self.ppo.clone(), self.steps, self.seed)
+    }
+}
+
+fn bottleneck() -> Settings {
+    Settings {
+        preset: "bottleneck".into(),
+        seed: 0,
+        steps: 10_000_000,
+        checkpoint_every: 500_000,
+        device: "auto".into(),
+        separate_parameters: false,
+        agent: SrmtConfig::bottleneck(),
+        world: PathfindingConfig { rewards: Rewards::Dense, ..PathfindingConfig::bottleneck(1024) },
+        ppo: PpoConfig::default(),
+    }
+}
+
+fn bottleneck_sparse() -> Settings {
+    Settings {
+        preset: "bottleneck-sparse".into(),
+        steps: 20_000_000,
+        world: PathfindingConfig::bottleneck(1024),
+        ..bottleneck()
+    }
+}
+
+fn mazes() -> Settings {
+    Settings {
+        preset: "mazes".into(),
+        steps: 20_000_000,
+        agent: SrmtConfig { channels: 16, blocks: 1, features: 64, ..SrmtConfig::bottleneck() },
+        world: PathfindingConfig {
+            worlds: 64,
+            agents: 32,
+            radius: 5,
+            max_episode_steps: 256,
+            on_target: OnTarget::Restart,
+            observation: crate::env::pathfinding::Observation::PlannedPath,
+            rewards: Rewards::Lifelong,
+            source: Source::Maze { size: [17, 21], wall_components: [2, 8], density: [0.25, 0.75] },
+            ..PathfindingConfig::default()
+        },
+        ppo: PpoConfig {
+            learning_rate: 2.2e-4,
+            gamma: 0.9756,
+            entropy_coefficient: 0.023,
+            acting_shards: 8,
+            ..PpoConfig::default()
+        },
+        ..bottleneck()
+    }
+}
+
+fn lifelong() -> Settings {
+    let base = mazes();
+    Settings {
+        preset: "lifelong".into(),
+        steps: 1_000_000_000,
+        checkpoint_every: 10_000_000,
+        agent: SrmtConfig::lifelong(),
+        world: PathfindingConfig {
+            agents: 64,
+            max_episode_steps: 512,
+            source: Source::Maze { size: [65, 65], wall_components: [2, 8], density: [0.25, 0.75] },
+            ..base.world
+        },
+        ..base
+    }
+}

@@ -1,0 +1,199 @@
+//! The program as its users meet it: what it writes, what it refuses, and that a kill loses nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// A small run: 32 worlds of 2 agents, 512 agent-steps an iteration.
+const SMALL: [&str; 12] = [
+    "--set",
+    "world.worlds=32",
+    "--set",
+    "ppo.minibatches=4",
+    "--set",
+    "ppo.learning_shards=2",
+    "--set",
+    "ppo.acting_shards=2",
+    "--set",
+    "checkpoint_every=1024",
+    "--device",
+    "cpu",
+];
+
+fn synod(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_synod")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Trains a small run of so many steps and gives its folder.
+fn train(folder: &Path, name: &str, steps: u64) -> PathBuf {
+    let steps = steps.to_string();
+    let mut arguments = vec!["train", "bottleneck", "--steps", &steps, "--out", name];
+    arguments.extend(SMALL);
+    let output = synod(&arguments, folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    folder.join(name)
+}
+
+#[test]
+fn a_run_can_be_trained_evaluated_drawn_and_run_again_from_its_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = train(folder.path(), "run", 4096);
+    for file in ["config.toml", "metrics.csv", "checkpoint.safetensors"] {
+        assert!(run.join(file).exists(), "{file} is missing");
+    }
+    let rows = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 1 + 4096 / 512, "{rows}");
+
+    let output = synod(&["eval", "run", "--episodes", "2", "--steps", "4", "--json"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 48 + 10);
+    assert_eq!(rows[0]["map"], "bottleneck-3");
+    assert_eq!(rows[57]["map"], "bottleneck-1000");
+    for key in ["agents", "csr", "isr", "soc", "makespan", "throughput"] {
+        assert!(rows[0].get(key).is_some_and(|v| v.is_number()), "{key}: {}", rows[0]);
+        assert!(json["mean"].get(key).is_some(), "{key}");
+    }
+
+    for name in ["episode.gif", "episode.svg"] {
+        let output = synod(&["render", "run", "-o", name, "--steps", "6"], folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() > 500);
+    }
+
+    let output = synod(&["train", "run/config.toml", "--out", "again"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let bytes = |run: &str| std::fs::read(folder.path().join(run).join("checkpoint.safetensors")).unwrap();
+    assert!(bytes("run") == bytes("again"), "the same config gave another result");
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = 16 * 1024;
+    let whole = train(folder.path(), "whole", steps);
+    let steps = steps.to_string();
+    let mut arguments = vec!["train", "bottleneck", "--steps", &steps, "--out", "killed"];
+    arguments.extend(SMALL);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_synod"))
+        .args(&arguments)
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let checkpoint = folder.path().join("killed/checkpoint.safetensors");
+    let began = Instant::now();
+    while !checkpoint.exists() && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // kill -9, wherever it is.
+    let _ = child.kill();
+    let _ = child.wait();
+    let output = synod(&["train", "--resume", "killed"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let bytes = |run: &Path| std::fs::read(run.join("checkpoint.safetensors")).unwrap();
+    assert!(bytes(&whole) == bytes(&folder.path().join("killed")), "the resumed run ended elsewhere");
+}
+
+/// Exit code 2, the words on stderr, nothing on stdout, and the folder as it was.
+fn refuses(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let listing = |folder: &Path| -> Vec<PathBuf> {
+        let mut names: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let before = listing(folder);
+    let output = synod(arguments, folder);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", text(&output.stdout));
+    for word in words {
+        assert!(message.contains(word), "{arguments:?}: `{word}` is not in: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(before, listing(folder), "{arguments:?} left something behind");
+}
+
+#[test]
+fn bad_input_is_refused_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let write = |name: &str, content: &str| std::fs::write(at.join(name), content).unwrap();
+    write("typo.toml", "preset = \"bottleneck\"\n[ppo]\nlerning_rate = 1.0\n");
+    write("type.toml", "preset = \"bottleneck\"\nsteps = \"many\"\n");
+    write("ragged.map", "type octile\nheight 2\nwidth 3\nmap\n...\n..\n");
+    write("letter.map", "type octile\nheight 1\nwidth 3\nmap\n.X.\n");
+    write("tiny.map", "type octile\nheight 1\nwidth 3\nmap\n...\n");
+    let huge = std::fs::File::create(at.join("huge.map")).unwrap();
+    huge.set_len(10 << 30).unwrap();
+    std::fs::create_dir(at.join("taken")).unwrap();
+    std::fs::create_dir(at.join("empty")).unwrap();
+
+    refuses(at, &["train", "botleneck"], &["botleneck", "did you mean `bottleneck`"]);
+    refuses(at, &["train", "typo.toml"], &["typo.toml:3", "lerning_rate", "learning_rate"]);
+    refuses(at, &["train", "type.toml"], &["type.toml:2", "steps"]);
+    refuses(at, &["train", "missing.toml"], &["missing.toml"]);
+    refuses(at, &["train", "bottleneck", "--steps", "0"], &["steps"]);
+    refuses(at, &["train", "bottleneck", "--out", "taken"], &["taken", "exists"]);
+    refuses(at, &["train", "bottleneck", "--set", "ppo.clipp=1"], &["ppo.clipp", "ppo.clip"]);
+    refuses(at, &["train", "bottleneck", "--set", "world.agents=3"], &["agents"]);
+    refuses(at, &["train", "bottleneck", "--set", "agent.heads=5"], &["agent.heads"]);
+    refuses(at, &["train", "bottleneck", "--device", "tpu"], &["tpu", "cpu"]);
+    refuses(at, &["train", "--resume", "empty"], &["empty"]);
+    refuses(at, &["eval", "nowhere"], &["nowhere"]);
+
+    train(at, "run", 512);
+    refuses(at, &["eval", "run", "--episodes", "0"], &["episode"]);
+    refuses(at, &["eval", "run", "--steps", "0"], &["step"]);
+    refuses(at, &["eval", "run", "--maps", "ragged.map"], &["ragged.map:6"]);
+    refuses(at, &["eval", "run", "--maps", "letter.map"], &["letter.map:5", "X"]);
+    refuses(at, &["eval", "run", "--maps", "tiny.map", "--agents", "9"], &["tiny", "9"]);
+    refuses(at, &["eval", "run", "--maps", "huge.map"], &["huge.map"]);
+    refuses(at, &["render", "run", "-o", "episode.png"], &[".gif"]);
+
+    let checkpoint = at.join("run/checkpoint.safetensors");
+    let whole = std::fs::read(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &whole[..whole.len() / 2]).unwrap();
+    refuses(at, &["eval", "run"], &["checkpoint.safetensors"]);
+    refuses(at, &["train", "--resume", "run"], &["checkpoint.safetensors"]);
+    std::fs::write(&checkpoint, &whole).unwrap();
+    let config = std::fs::read_to_string(at.join("run/config.toml")).unwrap();
+    std::fs::write(at.join("run/config.toml"), config.replace("features = 16", "features = 32")).unwrap();
+    refuses(at, &["eval", "run"], &["checkpoint.safetensors", "features=16", "features=32"]);
+}
+
+#[test]
+fn no_adapter_is_an_error_for_gpu_and_not_for_auto() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_synod"))
+            .args(arguments)
+            .env("SYNOD_ADAPTER", "no such adapter")
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let output = run(&["train", "bottleneck", "--device", "gpu"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("device"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
+    let output = run(&["devices"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("--device auto  cpu"));
+}
+
+#[test]
+fn presets_are_listed_and_help_has_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = text(&synod(&["list"], folder.path()).stdout);
+    assert!(list.contains("bottleneck") && list.contains("mazes"));
+    for command in ["train", "eval", "render"] {
+        let help = text(&synod(&[command, "--help"], folder.path()).stdout);
+        assert!(help.contains("Examples:"), "{help}");
+    }
+}
