@@ -4,11 +4,19 @@
 use std::sync::Arc;
 
 use super::matmul::activation;
+use super::product::{LANE_DIMENSIONS, OWN, Product};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
+
+/// WGSL of the convolutions.
+const SHADER: &str = concat!(
+    include_str!("../../shaders/elementwise.wgsl"),
+    include_str!("../../shaders/product.wgsl"),
+    include_str!("../../shaders/conv.wgsl"),
+);
 
 /// Names of the ops of this family.
 pub const NAMES: &[&str] = &["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"];
@@ -98,6 +106,14 @@ impl Sizes {
     }
 }
 
+/// Which of the three products of a convolution; the numbers are the shader's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Forward = 0,
+    Input = 1,
+    Weight = 2,
+}
+
 /// Sizes of a lane, and the offsets of the lanes.
 struct Plan {
     sizes: Sizes,
@@ -112,6 +128,46 @@ impl Plan {
         let all = lanes[0].broadcast(&lanes[1]).and_then(|s| s.broadcast(&lanes[2])).ok_or(unfit)?;
         let strides = |i: usize| lanes[i].broadcast_strides(&all).ok_or(unfit);
         Ok(Plan { sizes, strides: [strides(0)?, strides(1)?, strides(2)?], lanes: all })
+    }
+
+    /// The product on a GPU whose first and second matrix come from operands `a` and `b` of x, weight and y.
+    fn product(&self, op: &dyn Op, call: &GpuCall<'_>, kind: Kind) -> Result<Product> {
+        let z = self.sizes;
+        if self.lanes.len() > LANE_DIMENSIONS {
+            let (needed, most) = (self.lanes.len() as u64, LANE_DIMENSIONS as u64);
+            return Err(call.limit(op, "dimensions of lanes", needed, most));
+        }
+        let taps = z.kernel[0] * z.kernel[1];
+        let (places, pixels) = (z.output[0] * z.output[1], z.image[0] * z.image[1]);
+        let (m, n, k, a, b) = match kind {
+            Kind::Forward => (z.images * places, z.outputs, taps * z.inputs, (0, z.x()), (1, z.weight())),
+            Kind::Input => (z.images * pixels, z.inputs, taps * z.outputs, (2, z.y()), (1, z.weight())),
+            Kind::Weight => (taps * z.inputs, z.outputs, z.images * places, (0, z.x()), (2, z.y())),
+        };
+        let mut own = [[0usize; 4]; OWN];
+        own[0] = [z.image[0], z.image[1], z.inputs, z.outputs];
+        own[1] = [z.kernel[0], z.kernel[1], z.output[0], z.output[1]];
+        own[2] = [z.window.stride[0], z.window.stride[1], z.window.padding[0], z.window.padding[1]];
+        own[3] = [a.1, b.1, self.lanes.len(), 0];
+        for (d, &size) in self.lanes.iter().enumerate() {
+            own[4 + d] = [size, self.strides[a.0][d], self.strides[b.0][d], 0];
+        }
+        let flag = |by: bool| if by { 1.0 } else { 0.0 };
+        Ok(Product {
+            shader: SHADER,
+            m,
+            n,
+            k,
+            lanes: self.lanes.elements(),
+            bias: false,
+            activation: None,
+            constants: vec![
+                ("KIND", f64::from(kind as u32)),
+                ("TERMS_BY_ROW", flag(kind != Kind::Weight)),
+                ("TERMS_BY_COLUMN", flag(kind == Kind::Input)),
+            ],
+            own: own.map(|v| v.map(|x| x as u32)),
+        })
     }
 
     /// Calls `body` for every lane with its number in x, the weight and y.
@@ -250,8 +306,10 @@ impl Op for Conv2d {
         })
     }
 
-    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Err(Error::Graph("conv2d".into()))
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
+        let product = plan.product(self, call, Kind::Forward)?;
+        Product { bias: self.bias, activation: self.activation, ..product }.tiled(self, call)
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
@@ -342,8 +400,10 @@ impl Op for Conv2dInputGradient {
         })
     }
 
-    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Err(Error::Graph("conv2d".into()))
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
+        let product = plan.product(self, call, Kind::Input)?;
+        product.tiled(self, call)
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
@@ -405,8 +465,10 @@ impl Op for Conv2dWeightGradient {
         })
     }
 
-    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Err(Error::Graph("conv2d".into()))
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
+        let product = plan.product(self, call, Kind::Weight)?;
+        product.tiled(self, call)
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -6,10 +6,20 @@
 
 use std::sync::Arc;
 
+use super::product::{LANE_DIMENSIONS, OWN, Product};
 use crate::cpu::gemm::{Activation, Batch, Epilogue, Matrix, gemm_batched};
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
+
+/// WGSL of the products of matrices.
+const SHADER: &str = concat!(
+    include_str!("../../shaders/elementwise.wgsl"),
+    include_str!("../../shaders/product.wgsl"),
+    include_str!("../../shaders/matmul.wgsl"),
+);
+/// Rows or columns below which tiles would be mostly empty.
+const THIN: usize = 20;
 
 /// Names of the ops of this family.
 pub const NAMES: &[&str] = &["matmul"];
@@ -173,8 +183,46 @@ impl Op for Matmul {
     }
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
-        let _ = call;
-        Err(Error::Graph("matmul".into()))
+        let plan = self
+            .plan(&call.operands[0].shape, &call.operands[1].shape)
+            .ok_or_else(|| Error::Graph("matmul: the leading dimensions do not broadcast".into()))?;
+        let Plan { m, n, k, .. } = plan;
+        if plan.batch.len() > LANE_DIMENSIONS {
+            let (needed, most) = (plan.batch.len() as u64, LANE_DIMENSIONS as u64);
+            return Err(call.limit(self, "leading dimensions that cannot be merged", needed, most));
+        }
+        let mut own = [[0u32; 4]; OWN];
+        let [a_row, a_term] = if self.transpose_a { [1, m] } else { [k, 1] };
+        let [b_term, b_column] = if self.transpose_b { [1, k] } else { [n, 1] };
+        own[0] = [a_row, a_term, b_term, b_column].map(|s| s as u32);
+        own[1] = [0, 0, 0, plan.batch.len() as u32];
+        for (own, dimension) in own[2..].iter_mut().zip(&plan.batch) {
+            *own = dimension.map(|d| d as u32);
+        }
+        let flag = |by: bool| if by { 1.0 } else { 0.0 };
+        let product = Product {
+            shader: SHADER,
+            m,
+            n,
+            k,
+            lanes: plan.batch.iter().map(|d| d[0]).product(),
+            bias: self.bias,
+            activation: self.activation,
+            constants: vec![
+                ("TERMS_BY_ROW", flag(!self.transpose_a)),
+                ("TERMS_BY_COLUMN", flag(self.transpose_b)),
+            ],
+            own,
+        };
+        let elements = product.lanes * m * n;
+        if m <= THIN || n <= THIN {
+            // Few elements with many terms would leave most of the device idle at one invocation each.
+            return Ok(match k >= 256 && elements <= 16 * 1024 {
+                true => product.simple(call, "long", 1).into(),
+                false => product.simple(call, "thin", 64).into(),
+            });
+        }
+        product.tiled(self, call)
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {

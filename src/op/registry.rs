@@ -1,7 +1,7 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, message, movement, norm,
+    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement, norm,
     random, reduce, scan, select, slice, softmax, transpose,
 };
 
@@ -18,6 +18,7 @@ pub fn names() -> Vec<&'static str> {
         gru::NAMES,
         lstm::NAMES,
         matmul::NAMES,
+        memory::NAMES,
         message::NAMES,
         movement::NAMES,
         norm::NAMES,

@@ -1,9 +1,11 @@
 //! Fused multi-head attention (Vaswani et al. 2017) and its gradient. The scores are never written to memory: the
 //! forward pass keeps the log-sum-exp of every row, from which the gradient computes them again (Dao et al. 2022).
 //!
-//! What lives here: the ops, their shape rules and their plain form. Kernels for processors live in `cpu`.
+//! What lives here: the ops and their shape rules. Kernels for processors live in `cpu`,
+//! how the shader is launched in `gpu`, the plain form in `plain`.
 
 mod cpu;
+mod gpu;
 mod plain;
 
 use crate::error::{Error, Result};
@@ -192,8 +194,9 @@ impl Op for Attention {
         Ok(())
     }
 
-    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Err(Error::Graph("attention".into()))
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let shapes: Vec<&Shape> = call.operands.iter().map(|t| &t.shape).collect();
+        gpu::forward(self, &self.plan_of(&shapes, &call.outputs[0].shape), call)
     }
 
     fn operations(&self, operands: &[TensorType], outputs: &[TensorType]) -> u64 {
@@ -260,8 +263,9 @@ impl Op for AttentionGradient {
         Ok(())
     }
 
-    fn gpu(&self, _call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Err(Error::Graph("attention_gradient".into()))
+    fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        let shapes: Vec<&Shape> = call.operands.iter().map(|t| &t.shape).collect();
+        gpu::backward(self, &self.0.plan_of(&shapes, &call.operands[self.0.operands()].shape), call)
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
