@@ -1,8 +1,8 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement, norm,
-    random, reduce, scan, select, slice, softmax, transpose,
+    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement,
+    norm, random, reduce, scan, select, slice, softmax, transpose,
 };
 
 /// Every op's name, family by family.
