@@ -87,7 +87,10 @@ fn main() -> Result<()> {
     let x = [-3.0, -0.5, 0.0, 0.25, 2.0];
     for device in [Device::cpu(), Device::auto()] {
         let [y, first, second] = differentiate(&device, &x)?;
-        println!("{}\n  huber {y:?}\n  gradient of 1.7 huber {first:?}\n  of its square {second:?}", device.name());
+        println!(
+            "{}\n  huber {y:?}\n  gradient of 1.7 huber {first:?}\n  of its square {second:?}",
+            device.name()
+        );
     }
     Ok(())
 }

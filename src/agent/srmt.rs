@@ -24,8 +24,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{
-    Activation, Builder, Conv2d, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter, Parameters,
-    RELU_GAIN, Weights, attention_weights,
+    Activation, Builder, Conv2d, Gru, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter,
+    Parameters, RELU_GAIN, Weights, attention_weights,
 };
 
 /// Past encodings that the core sees beside the current one.
@@ -95,11 +95,6 @@ struct Transformer {
     feed_forward: Mlp,
     /// From the block's output to the next memory; none without memory.
     memory: Option<Linear>,
-}
-
-struct Gru {
-    input: Linear,
-    hidden: Linear,
 }
 
 enum CoreLayers {
@@ -178,10 +173,7 @@ impl Srmt {
         });
         let core = builder.within("core", |b| match config.core {
             Core::Plain => CoreLayers::Plain,
-            Core::Gru => CoreLayers::Gru(Gru {
-                input: Linear::new(b, "input", features, 3 * features, 1.0),
-                hidden: Linear::new(b, "hidden", features, 3 * features, 1.0),
-            }),
+            Core::Gru => CoreLayers::Gru(Gru::new(b, "gru", features, features)),
             core => CoreLayers::Transformer(Box::new(Transformer {
                 positions: b.parameter(
                     "positions",
@@ -330,34 +322,27 @@ impl Srmt {
         Features { features: graph.concat(&outputs, 0), state, attention }
     }
 
-    /// A gated recurrent unit (Cho et al. 2014, in the form with the reset gate behind the product).
+    /// A gated recurrent unit over the encodings.
     fn recur<'g>(
         &self,
-        layers: &Gru,
+        layer: &Gru,
         weights: &Weights<'g>,
         sequence: Sequence<'g>,
         encodings: Tensor<'g>,
         state: &[Tensor<'g>],
     ) -> Features<'g> {
-        let graph = weights.graph();
         let shape = encodings.shape();
         let (time, agents, worlds, features) = (shape[0], shape[1], shape[2], shape[3]);
-        let inputs = layers.input.forward(weights, encodings);
-        let started = sequence.ages.greater(graph.scalar(0.0)).reshape([time, agents, worlds, 1]);
-        let mut hidden = state[0].reshape([1, agents, worlds, features]);
-        let mut outputs = Vec::with_capacity(time);
-        for t in 0..time {
-            hidden = hidden * started.slice(0, t, 1);
-            let (a, b) = (inputs.slice(0, t, 1), layers.hidden.forward(weights, hidden));
-            let part = |x: Tensor<'g>, i: usize| x.slice(3, i * features, features);
-            let reset = (part(a, 0) + part(b, 0)).sigmoid();
-            let update = (part(a, 1) + part(b, 1)).sigmoid();
-            let candidate = (part(a, 2) + reset * part(b, 2)).tanh();
-            hidden = candidate + update * (hidden - candidate);
-            outputs.push(hidden);
-        }
-        let state = vec![hidden.reshape([agents, worlds, features])];
-        Features { features: graph.concat(&outputs, 0), state, attention: None }
+        let resets = sequence.ages.equal(weights.graph().scalar(0.0));
+        // Agents come first: whether they share weights or not, they are lanes.
+        let hidden = layer.forward(
+            weights,
+            encodings.transpose(&[1, 0, 2, 3]),
+            state[0],
+            Some(resets.transpose(&[1, 0, 2])),
+        );
+        let last = hidden.slice(1, time - 1, 1).reshape([agents, worlds, features]);
+        Features { features: hidden.transpose(&[1, 0, 2, 3]), state: vec![last], attention: None }
     }
 }
 
@@ -421,7 +406,7 @@ impl Policy for Srmt {
         graph.check()?;
         let core = match &self.core {
             CoreLayers::Transformer(layers) => self.transform(layers, weights, sequence, encodings, state),
-            CoreLayers::Gru(layers) => self.recur(layers, weights, sequence, encodings, state),
+            CoreLayers::Gru(layer) => self.recur(layer, weights, sequence, encodings, state),
             CoreLayers::Plain => Features { features: encodings, state: Vec::new(), attention: None },
         };
         let logits = self.actor.forward(weights, core.features);

@@ -31,7 +31,8 @@ impl Eval {
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
         let bar = Counter::on_stderr("episodes");
-        let rows = evaluate(&device, &settings, &policy, &evaluation, &mut |done, total| bar.show(done, total))?;
+        let rows =
+            evaluate(&device, &settings, &policy, &evaluation, &mut |done, total| bar.show(done, total))?;
         bar.finish();
         if self.json {
             println!("{:#}", json!({ "rows": rows, "mean": mean(&rows) }));

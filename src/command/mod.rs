@@ -17,10 +17,14 @@ use synod::{Device, Error, Result};
 
 /// Multi-agent learning on any GPU, or on none.
 #[derive(Parser)]
-#[command(name = "synod", version, after_help = "Examples:
+#[command(
+    name = "synod",
+    version,
+    after_help = "Examples:
   synod train bottleneck                    train, with curves and checkpoints, into runs/
   synod eval runs/bottleneck-0              a table of what was learned
-  synod render runs/bottleneck-0 -o a.gif   an episode to look at")]
+  synod render runs/bottleneck-0 -o a.gif   an episode to look at"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -81,7 +81,9 @@ impl Train {
         let path = match &self.out {
             Some(path) if path.exists() => {
                 let shown = path.display();
-                return Err(Error::Usage(format!("{shown} exists: choose another --out, or go on with --resume {shown}")));
+                return Err(Error::Usage(format!(
+                    "{shown} exists: choose another --out, or go on with --resume {shown}"
+                )));
             }
             Some(path) => path.clone(),
             None => super::free_folder(Path::new(&format!("runs/{}-{}", settings.preset, settings.seed))),

@@ -2,12 +2,18 @@
 //! and builds graph nodes from them. Ops live in `op`, what turns gradients into steps lives in `optim`, whole agents
 //! live in `agent`.
 
+mod graph_attention;
 pub mod initial;
 mod layers;
 mod parameters;
+mod recurrent;
+mod shared_memory;
 
+pub use graph_attention::{GraphAttention, GraphScore};
 pub use initial::Initial;
 pub use layers::{
     Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN, attention_weights,
 };
 pub use parameters::{Builder, Parameter, Parameters, Weights};
+pub use recurrent::{Gru, Lstm};
+pub use shared_memory::SharedMemory;

@@ -42,30 +42,31 @@ pub fn record(
     let mut player = Player::new(device, policy, &environment, evaluation.choice, true)?;
     let mut frames = Vec::new();
     let mut ground = None;
-    let reports = player.play(&mut environment, evaluation.seed, |environment: &Pathfinding, actors, step| {
-        let Some(view) = environment.view(0) else { return Ok(()) };
-        ground.get_or_insert_with(|| (view.map.height(), view.map.width(), view.map.cells().to_vec()));
-        let count = view.positions.len();
-        // [agents, 1, heads, agents]: the mean over heads.
-        let heads = actors.attention.len() / (count * count);
-        let agents = (0..count)
-            .map(|i| AgentView {
-                row: view.positions[i].0,
-                column: view.positions[i].1,
-                target: view.targets[i],
-                active: view.active[i],
-                path: view.paths[i].clone(),
-                attention: (0..if heads == 0 { 0 } else { count })
-                    .map(|j| {
-                        let of = |h: usize| actors.attention[(i * heads + h) * count + j];
-                        (0..heads).map(of).sum::<f32>() / heads as f32
-                    })
-                    .collect(),
-            })
-            .collect();
-        frames.push(Frame { agents, caption: format!("{}  step {step}", view.label) });
-        Ok(())
-    })?;
+    let reports =
+        player.play(&mut environment, evaluation.seed, |environment: &Pathfinding, actors, step| {
+            let Some(view) = environment.view(0) else { return Ok(()) };
+            ground.get_or_insert_with(|| (view.map.height(), view.map.width(), view.map.cells().to_vec()));
+            let count = view.positions.len();
+            // [agents, 1, heads, agents]: the mean over heads.
+            let heads = actors.attention.len() / (count * count);
+            let agents = (0..count)
+                .map(|i| AgentView {
+                    row: view.positions[i].0,
+                    column: view.positions[i].1,
+                    target: view.targets[i],
+                    active: view.active[i],
+                    path: view.paths[i].clone(),
+                    attention: (0..if heads == 0 { 0 } else { count })
+                        .map(|j| {
+                            let of = |h: usize| actors.attention[(i * heads + h) * count + j];
+                            (0..heads).map(of).sum::<f32>() / heads as f32
+                        })
+                        .collect(),
+                })
+                .collect();
+            frames.push(Frame { agents, caption: format!("{}  step {step}", view.label) });
+            Ok(())
+        })?;
     let report = reports.into_iter().next();
     match (ground, report) {
         (Some((height, width, obstacles)), Some(report)) => {

@@ -5,7 +5,7 @@
 mod episode;
 mod evaluate;
 
-pub use episode::{record, Episode};
+pub use episode::{Episode, record};
 pub use evaluate::{Evaluation, Row, evaluate, mean};
 
 use std::path::Path;

@@ -135,9 +135,9 @@ impl Counter {
     /// A counter of `what` on stderr.
     pub fn on_stderr(what: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:28.green/black.bright} {pos}/{len} {prefix}, {per_sec}, {eta} left")
-        {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{bar:28.green/black.bright} {pos}/{len} {prefix}, {per_sec}, {eta} left",
+        ) {
             bar.set_style(style.progress_chars("━╸━"));
         }
         bar.set_prefix(what.to_string());

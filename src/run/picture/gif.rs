@@ -8,9 +8,9 @@ use std::path::Path;
 use ::gif::{DisposalMethod, Encoder, EncodingError, Frame as Picture, Repeat};
 
 use super::{
-    AGENTS, AgentView, BAR, BAR_HEIGHT, CAPTION, CURVE_WIDTH, Colour, DISC, DONE_TINT, DOT, GAP, GRID, GROUND, Layout,
-    MARGIN, MOST_FOR_ATTENTION, MOST_FRAMES, OBSTACLE, PAGE, PATH_TINT, RING, RING_WIDTH, Scene, TEXT, bend, font, kept,
-    lane, strength,
+    AGENTS, AgentView, BAR, BAR_HEIGHT, CAPTION, CURVE_WIDTH, Colour, DISC, DONE_TINT, DOT, GAP, GRID,
+    GROUND, Layout, MARGIN, MOST_FOR_ATTENTION, MOST_FRAMES, OBSTACLE, PAGE, PATH_TINT, RING, RING_WIDTH,
+    Scene, TEXT, bend, font, kept, lane, strength,
 };
 use crate::error::Result;
 use crate::run::folder::write_atomically;
@@ -79,8 +79,13 @@ fn difference<'a>(
     height: usize,
     delay: u16,
 ) -> Picture<'a> {
-    let mut picture =
-        Picture { delay, dispose: DisposalMethod::Keep, width: width as u16, height: height as u16, ..Picture::default() };
+    let mut picture = Picture {
+        delay,
+        dispose: DisposalMethod::Keep,
+        width: width as u16,
+        height: height as u16,
+        ..Picture::default()
+    };
     let Some(before) = before else {
         picture.buffer = Cow::Borrowed(pixels);
         return picture;
@@ -102,7 +107,9 @@ fn difference<'a>(
     let mut buffer = Vec::with_capacity((right - left) * (bottom - top));
     for y in top..bottom {
         let row = y * width + left..y * width + right;
-        buffer.extend(pixels[row.clone()].iter().zip(&before[row]).map(|(n, o)| if n == o { CLEAR } else { *n }));
+        buffer.extend(
+            pixels[row.clone()].iter().zip(&before[row]).map(|(n, o)| if n == o { CLEAR } else { *n }),
+        );
     }
     picture.left = left as u16;
     picture.top = top as u16;
@@ -219,8 +226,7 @@ impl<'a> Painter<'a> {
         let dot = if 2 * font::ADVANCE * longest <= layout.width - 2 * MARGIN { 2 } else { 1 };
         let cover = vec![0.0; pixels.len()];
         let covered = Vec::new();
-        let mut painter =
-            Painter { scene, layout, palette, ground: Vec::new(), pixels, cover, covered, dot };
+        let mut painter = Painter { scene, layout, palette, ground: Vec::new(), pixels, cover, covered, dot };
         painter.map();
         painter.ground = painter.pixels.clone();
         painter
@@ -237,7 +243,9 @@ impl<'a> Painter<'a> {
         let (width, height) = (self.scene.width, self.scene.height);
         let scene = self.scene;
         let blocked = |row: Option<usize>, column: Option<usize>| match (row, column) {
-            (Some(row), Some(column)) if row < height && column < width => scene.obstacles[row * width + column],
+            (Some(row), Some(column)) if row < height && column < width => {
+                scene.obstacles[row * width + column]
+            }
             _ => false,
         };
         let radius = if cell >= 8.0 { 0.16 * cell } else { 0.0 };
@@ -256,9 +264,14 @@ impl<'a> Painter<'a> {
                 // Corners that stick out are rounded.
                 let beside = if u < cell / 2.0 { column.checked_sub(1) } else { Some(column + 1) };
                 let above = if v < cell / 2.0 { row.checked_sub(1) } else { Some(row + 1) };
-                let out = !blocked(Some(row), beside) && !blocked(above, Some(column)) && !blocked(above, beside);
+                let out =
+                    !blocked(Some(row), beside) && !blocked(above, Some(column)) && !blocked(above, beside);
                 let (du, dv) = (radius - u.min(cell - u), radius - v.min(cell - v));
-                let share = if out && du > 0.0 && dv > 0.0 { (radius - du.hypot(dv) + 0.5).clamp(0.0, 1.0) } else { 1.0 };
+                let share = if out && du > 0.0 && dv > 0.0 {
+                    (radius - du.hypot(dv) + 0.5).clamp(0.0, 1.0)
+                } else {
+                    1.0
+                };
                 self.dab(left + x, top + y, INK_OBSTACLE, share);
             }
         }
@@ -338,7 +351,14 @@ impl<'a> Painter<'a> {
     }
 
     /// Paints where `distance` (in pixels, negative inside) says, with soft edges, in the square around `at`.
-    fn shape(&mut self, at: (f32, f32), reach: f32, ink: usize, opacity: f32, distance: impl Fn(f32, f32) -> f32) {
+    fn shape(
+        &mut self,
+        at: (f32, f32),
+        reach: f32,
+        ink: usize,
+        opacity: f32,
+        distance: impl Fn(f32, f32) -> f32,
+    ) {
         let (xs, ys) = self.span(at.0 - reach, at.1 - reach, at.0 + reach, at.1 + reach);
         for y in ys {
             for x in xs.clone() {
@@ -353,7 +373,9 @@ impl<'a> Painter<'a> {
     /// The pixels from one corner to the other, within the picture.
     fn span(&self, x0: f32, y0: f32, x1: f32, y1: f32) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
         // From float to usize negative numbers become 0.
-        let range = |from: f32, to: f32, side: usize| (from.floor() as usize).min(side)..(to.ceil() as usize + 1).min(side);
+        let range = |from: f32, to: f32, side: usize| {
+            (from.floor() as usize).min(side)..(to.ceil() as usize + 1).min(side)
+        };
         (range(x0, x1, self.layout.width), range(y0, y1, self.layout.height))
     }
 
@@ -372,7 +394,8 @@ impl<'a> Painter<'a> {
         let half = (CURVE_WIDTH * self.layout.cell / 2.0).max(0.5);
         let handle = bend(from, to);
         let point = |t: f32| {
-            let mix = |a: f32, b: f32, c: f32| a * (1.0 - t) * (1.0 - t) + 2.0 * b * t * (1.0 - t) + c * t * t;
+            let mix =
+                |a: f32, b: f32, c: f32| a * (1.0 - t) * (1.0 - t) + 2.0 * b * t * (1.0 - t) + c * t * t;
             (mix(from.0, handle.0, to.0), mix(from.1, handle.1, to.1))
         };
         const PIECES: usize = 16;
@@ -381,8 +404,12 @@ impl<'a> Painter<'a> {
             let (dx, dy) = (b.0 - a.0, b.1 - a.1);
             let length = (dx * dx + dy * dy).max(1e-9);
             let reach = half + 1.0;
-            let (xs, ys) =
-                self.span(a.0.min(b.0) - reach, a.1.min(b.1) - reach, a.0.max(b.0) + reach, a.1.max(b.1) + reach);
+            let (xs, ys) = self.span(
+                a.0.min(b.0) - reach,
+                a.1.min(b.1) - reach,
+                a.0.max(b.0) + reach,
+                a.1.max(b.1) + reach,
+            );
             for y in ys {
                 for x in xs.clone() {
                     let (px, py) = (x as f32 + 0.5 - a.0, y as f32 + 0.5 - a.1);
@@ -412,7 +439,12 @@ impl<'a> Painter<'a> {
         let done = (time / steps as f32 * map_width as f32).round() as usize;
         for y in bar..bar + BAR_HEIGHT {
             for x in 0..map_width {
-                self.dab(left + x, y, if x < done { INK_TEXT } else { INK_GRID }, if x < done { 0.55 } else { 1.0 });
+                self.dab(
+                    left + x,
+                    y,
+                    if x < done { INK_TEXT } else { INK_GRID },
+                    if x < done { 0.55 } else { 1.0 },
+                );
             }
         }
         let margin = left.min(MARGIN);

@@ -89,7 +89,8 @@ pub fn write_svg(path: &Path, scene: &Scene) -> Result<()> {
 /// Refuses scenes that cannot be drawn.
 fn check(scene: &Scene) -> Result<()> {
     let (width, height) = (scene.width, scene.height);
-    let fail = |message: String| Err(Error::Usage(format!("a picture of {height} x {width} cells: {message}")));
+    let fail =
+        |message: String| Err(Error::Usage(format!("a picture of {height} x {width} cells: {message}")));
     if width == 0 || height == 0 {
         return fail("there is nothing to draw".into());
     }
@@ -229,7 +230,11 @@ impl Layout {
 
 /// At most `most` (2 or more) of `count` states, evenly spaced, with the first and the last among them.
 fn kept(count: usize, most: usize) -> Vec<usize> {
-    if count <= most { (0..count).collect() } else { (0..most).map(|i| i * (count - 1) / (most - 1)).collect() }
+    if count <= most {
+        (0..count).collect()
+    } else {
+        (0..most).map(|i| i * (count - 1) / (most - 1)).collect()
+    }
 }
 
 /// How far aside of the cells' middle an agent's path is drawn, so that those of neighbours in the list can both be seen.

@@ -5,9 +5,9 @@ use std::fmt::{Display, Write};
 use std::path::Path;
 
 use super::{
-    AGENTS, AgentView, BAR, BAR_HEIGHT, CAPTION, CURVE_WIDTH, Colour, DISC, DONE_TINT, DOT, GAP, GRID, GROUND, Layout,
-    MARGIN, MOST_FOR_ATTENTION, MOST_FRAMES, OBSTACLE, PAGE, PATH_TINT, RING, RING_WIDTH, Scene, TEXT, bend, kept, lane,
-    strength,
+    AGENTS, AgentView, BAR, BAR_HEIGHT, CAPTION, CURVE_WIDTH, Colour, DISC, DONE_TINT, DOT, GAP, GRID,
+    GROUND, Layout, MARGIN, MOST_FOR_ATTENTION, MOST_FRAMES, OBSTACLE, PAGE, PATH_TINT, RING, RING_WIDTH,
+    Scene, TEXT, bend, kept, lane, strength,
 };
 use crate::error::{Error, Result};
 use crate::run::folder::write_atomically;
@@ -175,7 +175,8 @@ impl Film<'_> {
             let mut line = String::new();
             for (i, (row, column)) in view.path.iter().enumerate() {
                 let letter = if i == 0 { 'M' } else { 'L' };
-                let _ = write!(line, "{letter}{} {}", short(*column as f32 + aside), short(*row as f32 + aside));
+                let _ =
+                    write!(line, "{letter}{} {}", short(*column as f32 + aside), short(*row as f32 + aside));
             }
             let _ = write!(
                 out,
@@ -235,7 +236,8 @@ impl Film<'_> {
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         pairs.truncate(MOST_CURVES / self.states.len());
         for (_, reader, read, strengths) in pairs {
-            let curves: Vec<String> = self.states.iter().map(|&state| self.curve(state, reader, read)).collect();
+            let curves: Vec<String> =
+                self.states.iter().map(|&state| self.curve(state, reader, read)).collect();
             let opacities: Vec<String> = strengths.iter().map(|strength| short(*strength)).collect();
             let _ = write!(
                 out,
