@@ -135,6 +135,25 @@ fn small_shapes_with_gradients() {
 }
 
 #[test]
+fn one_tensor_as_queries_keys_and_values() {
+    for causal in [false, true] {
+        let shape = vec![2, 3, 4];
+        let shapes = vec![shape.clone(); 3];
+        Case::new(
+            "attention_gradient",
+            vec![uniform(&shape, -1.5..1.5)],
+            move |_, t| vec![t[0].attention(t[0], t[0], 2, None, causal)],
+            move |v| {
+                let values = vec![v[0].clone(); 3];
+                reference(&values, &shapes, 2, causal)[..1].to_vec()
+            },
+        )
+        .tolerance(1e-5)
+        .check();
+    }
+}
+
+#[test]
 fn masks_with_gradients() {
     for (shapes, heads) in SMALL {
         let (tq, tk) = (shapes[0][shapes[0].len() - 2], shapes[1][shapes[1].len() - 2]);

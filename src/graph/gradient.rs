@@ -143,5 +143,12 @@ pub(crate) fn through_decomposition<'g>(
     let Some(first) = plain.first() else { return Ok(vec![None; call.operands.len()]) };
     let (outputs, cotangents): (Vec<_>, Vec<_>) =
         plain.iter().zip(call.cotangents).filter_map(|(&output, &c)| c.map(|c| (output, c))).unzip();
-    first.graph().pull_back(&outputs, &cotangents, call.operands, true)
+    let mut gradients = first.graph().pull_back(&outputs, &cotangents, call.operands, true)?;
+    // A tensor that is an operand twice has one gradient, which already holds both shares.
+    for (i, operand) in call.operands.iter().enumerate() {
+        if call.operands[..i].iter().any(|earlier| earlier.id() == operand.id()) {
+            gradients[i] = None;
+        }
+    }
+    Ok(gradients)
 }
