@@ -95,6 +95,25 @@ pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> u
     }
 }
 
+/// Rows of the highest tile of any set.
+const MOST_ROWS: usize = 24;
+
+/// The same pointer, of which the compiler knows nothing. Else it walks from row to row by additions that wait for
+/// each other, which takes longer than the arithmetic.
+#[inline(always)]
+fn opaque(p: *const f32) -> *const f32 {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    let p = {
+        let mut same = p;
+        // SAFETY: no instruction at all; the operand only makes the compiler forget where the pointer came from.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) same, options(pure, nomem, nostack, preserves_flags));
+        }
+        same
+    };
+    p
+}
+
 /// Neighbouring tiles of `ROWS` rows and `VECTORS` vectors; `PARTIAL` where the last vector of B must not be read
 /// whole.
 struct Tiles<'a, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(&'a Tile);
@@ -117,7 +136,12 @@ impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
                 for _ in 0..t.outer.count {
                     let (mut run_a, mut run_b) = (outer_a, outer_b);
                     for _ in 0..t.runs.count {
-                        let (mut a, mut b) = (run_a, run_b);
+                        // One pointer for three rows, which the addressing of x86 reaches from it.
+                        let mut a = [run_a; MOST_ROWS / 3];
+                        for i in 0..ROWS.div_ceil(3) {
+                            a[i] = opaque(run_a.wrapping_add(3 * i * a_row));
+                        }
+                        let mut b = run_b;
                         for _ in 0..t.k {
                             let mut row = [s.zero(); VECTORS];
                             for j in 0..VECTORS {
@@ -128,12 +152,14 @@ impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
                                 };
                             }
                             for i in 0..ROWS {
-                                let x = s.splat(*a.add(i * a_row));
+                                let x = s.splat(*a[i / 3].add(i % 3 * a_row));
                                 for j in 0..VECTORS {
                                     sums[i][j] = s.mul_add(x, row[j], sums[i][j]);
                                 }
                             }
-                            a = a.wrapping_add(a_column);
+                            for i in 0..ROWS.div_ceil(3) {
+                                a[i] = a[i].wrapping_add(a_column);
+                            }
                             b = b.wrapping_add(b_row);
                         }
                         run_a = run_a.wrapping_add(t.runs.a);
