@@ -23,7 +23,6 @@ pub enum GraphScore {
 /// in-edges gets zeros.
 #[derive(Debug, Clone)]
 pub struct GraphAttention {
-    score: GraphScore,
     heads: usize,
     features: usize,
     source: Linear,
@@ -44,7 +43,6 @@ impl GraphAttention {
     ) -> Self {
         let width = heads * features;
         builder.within(name, |b| GraphAttention {
-            score,
             heads,
             features,
             source: Linear::without_bias(b, "source", inputs, width, 1.0),

@@ -18,6 +18,7 @@ use crate::device::Device;
 use crate::env::VecEnv;
 use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Rewards, Source};
 use crate::error::{Error, Result, nearest};
+use crate::optim::Schedule;
 use crate::run::{checkpoint, config, folder};
 use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
 
@@ -175,7 +176,13 @@ fn bottleneck() -> Settings {
         separate_parameters: false,
         agent: SrmtConfig::bottleneck(),
         world: PathfindingConfig { rewards: Rewards::Dense, ..PathfindingConfig::bottleneck(1024) },
-        ppo: PpoConfig::default(),
+        // Minibatches are 16 times smaller than the authors', so the adapted rate is bounded, and the bound goes down: a
+        // last update at a high rate can undo much.
+        ppo: PpoConfig {
+            highest_learning_rate: 2e-3,
+            schedule: Schedule::Linear { last: 0.02 },
+            ..PpoConfig::default()
+        },
     }
 }
 
@@ -192,7 +199,7 @@ fn mazes() -> Settings {
     Settings {
         preset: "mazes".into(),
         steps: 20_000_000,
-        agent: SrmtConfig { channels: 16, blocks: 1, features: 64, ..SrmtConfig::bottleneck() },
+        agent: SrmtConfig { features: 32, ..SrmtConfig::bottleneck() },
         world: PathfindingConfig {
             worlds: 64,
             agents: 32,
@@ -209,7 +216,7 @@ fn mazes() -> Settings {
             gamma: 0.9756,
             entropy_coefficient: 0.023,
             acting_shards: 8,
-            ..PpoConfig::default()
+            ..bottleneck().ppo
         },
         ..bottleneck()
     }

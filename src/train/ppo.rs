@@ -32,10 +32,12 @@ pub struct PpoConfig {
     pub minibatches: usize,
     /// Adam's learning rate at the start.
     pub learning_rate: f32,
-    /// How the learning rate goes down over training.
+    /// How the learning rate (where it adapts, its upper bound) goes down over training.
     pub schedule: Schedule,
     /// Adapt the learning rate so that the policy moves by this divergence (in nats) in an iteration; 0 for not.
     pub kl_target: f32,
+    /// The upper bound of an adapted learning rate.
+    pub highest_learning_rate: f32,
     /// Adam's epsilon.
     pub adam_epsilon: f32,
     /// Discount of a step.
@@ -68,6 +70,7 @@ impl Default for PpoConfig {
             learning_rate: 1.3e-4,
             schedule: Schedule::Constant,
             kl_target: 0.008,
+            highest_learning_rate: 1e-2,
             adam_epsilon: 1e-6,
             gamma: 0.9716,
             gae_lambda: 0.95,
@@ -112,6 +115,7 @@ impl PpoConfig {
         let numbers = [
             ("learning_rate", self.learning_rate, 0.0, 1.0),
             ("kl_target", self.kl_target, 0.0, 1e3),
+            ("highest_learning_rate", self.highest_learning_rate, 1e-6, 1.0),
             ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
             ("gamma", self.gamma, 0.0, 1.0),
             ("gae_lambda", self.gae_lambda, 0.0, 1.0),
@@ -457,7 +461,9 @@ impl Trainer for Ppo {
         let means = sums.map(|s| s / f64::from(updates));
         let used_rate = self.learning_rate;
         if self.config.kl_target > 0.0 {
-            let adaptive = KlAdaptive { target: self.config.kl_target, lowest: 1e-6, highest: 1e-2 };
+            let highest = self.config.highest_learning_rate * self.config.schedule.factor(progress);
+            let adaptive =
+                KlAdaptive { target: self.config.kl_target, lowest: 1e-6, highest: highest.max(1e-6) };
             self.learning_rate = adaptive.next(self.learning_rate, means[3] as f32);
         }
         let mut values = episodes(&self.rollout.take_reports());
