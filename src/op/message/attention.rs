@@ -275,44 +275,44 @@ impl Kernel for Softmax<'_> {
     fn run<S: Simd>(self, s: S) {
         let heads = self.heads;
         let first = self.rows.offsets[self.range.start] as usize;
+        let lowest = s.splat(f32::NEG_INFINITY);
         for node in self.range {
             let edges = self.rows.of(node);
-            if edges.is_empty() {
-                continue;
-            }
             let out = &mut self.out[(edges.start - first) * heads..(edges.end - first) * heads];
-            for (at, edge) in edges.clone().enumerate() {
-                let row = &mut out[at * heads..(at + 1) * heads];
-                if self.mask.is_some_and(|mask| mask[edge] == 0.0) {
-                    row.fill(f32::NEG_INFINITY);
-                    continue;
-                }
-                match self.scores {
-                    Scores::Edges => row.copy_from_slice(&self.values[0][edge * heads..][..heads]),
-                    Scores::Nodes { negative_slope } => {
-                        let source = &self.values[0][self.rows.ends[edge] as usize * heads..][..heads];
-                        let destination = &self.values[1][node * heads..][..heads];
-                        for h in 0..heads {
-                            let z = source[h] + destination[h];
-                            row[h] = if z > 0.0 { z } else { z * negative_slope };
-                        }
-                    }
-                }
-            }
-            for h in 0..heads {
-                let mut highest = f32::NEG_INFINITY;
+            // The heads of an edge are the lanes of a vector.
+            let mut h = 0;
+            while h < heads {
+                let count = S::LANES.min(heads - h);
+                let destination = match self.scores {
+                    Scores::Nodes { .. } => s.load_slice(&self.values[1][node * heads + h..][..count]),
+                    Scores::Edges => s.zero(),
+                };
+                let mut highest = lowest;
                 let mut at = h;
-                while at < out.len() {
-                    highest = highest.max(out[at]);
+                for edge in edges.clone() {
+                    let masked = matches!(self.mask, Some(mask) if mask[edge] == 0.0);
+                    let score = match self.scores {
+                        _ if masked => lowest,
+                        Scores::Edges => s.load_slice(&self.values[0][edge * heads + h..][..count]),
+                        Scores::Nodes { negative_slope } => {
+                            let source = self.rows.ends[edge] as usize * heads + h;
+                            let z = s.add(s.load_slice(&self.values[0][source..][..count]), destination);
+                            s.select(s.gt(z, s.zero()), z, s.mul(z, s.splat(negative_slope)))
+                        }
+                    };
+                    highest = s.max(highest, score);
+                    s.store_slice(&mut out[at..][..count], score);
                     at += heads;
                 }
                 // All masked: every exponent is minus infinity, and every weight 0.
-                let highest = if highest == f32::NEG_INFINITY { 0.0 } else { highest };
+                let highest = s.select(s.eq(highest, lowest), s.zero(), highest);
                 at = h;
                 while at < out.len() {
-                    out[at] -= highest;
+                    let score = s.load_slice(&out[at..][..count]);
+                    s.store_slice(&mut out[at..][..count], s.sub(score, highest));
                     at += heads;
                 }
+                h += S::LANES;
             }
             let mut at = 0;
             while at < out.len() {
@@ -320,19 +320,23 @@ impl Kernel for Softmax<'_> {
                 s.store_slice(&mut out[at..], value);
                 at += S::LANES;
             }
-            for h in 0..heads {
-                let mut sum = 0.0;
-                let mut at = h;
-                while at < out.len() {
-                    sum += out[at];
-                    at += heads;
-                }
-                let scale = if sum == 0.0 { 0.0 } else { 1.0 / sum };
+            h = 0;
+            while h < heads {
+                let count = S::LANES.min(heads - h);
+                let mut sum = s.zero();
                 at = h;
                 while at < out.len() {
-                    out[at] *= scale;
+                    sum = s.add(sum, s.load_slice(&out[at..][..count]));
                     at += heads;
                 }
+                let scale = s.select(s.eq(sum, s.zero()), s.zero(), s.div(s.splat(1.0), sum));
+                at = h;
+                while at < out.len() {
+                    let weight = s.mul(s.load_slice(&out[at..][..count]), scale);
+                    s.store_slice(&mut out[at..][..count], weight);
+                    at += heads;
+                }
+                h += S::LANES;
             }
         }
     }

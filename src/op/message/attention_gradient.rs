@@ -269,41 +269,63 @@ impl Kernel for ScoreGradient<'_> {
         let first = self.rows.offsets[self.range.start] as usize;
         for node in self.range {
             let edges = self.rows.of(node);
-            for h in 0..heads {
-                let mut total = 0.0;
-                for edge in edges.clone() {
-                    let c = &self.c[node * channels + h * width..][..width];
-                    let x = &self.x[self.rows.ends[edge] as usize * channels + h * width..][..width];
+            let dz = &mut self.dz[(edges.start - first) * heads..(edges.end - first) * heads];
+            for (row, edge) in dz.chunks_exact_mut(heads).zip(edges.clone()) {
+                let x = &self.x[self.rows.ends[edge] as usize * channels..][..channels];
+                let c = &self.c[node * channels..][..channels];
+                let mut h = 0;
+                while h < heads {
+                    let (c, x) = (&c[h * width..][..width], &x[h * width..][..width]);
                     let mut sum = s.zero();
                     let mut i = 0;
                     while i < width {
                         sum = s.mul_add(s.load_slice(&c[i..]), s.load_slice(&x[i..]), sum);
                         i += S::LANES;
                     }
-                    let mut dw = s.reduce_add(sum);
-                    if let Some(cw) = self.cw {
-                        dw += cw[edge * heads + h];
-                    }
-                    total += self.w[edge * heads + h] * dw;
-                    self.dz[(edge - first) * heads + h] = dw;
+                    row[h] = s.reduce_add(sum);
+                    h += 1;
                 }
-                let mut at_destination = 0.0;
+            }
+            // From here on the heads of an edge are the lanes of a vector.
+            let mut h = 0;
+            while h < heads {
+                let count = S::LANES.min(heads - h);
+                let mut total = s.zero();
+                let mut at = h;
                 for edge in edges.clone() {
-                    let d = &mut self.dz[(edge - first) * heads + h];
-                    *d = self.w[edge * heads + h] * (*d - total);
-                    if let Scores::Nodes { negative_slope } = self.scores {
-                        let z = self.values[0][self.rows.ends[edge] as usize * heads + h]
-                            + self.values[1][node * heads + h];
-                        if z <= 0.0 {
-                            *d *= negative_slope;
-                        }
-                        at_destination += *d;
+                    let mut dw = s.load_slice(&dz[at..][..count]);
+                    if let Some(cw) = self.cw {
+                        dw = s.add(dw, s.load_slice(&cw[edge * heads + h..][..count]));
+                        s.store_slice(&mut dz[at..][..count], dw);
                     }
+                    total = s.mul_add(s.load_slice(&self.w[edge * heads + h..][..count]), dw, total);
+                    at += heads;
+                }
+                let destination = match self.scores {
+                    Scores::Nodes { .. } => s.load_slice(&self.values[1][node * heads + h..][..count]),
+                    Scores::Edges => s.zero(),
+                };
+                let mut at_destination = s.zero();
+                at = h;
+                for edge in edges.clone() {
+                    let w = s.load_slice(&self.w[edge * heads + h..][..count]);
+                    let mut d = s.mul(w, s.sub(s.load_slice(&dz[at..][..count]), total));
+                    if let Scores::Nodes { negative_slope } = self.scores {
+                        let source = self.rows.ends[edge] as usize * heads + h;
+                        let z = s.add(s.load_slice(&self.values[0][source..][..count]), destination);
+                        d = s.select(s.gt(z, s.zero()), d, s.mul(d, s.splat(negative_slope)));
+                        at_destination = s.add(at_destination, d);
+                    }
+                    s.store_slice(&mut dz[at..][..count], d);
+                    at += heads;
                 }
                 if matches!(self.scores, Scores::Nodes { .. }) {
-                    // SAFETY: this task alone writes the rows of its nodes.
-                    unsafe { *self.at_destinations.add(node * heads + h) = at_destination };
+                    // SAFETY: this task alone writes the rows of its nodes; `count` heads are left.
+                    unsafe {
+                        s.store_partial(self.at_destinations.add(node * heads + h), at_destination, count)
+                    };
                 }
+                h += S::LANES;
             }
         }
     }
