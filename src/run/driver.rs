@@ -324,10 +324,9 @@ fn load(trainer: &mut dyn Trainer, path: &Path) -> Result<(u64, u64, Interval)> 
     let fault = |message: String| Error::file(path, None, message);
     let own = trainer.save()?;
     if let (Some(theirs), Some(ours)) = (state.metadata.get("architecture"), own.metadata.get("architecture"))
+        && theirs != ours
     {
-        if theirs != ours {
-            return Err(fault(format!("belongs to the architecture `{theirs}`; this run has `{ours}`")));
-        }
+        return Err(fault(format!("belongs to the architecture `{theirs}`; this run has `{ours}`")));
     }
     trainer.load(&state).map_err(|error| match error {
         Error::Usage(message) => fault(message),

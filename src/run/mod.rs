@@ -14,4 +14,5 @@ pub mod metrics;
 pub mod picture;
 pub mod plot;
 pub mod progress;
+pub mod table;
 pub mod tensorboard;

@@ -250,7 +250,7 @@ fn emptiest_corner(series: &[Series], log_x: bool, x: &Range<f64>, y: &Range<f64
     for (px, py) in series.iter().flat_map(|s| s.points.iter().copied()) {
         let across = (scale(px) - scale(x.start)) / (scale(x.end) - scale(x.start));
         let up = (py - y.start) / (y.end - y.start);
-        if (across < 0.35 || across > 0.65) && (up < 0.4 || up > 0.6) {
+        if !(0.35..=0.65).contains(&across) && !(0.4..=0.6).contains(&up) {
             hidden[usize::from(across > 0.5) + 2 * usize::from(up < 0.5)] += 1;
         }
     }
