@@ -73,7 +73,8 @@ impl<W: Write> Progress for Lines<W> {
         let due = self.last.is_none_or(|last| last.elapsed() >= self.interval);
         if due || status.steps >= status.total {
             self.last = Some(Instant::now());
-            let share = 100.0 * status.steps as f64 / status.total.max(1) as f64;
+            // The last iteration may go a little beyond.
+            let share = (100.0 * status.steps as f64 / status.total.max(1) as f64).min(100.0);
             // Nobody may be reading any more; the training is worth more than the line.
             let _ = writeln!(
                 self.out,
