@@ -5,6 +5,8 @@ mod common;
 use common::{Case, uniform};
 use synod::{Device, Graph, Tensor};
 
+const COVERS: &[&str] = &["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"];
+
 /// Lanes of images with lanes of weights: `x` of `[lanes_x, n, h, w, in]`, `weight` of `[lanes_w, rows, columns, in, out]`.
 fn reference(
     (x, of_x): (&[f64], [usize; 5]),
@@ -165,5 +167,19 @@ fn shapes_that_do_not_fit_are_refused() {
         let bad = g.input("x", x.to_vec()).conv2d(g.input("w", weight.to_vec()), stride, padding);
         let message = Device::cpu().compile(&g, &[bad]).err().unwrap().to_string();
         assert!(message.contains("conv2d") && message.contains("f32["), "{message}");
+    }
+}
+
+/// The cases above differentiate convolutions; this is what runs when they do.
+#[test]
+fn gradients_of_convolutions_are_convolutions() {
+    let g = Graph::new();
+    let (x, w) = (g.input("x", [2, 5, 4, 3]), g.input("w", [3, 3, 3, 2]));
+    let y = x.conv2d(w, [1, 1], [1, 1]);
+    let mut outputs = g.grad((y * y).sum_all(), &[x, w]).unwrap();
+    outputs.push(y);
+    let summary = Device::cpu().compile(&g, &outputs).unwrap().summary();
+    for name in COVERS {
+        assert!(summary.kernels.iter().any(|(kernel, _)| kernel == name), "{name}: {:?}", summary.kernels);
     }
 }

@@ -5,6 +5,8 @@ mod common;
 use common::{Case, Input, Random, floats, mask, uniform};
 use synod::{Device, Graph};
 
+const COVERS: &[&str] = &["memory_write", "memory_write_gradient"];
+
 /// One lane of operands.
 struct Lane<'a> {
     memory: &'a [f64],
@@ -234,5 +236,21 @@ fn shapes_that_do_not_fit_are_refused() {
         let (written, _) = t[0].memory_write(t[1], t[2], t[3], t[4], 1.0, 0.0);
         let message = Device::cpu().compile(&g, &[written]).err().unwrap().to_string();
         assert!(message.contains("memory_write") && message.contains("f32["), "{message}");
+    }
+}
+
+/// The cases above differentiate writes; this is what runs when they do.
+#[test]
+fn the_gradient_of_a_write_is_one_kernel() {
+    let g = Graph::new();
+    let memory = g.input("memory", [4, 3]);
+    let inputs = [g.input("importance", [4]), g.input("candidates", [2, 3]), g.input("gates", [2]), g.input("own", [2])];
+    let [importance, candidates, gates, own] = inputs;
+    let (slots, _) = memory.memory_write(importance, candidates, gates, own, 0.9, 0.5);
+    let mut outputs = g.grad((slots * slots).sum_all(), &[memory, candidates]).unwrap();
+    outputs.push(slots);
+    let summary = Device::cpu().compile(&g, &outputs).unwrap().summary();
+    for name in COVERS {
+        assert!(summary.kernels.iter().any(|(kernel, _)| kernel == name), "{name}: {:?}", summary.kernels);
     }
 }
