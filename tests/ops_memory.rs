@@ -244,7 +244,12 @@ fn shapes_that_do_not_fit_are_refused() {
 fn the_gradient_of_a_write_is_one_kernel() {
     let g = Graph::new();
     let memory = g.input("memory", [4, 3]);
-    let inputs = [g.input("importance", [4]), g.input("candidates", [2, 3]), g.input("gates", [2]), g.input("own", [2])];
+    let inputs = [
+        g.input("importance", [4]),
+        g.input("candidates", [2, 3]),
+        g.input("gates", [2]),
+        g.input("own", [2]),
+    ];
     let [importance, candidates, gates, own] = inputs;
     let (slots, _) = memory.memory_write(importance, candidates, gates, own, 0.9, 0.5);
     let mut outputs = g.grad((slots * slots).sum_all(), &[memory, candidates]).unwrap();

@@ -16,7 +16,7 @@ fn reference(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     for round in 0..20 {
         x[0] = x[0].wrapping_add(x[1]);
         let by = rotations[round % 8];
-        x[1] = (x[1] << by | x[1] >> (32 - by)) ^ x[0];
+        x[1] = x[1].rotate_left(by) ^ x[0];
         if round % 4 == 3 {
             let s = round / 4 + 1;
             x[0] = x[0].wrapping_add(schedule[s % 3]);

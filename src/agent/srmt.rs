@@ -147,7 +147,7 @@ impl Srmt {
         if config.blocks > 64 {
             return Err(Error::config("agent.blocks", format!("0 to 64, got {}", config.blocks)));
         }
-        if config.features % config.heads != 0 {
+        if !config.features.is_multiple_of(config.heads) {
             let message = format!("a divisor of agent.features ({}), got {}", config.features, config.heads);
             return Err(Error::config("agent.heads", message));
         }

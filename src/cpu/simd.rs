@@ -48,6 +48,7 @@ pub use portable::Portable;
 /// [`dispatch`] and [`dispatch_on`], which is why the arithmetic here is safe to call. `V` holds `f32`, `I` holds
 /// `i32` with wrapping arithmetic, `M` one truth value a lane.
 #[allow(missing_docs)] // the plain arithmetic says what it does by its name
+#[allow(clippy::wrong_self_convention)] // `self` is the instruction set, not the value that is converted
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Lanes of a vector.
     const LANES: usize;
@@ -289,7 +290,7 @@ impl Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
             let available = || Isa::ALL.into_iter().filter(|isa| isa.is_available());
-            let best = available().last().unwrap_or(Isa::Portable);
+            let best = available().next_back().unwrap_or(Isa::Portable);
             let Ok(wanted) = std::env::var("SYNOD_ISA") else { return best };
             available().find(|isa| isa.name().eq_ignore_ascii_case(&wanted)).unwrap_or_else(|| {
                 tracing::warn!(

@@ -115,7 +115,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     // -30 times 0 where -infinity times 0 would be NaN.
     let x = s.max(s.splat(-30.0), x);
-    let inner = s.mul_add(s.mul(x, x), s.splat(0.071_354_814), s.splat(1.595_769_1));
+    let inner = s.mul_add(s.mul(x, x), s.splat(0.071_354_814), s.splat(1.595_769));
     s.mul(x, sigmoid(s, s.mul(x, inner)))
 }
 
@@ -128,7 +128,7 @@ const LN: [f32; 9] = [
     0.142_195_52,
     -0.124_055_885,
     0.118_881_606,
-    -0.116_756_544,
+    -0.116_756_54,
     0.067_466_47,
 ];
 

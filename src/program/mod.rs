@@ -41,7 +41,7 @@ pub struct Program {
 }
 
 enum Executor {
-    Cpu(cpu::CpuExecutor),
+    Cpu(Box<cpu::CpuExecutor>),
     #[cfg(feature = "gpu")]
     Gpu(Box<crate::gpu::GpuExecutor>),
 }
@@ -64,7 +64,7 @@ pub struct Summary {
 impl Program {
     pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
         let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS)?);
-        let executor = Executor::Cpu(cpu::CpuExecutor::new(compiled.clone())?);
+        let executor = Executor::Cpu(Box::new(cpu::CpuExecutor::new(compiled.clone())?));
         Ok(Program { compiled, executor })
     }
 
@@ -88,7 +88,7 @@ impl Program {
     /// The device has no room.
     pub fn fork(&self) -> Result<Program> {
         let executor = match &self.executor {
-            Executor::Cpu(_) => Executor::Cpu(cpu::CpuExecutor::new(self.compiled.clone())?),
+            Executor::Cpu(_) => Executor::Cpu(Box::new(cpu::CpuExecutor::new(self.compiled.clone())?)),
             #[cfg(feature = "gpu")]
             Executor::Gpu(executor) => Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(
                 executor.device().clone(),

@@ -98,17 +98,17 @@ impl PpoConfig {
                 return Err(Error::config(format!("ppo.{key}"), format!("at least 1, got {value}")));
             }
         }
-        if worlds % self.minibatches != 0 {
+        if !worlds.is_multiple_of(self.minibatches) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.minibatches);
             return Err(Error::config("ppo.minibatches", message));
         }
         let batch = worlds / self.minibatches;
-        if self.learning_shards == 0 || batch % self.learning_shards != 0 {
+        if self.learning_shards == 0 || !batch.is_multiple_of(self.learning_shards) {
             let message =
                 format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
             return Err(Error::config("ppo.learning_shards", message));
         }
-        if self.acting_shards == 0 || worlds % self.acting_shards != 0 {
+        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
             return Err(Error::config("ppo.acting_shards", message));
         }

@@ -84,13 +84,7 @@ pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> u
             }
         }
         (16.., 3) => 3,
-        (16.., _) => {
-            if rows <= 2 {
-                4
-            } else {
-                2
-            }
-        }
+        (16.., _) if rows <= 2 => 4,
         _ => 2,
     }
 }
@@ -101,6 +95,7 @@ const MOST_ROWS: usize = 24;
 /// The same pointer, of which the compiler knows nothing. Else it walks from row to row by additions that wait for
 /// each other, which takes longer than the arithmetic.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // no memory is touched: there is no instruction
 fn opaque(p: *const f32) -> *const f32 {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     let p = {

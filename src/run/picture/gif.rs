@@ -215,7 +215,7 @@ struct Painter<'a> {
 impl<'a> Painter<'a> {
     fn new(scene: &'a Scene) -> Painter<'a> {
         let layout = Layout::of(scene);
-        let mut palette = Palette::new();
+        let palette = Palette::new();
         let (page, free) = (palette.nearest(PAGE), palette.nearest(GROUND));
         let mut pixels = vec![page; layout.width * layout.height];
         for y in 0..layout.map_height {

@@ -71,8 +71,12 @@ fn ground(out: &mut String, scene: &Scene, layout: &Layout) -> Result<()> {
     let _ = writeln!(out, "<rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>", hex(GROUND));
     if layout.cell >= 8.0 {
         let mut lines = String::new();
-        (1..width).for_each(|x| drop(write!(lines, "M{x} 0v{height}")));
-        (1..height).for_each(|y| drop(write!(lines, "M0 {y}h{width}")));
+        for x in 1..width {
+            let _ = write!(lines, "M{x} 0v{height}");
+        }
+        for y in 1..height {
+            let _ = write!(lines, "M0 {y}h{width}");
+        }
         let thin = 1.0 / layout.cell;
         let _ = writeln!(out, "<path d=\"{lines}\" stroke=\"{}\" stroke-width=\"{thin:.3}\"/>", hex(GRID));
     }
@@ -131,8 +135,12 @@ impl Film<'_> {
             return; // it never changes
         };
         let _ = write!(out, "<animate attributeName=\"{attribute}\" {} values=\"", self.timing());
-        values.iter().for_each(|value| drop(write!(out, "{value};")));
-        (1..HOLD).for_each(|_| drop(write!(out, "{last};")));
+        for value in values {
+            let _ = write!(out, "{value};");
+        }
+        for _ in 1..HOLD {
+            let _ = write!(out, "{last};");
+        }
         let _ = write!(out, "{last}\"/>");
     }
 
