@@ -69,7 +69,7 @@ pub const PRESETS: [Preset; 4] = [
     },
     Preset {
         name: "mazes",
-        summary: "32 SRMT agents run errands in generated mazes (lifelong), sized for two CPU cores",
+        summary: "16 SRMT agents run errands in generated mazes (lifelong), sized for two CPU cores",
         settings: mazes,
     },
     Preset {
@@ -166,19 +166,22 @@ impl Settings {
     }
 }
 
+/// Fewer worlds and more updates than one batch of the authors': with many worlds that all wait at the same door, most
+/// of a rollout teaches the same thing. The bound of the adapted learning rate goes down, since a last update at a high
+/// rate can undo much.
 fn bottleneck() -> Settings {
     Settings {
         preset: "bottleneck".into(),
         seed: 0,
-        steps: 5_000_000,
-        checkpoint_every: 500_000,
+        steps: 4_000_000,
+        checkpoint_every: 250_000,
         device: "auto".into(),
         separate_parameters: false,
         agent: SrmtConfig::bottleneck(),
-        world: PathfindingConfig { rewards: Rewards::Dense, ..PathfindingConfig::bottleneck(1024) },
-        // The bound of the adapted rate goes down: a last update at a high rate can undo much. (Lower bounds from the
-        // start leave some seeds where one agent waits for ever.)
+        world: PathfindingConfig { rewards: Rewards::Dense, ..PathfindingConfig::bottleneck(256) },
         ppo: PpoConfig {
+            minibatches: 4,
+            highest_learning_rate: 3e-3,
             schedule: Schedule::Linear { last: 0.02 },
             ..PpoConfig::default()
         },
@@ -189,7 +192,7 @@ fn bottleneck_sparse() -> Settings {
     Settings {
         preset: "bottleneck-sparse".into(),
         steps: 20_000_000,
-        world: PathfindingConfig::bottleneck(1024),
+        world: PathfindingConfig::bottleneck(256),
         ..bottleneck()
     }
 }
@@ -197,16 +200,18 @@ fn bottleneck_sparse() -> Settings {
 fn mazes() -> Settings {
     Settings {
         preset: "mazes".into(),
-        steps: 20_000_000,
+        steps: 5_000_000,
         agent: SrmtConfig { features: 32, ..SrmtConfig::bottleneck() },
         world: PathfindingConfig {
-            worlds: 64,
-            agents: 32,
+            worlds: 128,
+            agents: 16,
             radius: 5,
             max_episode_steps: 256,
             on_target: OnTarget::Restart,
             observation: crate::env::pathfinding::Observation::PlannedPath,
-            rewards: Rewards::Lifelong,
+            // The paper pays each step along the path and nothing for the goal; agents of this size then learn to go
+            // to and fro on it.
+            rewards: Rewards::DirectionalNegative,
             source: Source::Maze { size: [17, 21], wall_components: [2, 8], density: [0.25, 0.75] },
             ..PathfindingConfig::default()
         },
@@ -215,7 +220,7 @@ fn mazes() -> Settings {
             gamma: 0.9756,
             entropy_coefficient: 0.023,
             acting_shards: 8,
-            highest_learning_rate: 2e-3,
+            minibatches: 16,
             ..bottleneck().ppo
         },
         ..bottleneck()
@@ -231,7 +236,9 @@ fn lifelong() -> Settings {
         agent: SrmtConfig::lifelong(),
         world: PathfindingConfig {
             agents: 64,
+            worlds: 64,
             max_episode_steps: 512,
+            rewards: Rewards::Lifelong,
             source: Source::Maze { size: [65, 65], wall_components: [2, 8], density: [0.25, 0.75] },
             ..base.world
         },
