@@ -147,6 +147,7 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
     let mut base = settings.world.clone();
     base.collision = evaluation.collision.unwrap_or(base.collision);
     base.order = Order::Cycle;
+    base.spread_first_episodes = false;
     if let Some(steps) = evaluation.steps {
         base.max_episode_steps = steps;
     }

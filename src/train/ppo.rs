@@ -50,8 +50,10 @@ pub struct PpoConfig {
     pub value_clip: f32,
     /// Weight of the value loss.
     pub value_coefficient: f32,
-    /// Weight of the entropy bonus.
+    /// Weight of the entropy bonus at the start.
     pub entropy_coefficient: f32,
+    /// How the weight of the entropy bonus goes down over training.
+    pub entropy_schedule: Schedule,
     /// The gradient's norm is clipped to this.
     pub max_gradient_norm: f32,
     /// Shards of a minibatch while learning. Part of the result: sums are taken shard by shard.
@@ -78,6 +80,7 @@ impl Default for PpoConfig {
             value_clip: 1.0,
             value_coefficient: 0.5,
             entropy_coefficient: 0.0156,
+            entropy_schedule: Schedule::Constant,
             max_gradient_norm: 4.0,
             learning_shards: 4,
             acting_shards: 4,
@@ -224,6 +227,7 @@ impl Ppo {
         let (mean, scale, count) = moments(experience, advantages, worlds);
         let each = worlds.len() / self.learners.len();
         let config = &self.config;
+        let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
         let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
         self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
@@ -243,8 +247,7 @@ impl Ppo {
             put("old values", &|lane| experience.values[lane])?;
             put("old log-probabilities", &|lane| experience.log_probabilities[lane])?;
             put("weights", &|lane| experience.weights[lane] / count)?;
-            let numbers =
-                [config.clip, config.value_clip, config.value_coefficient, config.entropy_coefficient];
+            let numbers = [config.clip, config.value_clip, config.value_coefficient, entropy];
             let limit = config.max_gradient_norm;
             match &step {
                 Some(step) => {
@@ -284,6 +287,11 @@ impl Ppo {
         };
         self.finite("gradient", statistics[5])?;
         Ok(statistics)
+    }
+
+    /// How much of the training is done, 0 to 1.
+    fn progress(&self) -> f64 {
+        self.steps as f64 / self.budget.max(1) as f64
     }
 
     fn finite(&self, name: &str, value: f64) -> Result<()> {
@@ -438,7 +446,7 @@ impl Trainer for Ppo {
         self.steps += (experience.time * experience.agents * worlds) as u64;
         self.iteration += 1;
         let batch = worlds / self.config.minibatches;
-        let progress = self.steps as f64 / self.budget.max(1) as f64;
+        let progress = self.progress();
         if self.config.kl_target == 0.0 {
             self.learning_rate = self.config.learning_rate * self.config.schedule.factor(progress);
         }

@@ -338,8 +338,11 @@ fn reward_tables() {
     assert_eq!(run(Rewards::DirectionalNegative), [-0.005, -0.01, -0.01, -0.01, -0.005, 1.0]);
     assert_eq!(run(Rewards::MovingNegative), [-0.01, -0.01, -0.01, -0.005, -0.01, 1.0]);
     assert_eq!(run(Rewards::Lifelong), [0.01, 0.0, 0.0, 0.0, 0.01, 0.01]);
-    let table = RewardTable { goal: Some(5.0), along_path: 1.0, moving: 2.0, waiting: 3.0 };
+    assert_eq!(run(Rewards::Progress), [0.01, -0.01, 0.0, 0.0, 0.01, 0.01]);
+    let table = RewardTable { goal: Some(5.0), along_path: 1.0, away: None, moving: 2.0, waiting: 3.0 };
     assert_eq!(run(Rewards::Table(table)), [1.0, 2.0, 2.0, 3.0, 1.0, 5.0]);
+    let table = RewardTable { away: Some(-4.0), ..table };
+    assert_eq!(run(Rewards::Table(table)), [1.0, -4.0, 2.0, 3.0, 1.0, 5.0]);
     let rewards = Rewards::Table(RewardTable { goal: Some(f32::NAN), ..table });
     assert!(Pathfinding::new(PathfindingConfig { rewards, ..Default::default() }).is_err());
 }

@@ -145,6 +145,9 @@ pub struct PathfindingConfig {
     pub on_target: OnTarget,
     /// The steps after which an episode is truncated.
     pub max_episode_steps: usize,
+    /// Cut each world's first episode off at another step, evenly spread up to the limit. Worlds that start together
+    /// and run to the limit otherwise stay in step, and what is learned at once is then all of one kind.
+    pub spread_first_episodes: bool,
     /// What agents see.
     pub observation: Observation,
     /// What agents are paid.
@@ -171,6 +174,7 @@ impl Default for PathfindingConfig {
             collision: Collision::Soft,
             on_target: OnTarget::Restart,
             max_episode_steps: 256,
+            spread_first_episodes: false,
             observation: Observation::Pogema,
             rewards: Rewards::Pogema,
             invisible_follower: false,

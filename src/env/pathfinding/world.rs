@@ -126,6 +126,17 @@ pub(super) struct Memory {
     search: Search,
     /// Per agent: the next cell of its planned path before the step.
     planned: Vec<u32>,
+    /// Per agent: its cell before the step.
+    before: Vec<u32>,
+}
+
+/// The step after which an episode is cut off.
+fn limit(world: usize, episode: u64, instance: &Instance, config: &PathfindingConfig) -> u32 {
+    let limit = instance.max_episode_steps.unwrap_or(config.max_episode_steps);
+    if config.spread_first_episodes && episode == 0 {
+        return ((limit as u64 * (world as u64 + 1)).div_ceil(config.worlds as u64)) as u32;
+    }
+    limit as u32
 }
 
 /// One world in an episode.
@@ -182,7 +193,7 @@ impl World {
         let mut world = World {
             index,
             episode,
-            limit: instance.max_episode_steps.unwrap_or(rules.config.max_episode_steps) as u32,
+            limit: limit(index, episode, &instance, rules.config),
             step: 0,
             ended: false,
             positions: instance.starts.iter().map(|c| ground.cell(*c)).collect(),
@@ -283,6 +294,7 @@ impl World {
         let stride = self.ground.stride;
         if table.needs_path() {
             memory.planned.resize(agents, NEVER);
+            memory.before.clone_from(&self.positions);
             for agent in 0..agents {
                 let cell = self.positions[agent] as usize;
                 let action = self.steps[agent][cell];
@@ -312,7 +324,11 @@ impl World {
             let there = self.positions[agent] == self.targets[agent];
             let goal = if on_target == OnTarget::Nothing { all } else { there };
             let along = table.needs_path() && self.positions[agent] == memory.planned[agent];
-            let reward = table.pay(goal, along, actions[agent] != 0);
+            let away = || {
+                let (before, now) = (memory.before[agent] as usize, self.positions[agent] as usize);
+                before != now && self.path_length(agent, now) > self.path_length(agent, before)
+            };
+            let reward = table.pay(goal, along, away, actions[agent] != 0);
             rows.rewards[agent] = reward;
             self.total += reward as f64;
             self.goals += goal as u64;
@@ -338,6 +354,16 @@ impl World {
         let report = self.ended.then(|| self.report(on_target));
         self.write(rules, rows);
         report
+    }
+
+    /// Steps of an agent's planned path from a cell.
+    fn path_length(&self, agent: usize, mut cell: usize) -> usize {
+        let mut length = 0;
+        while self.steps[agent][cell] != NO_STEP {
+            cell = after(cell, self.steps[agent][cell], self.ground.stride);
+            length += 1;
+        }
+        length
     }
 
     fn retarget(&mut self, agent: usize, rules: &Rules, memory: &mut Memory) {
