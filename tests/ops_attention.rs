@@ -256,6 +256,37 @@ fn sizes_of_agents_and_around_blocks() {
 }
 
 #[test]
+fn weights_for_pictures() {
+    for (of_q, of_k, of_mask) in [
+        (vec![2, 3, 8], vec![2, 5, 8], Some(vec![2, 3, 5])),
+        (vec![3, 2, 4, 8], vec![3, 1, 4, 8], Some(vec![4, 4])),
+        (vec![4, 8], vec![2, 8], None),
+    ] {
+        for causal in [false, true] {
+            let mut shapes = vec![of_q.clone(), of_k.clone(), of_k.clone()];
+            let mut inputs = vec![uniform(&of_q, -1.5..1.5), uniform(&of_k, -1.5..1.5)];
+            if let Some(of_mask) = &of_mask {
+                shapes.push(of_mask.clone());
+                inputs.push(mask(of_mask));
+            }
+            Case::new(
+                "attention",
+                inputs,
+                move |_, t| vec![t[0].attention_weights(t[1], 2, t.get(2).copied(), causal)],
+                move |v| {
+                    let mut values = v.to_vec();
+                    values.insert(2, v[1].clone());
+                    vec![reference(&values, &shapes, 2, causal)[2].clone()]
+                },
+            )
+            .tolerance(1e-5)
+            .first_order()
+            .check();
+        }
+    }
+}
+
+#[test]
 fn large_scores_do_not_overflow() {
     let shapes: [&[usize]; 3] = [&[2, 3, 8], &[2, 5, 8], &[2, 5, 8]];
     let mut case = attention(&shapes, 2, false);

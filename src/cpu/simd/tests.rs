@@ -126,6 +126,23 @@ impl Kernel for Rest {
         for (one, all) in four.into_iter().zip(s.reduce_add_4(four)) {
             assert!(same(s.reduce_add(one), all), "{:?}", S::ISA);
         }
+        let turned = s.transpose_blocks(four);
+        let spread = [
+            s.splat_in_blocks::<0>(four[0]),
+            s.splat_in_blocks::<1>(four[0]),
+            s.splat_in_blocks::<2>(four[0]),
+            s.splat_in_blocks::<3>(four[0]),
+        ];
+        for i in 0..4 {
+            let (mut row, mut lanes) = (vec![0.0; S::LANES], vec![0.0; S::LANES]);
+            s.store_slice(&mut row, turned[i]);
+            s.store_slice(&mut lanes, spread[i]);
+            for lane in 0..S::LANES {
+                let block = lane / 4 * 4;
+                assert!(same(row[lane], random[12 + lane % 4 * S::LANES + block + i]), "{:?}", S::ISA);
+                assert!(same(lanes[lane], random[12 + block + i]), "{:?}", S::ISA);
+            }
+        }
         let square: Vec<f32> = (0..S::LANES * (S::LANES + 1)).map(|i| i as f32).collect();
         let mut turned = vec![0.0; S::LANES * (S::LANES + 2)];
         // SAFETY: both squares hold their rows.

@@ -227,7 +227,6 @@ impl<'g> Tensor<'g> {
     /// importances `[.., slots]` were multiplied by `decay` (once a call, whatever is written). `candidates` are
     /// `[.., agents, features]`; `gates`, in 0..1 and effective above `threshold`, and `candidate_importance` are
     /// `[.., agents]`. Gives the new memory and the new importances.
-    #[allow(clippy::too_many_arguments)] // the operands of the equations
     pub fn memory_write(
         self,
         importance: Tensor<'g>,

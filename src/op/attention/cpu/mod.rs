@@ -13,8 +13,10 @@ use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{Parallel, for_each_chunk};
 
-/// Multiply-adds of a task of the pool, about 100 us.
-const TASK: usize = 1 << 20;
+/// Multiply-adds of a task of the pool, 20 to 100 us.
+const TASK: usize = 1 << 18;
+/// Multiply-adds from which the pool is used.
+const POOL_WORK: usize = 1 << 20;
 /// Queries that a task of long lanes takes at a time.
 const QUERIES: usize = 64;
 
@@ -100,7 +102,8 @@ impl Plan {
     fn kernel(&self) -> Which {
         if self.dim == 4 && self.tk <= blocks::MOST_KEYS {
             Which::Blocks
-        } else if self.dim >= 16 && self.tq >= 16 && self.tk >= 16 {
+        } else if self.tq >= 16 && self.tk >= 16 && self.dim >= 8 && self.tq * self.tk * self.dim >= 16 * 1024
+        {
             Which::Wide
         } else {
             Which::Rows
@@ -172,7 +175,7 @@ pub(super) fn forward(
     let blocks = plan.tq.div_ceil(block);
     let items = plan.count() * blocks;
     let chunk = TASK.div_ceil(2 * plan.work().div_ceil(blocks).max(1));
-    let parallel = parallel.above(2 * plan.work() * plan.count(), 2 * TASK);
+    let parallel = parallel.above(2 * plan.work() * plan.count(), POOL_WORK);
     let (out, rows) = (SharedPointer(out.as_mut_ptr()), SharedPointer(rows.as_mut_ptr()));
     let part_of = |item: usize| {
         let (lane, first) = (item / blocks, item % blocks * block);
@@ -214,7 +217,7 @@ pub(super) fn backward(
     let lanes = plan.count() / groups;
     let sizes = [dq.len() / groups, dk.len() / groups, dv.len() / groups];
     let chunk = TASK.div_ceil(5 * plan.work() * lanes);
-    let parallel = parallel.above(5 * plan.work() * plan.count(), 2 * TASK);
+    let parallel = parallel.above(5 * plan.work() * plan.count(), POOL_WORK);
     let gradients = [dq, dk, dv].map(|d| SharedPointer(d.as_mut_ptr()));
     for_each_chunk(parallel, groups, chunk, |range| {
         let mut scratch = blocks::Scratch::new();

@@ -55,11 +55,22 @@ fn products<S: Simd>(s: S, x: &[f32], y: &[f32], stride: usize, scores: &mut [f3
 
 /// Multiplies scores by the scale; those of masked keys become minus infinity.
 #[inline(always)]
-fn scale_and_mask(part: &Part<'_>, i: usize, first: usize, scale: f32, scores: &mut [f32]) {
+fn scale_and_mask<S: Simd>(s: S, part: &Part<'_>, i: usize, first: usize, scores: &mut [f32]) {
+    let scale = s.splat(part.plan.scale());
     let mut j = 0;
     while j < scores.len() {
-        scores[j] = if part.open(i, first + j) { scores[j] * scale } else { f32::NEG_INFINITY };
-        j += 1;
+        let x = &mut scores[j..];
+        s.store_slice(x, s.mul(scale, s.load_slice(x)));
+        j += S::LANES;
+    }
+    if part.mask.is_some() {
+        let mut j = 0;
+        while j < scores.len() {
+            if !part.open(i, first + j) {
+                scores[j] = f32::NEG_INFINITY;
+            }
+            j += 1;
+        }
     }
 }
 
@@ -88,7 +99,7 @@ impl Kernel for Forward<'_> {
                     let scores = &mut scores[..n];
                     let start = first * features + h * dim;
                     products(s, q, &self.part.k[start..], features, scores);
-                    scale_and_mask(&self.part, i, first, plan.scale(), scores);
+                    scale_and_mask(s, &self.part, i, first, scores);
                     let new = most.max(largest(s, scores));
                     if new > f32::NEG_INFINITY {
                         let kept = if most > f32::NEG_INFINITY { (most - new).exp() } else { 0.0 };
@@ -173,7 +184,7 @@ impl Kernel for Step<'_> {
                     let (weights, d_scores) = (&mut weights[..n], &mut d_scores[..n]);
                     let start = first * features + h * dim;
                     products(s, q, &part.k[start..], features, weights);
-                    scale_and_mask(&part, i, first, scale, weights);
+                    scale_and_mask(s, &part, i, first, weights);
                     products(s, c, &part.v[start..], features, d_scores);
                     let mut j = 0;
                     while j < n {
