@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, uniform};
-use synod::{Device, Graph};
+use synod::{Device, Graph, Tensor};
 
 const COVERS: &[&str] = &[
     "softmax",
@@ -230,6 +230,64 @@ fn cases_agree_with_references() {
     cases.extend(norm_cases());
     common::check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
+}
+
+#[test]
+fn fused_ops_equal_their_decompositions() {
+    use synod::graph::Op;
+    use synod::op::norm::{LayerNorm, LayerNormGradient};
+    use synod::op::softmax::{Softmax, SoftmaxGradient};
+
+    let mut random = common::Random::fresh();
+    let shapes = |names: &[&str]| -> Vec<(String, Vec<usize>)> {
+        let of = |n: &&str| match *n {
+            "scale" | "bias" => vec![2, 1, 19],
+            "mean" | "deviation" => vec![2, 5],
+            _ => vec![2, 5, 19],
+        };
+        names.iter().map(|n| (n.to_string(), of(n))).collect()
+    };
+    let mut check = |name: &str, names: &[&str], op: fn() -> Box<dyn Apply>| {
+        let g = Graph::new();
+        let named = shapes(names);
+        let operands: Vec<Tensor> = named.iter().map(|(n, s)| g.input(n, s)).collect();
+        let fused = op().apply(&g, &operands);
+        let plain = op().decompose(&operands);
+        assert_eq!(fused.len(), plain.len(), "{name}");
+        let outputs: Vec<Tensor> = fused.iter().chain(&plain).copied().collect();
+        let mut program = Device::cpu().compile(&g, &outputs).unwrap();
+        let data: Vec<(String, Vec<f32>)> =
+            named.iter().map(|(n, s)| (n.clone(), random.floats(s.iter().product(), 0.2, 2.0))).collect();
+        let given: Vec<(&str, &dyn synod::Data)> =
+            data.iter().map(|(n, d)| (n.as_str(), d as &dyn synod::Data)).collect();
+        let out = program.run(&given).unwrap();
+        for i in 0..fused.len() {
+            for (a, b) in out.f32(i).iter().zip(out.f32(fused.len() + i)) {
+                assert!((a - b).abs() < 1e-4, "{name} output {i}: {a} and {b}, seed {}", random.seed());
+            }
+        }
+    };
+
+    /// An op that is applied once and taken apart once.
+    trait Apply {
+        fn apply<'g>(self: Box<Self>, g: &'g Graph, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>>;
+        fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>>;
+    }
+    impl<T: Op> Apply for T {
+        fn apply<'g>(self: Box<Self>, g: &'g Graph, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+            g.apply(*self, operands)
+        }
+        fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+            Op::decompose(self, operands).unwrap()
+        }
+    }
+
+    check("softmax", &["x"], || Box::new(Softmax { log: false }));
+    check("log_softmax", &["x"], || Box::new(Softmax { log: true }));
+    check("softmax_gradient", &["y", "c"], || Box::new(SoftmaxGradient { log: false }));
+    check("log_softmax_gradient", &["y", "c"], || Box::new(SoftmaxGradient { log: true }));
+    check("layer_norm", &["x", "scale", "bias"], || Box::new(LayerNorm { epsilon: 0.1 }));
+    check("layer_norm_gradient", &["x", "scale", "mean", "deviation", "c"], || Box::new(LayerNormGradient));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{
     Activation, Builder, Conv2d, Gru, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter,
-    Parameters, RELU_GAIN, Weights, attention_weights,
+    Parameters, RELU_GAIN, Weights,
 };
 
 /// Past encodings that the core sees beside the current one.
@@ -297,13 +297,12 @@ impl Srmt {
                 let source = memory.transpose(&[0, 2, 1, 3]).reshape([1, 1, worlds, agents, features]);
                 let (key, value) =
                     (shared.key.forward(weights, source), shared.value.forward(weights, source));
-                let mask_of_heads = now(present).reshape([1, 1, worlds, 1, 1, agents]);
                 let read = query.attention(key, value, shared.heads, Some(now(present)), false);
                 // There is no memory to read at an episode's first step.
                 x = x + shared.output.forward(weights, read) * now(started);
                 if time == 1 {
-                    let looks =
-                        attention_weights(query.slice(3, 1, 1), key, shared.heads, Some(mask_of_heads));
+                    let query = query.slice(3, 1, 1);
+                    let looks = query.attention_weights(key, shared.heads, Some(now(present)), false);
                     attention = Some(looks.reshape([agents, worlds, shared.heads, agents]));
                 }
             }

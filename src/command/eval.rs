@@ -5,6 +5,7 @@ use serde_json::json;
 use synod::Result;
 use synod::preset::{Row, evaluate, mean};
 use synod::run::progress::Counter;
+use synod::run::table::{Cell, Table};
 
 use super::Where;
 
@@ -38,49 +39,41 @@ impl Eval {
             println!("{:#}", json!({ "rows": rows, "mean": mean(&rows) }));
             return Ok(());
         }
-        let mut all = rows.clone();
+        let mut means = Vec::new();
         // One mean for each number of agents, then one over everything.
         let mut counts: Vec<usize> = rows.iter().map(|r| r.agents).collect();
         counts.sort_unstable();
         counts.dedup();
         if counts.len() > 1 {
             for agents in counts {
-                all.push(mean(&rows.iter().filter(|r| r.agents == agents).cloned().collect::<Vec<Row>>()));
+                let of_count: Vec<Row> = rows.iter().filter(|r| r.agents == agents).cloned().collect();
+                means.push(mean(&of_count));
             }
         }
-        all.push(mean(&rows));
-        print!("{}", table(&all));
+        means.push(mean(&rows));
+        print!("{}", table(&rows, &means).to_text());
         Ok(())
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let header = ["map", "agents", "episodes", "CSR", "ISR", "SoC", "makespan", "throughput"];
-    let number = |x: Option<f64>, digits: usize| x.map_or("-".to_string(), |x| format!("{x:.digits$}"));
-    let mut cells: Vec<Vec<String>> = vec![header.map(String::from).to_vec()];
-    for row in rows {
-        cells.push(vec![
-            row.map.clone(),
-            if row.agents == 0 { "all".into() } else { row.agents.to_string() },
-            row.episodes.to_string(),
-            number(row.csr, 3),
-            number(row.isr, 3),
-            number(row.soc, 1),
-            number(row.makespan, 1),
-            number(row.throughput, 3),
-        ]);
-    }
-    let widths: Vec<usize> =
-        (0..header.len()).map(|c| cells.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in cells {
-        for (c, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths[c] - cell.chars().count());
-            let gap = if c == 0 { "" } else { "  " };
-            text += &if c == 0 { format!("{gap}{cell}{pad}") } else { format!("{gap}{pad}{cell}") };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
+fn table(rows: &[Row], means: &[Row]) -> Table {
+    let columns = ["map", "agents", "episodes", "CSR", "ISR", "SoC", "makespan", "throughput"];
+    let mut table = Table::new(columns);
+    let cells = |row: &Row| {
+        let agents = if row.agents == 0 { Cell::Empty } else { row.agents.into() };
+        let coarse = |value: Option<f64>| value.map_or(Cell::Empty, |v| Cell::Number(v, 1));
+        [
+            row.map.as_str().into(),
+            agents,
+            row.episodes.into(),
+            Cell::number(row.csr),
+            Cell::number(row.isr),
+            coarse(row.soc),
+            coarse(row.makespan),
+            Cell::number(row.throughput),
+        ]
+    };
+    rows.iter().for_each(|row| table.row(cells(row)));
+    means.iter().for_each(|row| table.foot(cells(row)));
+    table
 }

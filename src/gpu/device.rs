@@ -276,6 +276,14 @@ impl GpuDevice {
         self.queue.submit([commands])
     }
 
+    /// Hears what has happened so far, without waiting.
+    pub(super) fn poll(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::Poll);
+        self.check()?;
+        polled.map_err(|e| self.error(e.to_string()))?;
+        Ok(())
+    }
+
     /// Waits until a submission is done.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
@@ -314,4 +322,42 @@ impl GpuDevice {
 /// A lock whose content is good even where some thread panicked while it held it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Graph, Variable};
+    use crate::program::{CompileOptions, Program};
+
+    #[test]
+    fn a_lost_device_is_an_error_everywhere() {
+        let device = match GpuDevice::open() {
+            Ok(device) => device,
+            Err(error) if std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1") => {
+                eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU ({error})");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let of = TensorType::f32([4]);
+        let variable = Variable::new("v", of.clone(), Box::new(device.storage("v", &of).unwrap()));
+        let g = Graph::new();
+        let next = g.variable(&variable) + g.input("x", [4]);
+        g.assign(&variable, next);
+        let program = |outputs: &[_]| Program::on_gpu(&device, &g, outputs, CompileOptions::default());
+        let (mut reading, mut silent) = (program(&[next]).unwrap(), program(&[]).unwrap());
+        reading.run(&[("x", &[1.0f32; 4])]).unwrap();
+        device.device.destroy();
+        let is_device = |result: Result<()>| match result {
+            Err(Error::Device { device: name, .. }) => assert_eq!(name, device.description.name),
+            other => panic!("{other:?}"),
+        };
+        is_device(reading.run(&[]).map(|_| ()));
+        is_device(silent.run(&[("x", &[1.0f32; 4])]).map(|_| ()));
+        is_device(variable.read().map(|_| ()));
+        is_device(variable.write(&[0.0f32; 4]));
+        is_device(program(&[next]).map(|_| ()));
+        is_device(device.storage("w", &of).map(|_| ()));
+    }
 }

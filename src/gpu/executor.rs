@@ -179,7 +179,7 @@ impl GpuExecutor {
             // is encoded.
             None => match self.in_flight.replace(submission) {
                 Some(before) => self.device.wait(before),
-                None => Ok(()),
+                None => self.device.poll(),
             },
         }
     }

@@ -211,29 +211,3 @@ impl MultiHeadAttention {
         self.output.forward(weights, q.attention(k, v, self.heads, mask, false))
     }
 }
-
-/// How much each query attends to each key, for looking at: `[.., queries, heads * d]` over `[.., tokens, heads * d]`
-/// gives `[.., heads, queries, tokens]`. The same numbers that [`Tensor::attention`] computes on its way, from plain
-/// ops. `mask` broadcasts to `[.., 1, queries, tokens]`.
-pub fn attention_weights<'g>(
-    queries: Tensor<'g>,
-    keys: Tensor<'g>,
-    heads: usize,
-    mask: Option<Tensor<'g>>,
-) -> Tensor<'g> {
-    // [.., tokens, heads * d] to [.., heads, tokens, d].
-    let apart = |x: Tensor<'g>| {
-        let shape = x.shape();
-        let rank = shape.len();
-        let mut wide = shape[..rank - 1].to_vec();
-        wide.extend([heads, shape[rank - 1] / heads.max(1)]);
-        x.reshape(wide).swap(-3, -2)
-    };
-    let (q, k) = (apart(queries), apart(keys));
-    let width = q.shape().last().copied().unwrap_or(1) as f32;
-    let mut scores = q.matmul(k.swap(-2, -1)) * (1.0 / width.sqrt());
-    if let Some(mask) = mask {
-        scores = mask.select(scores, queries.graph().scalar(-1e30));
-    }
-    scores.softmax(-1)
-}

@@ -11,9 +11,7 @@ mod shared_memory;
 
 pub use graph_attention::{GraphAttention, GraphScore};
 pub use initial::Initial;
-pub use layers::{
-    Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN, attention_weights,
-};
+pub use layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN};
 pub use parameters::{Builder, Parameter, Parameters, Weights};
 pub use recurrent::{Gru, Lstm};
 pub use shared_memory::SharedMemory;

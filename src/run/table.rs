@@ -66,12 +66,12 @@ impl Cell {
     }
 }
 
-/// Named columns and rows of fields, with a foot (a mean) where wanted.
+/// Named columns and rows of fields, with feet (means) where wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Cell>>,
-    foot: Option<Vec<Cell>>,
+    feet: Vec<Vec<Cell>>,
 }
 
 impl Table {
@@ -86,9 +86,10 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Sets the row below the line.
+    /// Adds a row below the line.
     pub fn foot(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.foot = Some(self.fit(cells));
+        let foot = self.fit(cells);
+        self.feet.push(foot);
     }
 
     /// Whether it has no rows.
@@ -107,7 +108,7 @@ impl Table {
         let width = |s: &str| s.chars().count();
         (0..self.columns.len())
             .map(|i| {
-                let cells = || self.rows.iter().chain(&self.foot).map(|row| &row[i]);
+                let cells = || self.rows.iter().chain(&self.feet).map(|row| &row[i]);
                 let widest = cells().map(|c| width(&text(c))).max().unwrap_or(0);
                 let numbers = cells().all(|c| !matches!(c, Cell::Text(_)));
                 (widest.max(width(&self.columns[i])), numbers && !self.rows.is_empty())
@@ -131,14 +132,16 @@ impl Table {
         for row in &self.rows {
             out += &line(row.iter().map(Cell::text).collect());
         }
-        if let Some(foot) = &self.foot {
+        if !self.feet.is_empty() {
             out += &rule;
+        }
+        for foot in &self.feet {
             out += &line(foot.iter().map(Cell::text).collect());
         }
         out
     }
 
-    /// A Markdown table, the foot as its last row in bold.
+    /// A Markdown table, the feet as its last rows in bold.
     pub fn to_markdown(&self) -> String {
         let escape = |text: String| text.replace('|', "\\|");
         let layout = self.layout(|cell| escape(cell.text()));
@@ -155,20 +158,20 @@ impl Table {
         for row in &self.rows {
             out += &line(row.iter().map(|c| escape(c.text())).collect());
         }
-        if let Some(foot) = &self.foot {
+        for foot in &self.feet {
             out += &line(foot.iter().map(|c| format!("**{}**", escape(c.text()))).collect());
         }
         out
     }
 
-    /// The rows as JSON objects by column, the foot left out.
+    /// The rows as JSON objects by column, the feet left out.
     pub fn to_json_rows(&self) -> Vec<Value> {
         self.rows.iter().map(|row| self.json_row(row)).collect()
     }
 
-    /// The foot as a JSON object.
-    pub fn to_json_foot(&self) -> Option<Value> {
-        self.foot.as_ref().map(|row| self.json_row(row))
+    /// The feet as JSON objects by column.
+    pub fn to_json_feet(&self) -> Vec<Value> {
+        self.feet.iter().map(|row| self.json_row(row)).collect()
     }
 
     fn json_row(&self, row: &[Cell]) -> Value {
@@ -218,6 +221,6 @@ mod tests {
             Value::from(table.to_json_rows()).to_string(),
             r#"[{"map":"mäze|1","agents":8,"csr":0.5},{"map":"x","agents":128,"csr":null},{"map":"y","agents":null,"csr":null}]"#
         );
-        assert_eq!(table.to_json_foot().unwrap()["csr"].as_f64(), Some(1.0 / 3.0));
+        assert_eq!(table.to_json_feet()[0]["csr"].as_f64(), Some(1.0 / 3.0));
     }
 }

@@ -15,8 +15,9 @@ fn ulps(got: f32, truth: f64) -> f64 {
         let near = |x: f32| if x.is_infinite() { 2f64.powi(128).copysign(x as f64) } else { x as f64 };
         return (near(got) - near(rounded)).abs() / 2f64.powi(104);
     }
-    let exponent = (truth.abs().max(f32::MIN_POSITIVE as f64)).log2().floor() as i32;
-    (got as f64 - truth).abs() / 2f64.powi(exponent - 23)
+    // The exponent of the truth, that of the least normal number for denormals.
+    let exponent = ((truth.to_bits() >> 52 & 0x7ff) as i64 - 1023).max(-126);
+    (got as f64 - truth).abs() * f64::from_bits(((1023 + 23 - exponent) as u64) << 52)
 }
 
 macro_rules! functions {

@@ -51,8 +51,13 @@ pub enum Rewards {
 impl Rewards {
     /// The numbers.
     pub fn table(&self) -> RewardTable {
-        let table =
-            |along_path, moving, waiting| RewardTable { goal: Some(1.0), along_path, away: None, moving, waiting };
+        let table = |along_path, moving, waiting| RewardTable {
+            goal: Some(1.0),
+            along_path,
+            away: None,
+            moving,
+            waiting,
+        };
         match *self {
             Rewards::Pogema | Rewards::Sparse => table(0.0, 0.0, 0.0),
             Rewards::Dense => table(-0.01, -0.01, -0.01),

@@ -4,6 +4,8 @@
 //! channels of a step at once, so that the state stays in the first-level cache. GPU: chunks of time, see
 //! `shaders/scan.wgsl`.
 
+mod gpu;
+
 use super::lanes::{Lane, common_lead, lane_of, stretch, with_lead};
 use crate::cpu::Parallel;
 use crate::cpu::pool::{SharedPointer, for_each_chunk};
@@ -11,21 +13,18 @@ use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
+use gpu::Recurrence;
 
 /// Ops of this family.
 pub const NAMES: &[&str] = &["linear_scan", "linear_scan_gradient"];
 
 /// WGSL of the scans.
-pub(crate) const SHADER: &str = include_str!("../../shaders/scan.wgsl");
+pub(crate) const SHADER: &str = include_str!("../../../shaders/scan.wgsl");
 
 /// Channels of one task on the CPU: three rows of it are half of a first-level cache.
 const BLOCK: usize = 1024;
 /// Elements of one task on the CPU at least.
 const TASK: usize = 32 * 1024;
-/// Steps of one chunk on the GPU.
-const CHUNK: usize = 32;
-/// Invocations that keep a GPU busy without chunks.
-const ENOUGH: usize = 16 * 1024;
 
 /// `x_t = a_t (1 - reset_t) x_{t-1} + b_t`, with `x_{-1} = initial`; with `reverse` time runs backwards, from `initial`
 /// behind the last step.
@@ -440,84 +439,6 @@ impl Kernel for Backward<'_> {
                 i += S::LANES;
             }
             after = Some((p, keep));
-        }
-    }
-}
-
-/// One recurrence on a GPU: which operands it reads and which output it writes.
-#[derive(Clone, Copy)]
-struct Recurrence {
-    reverse: bool,
-    lag: bool,
-    a: usize,
-    b: usize,
-    initial: Option<usize>,
-    resets: Option<usize>,
-    x: usize,
-}
-
-impl Recurrence {
-    fn parameters(&self, call: &GpuCall<'_>, plan: &Plan, chunk: usize) -> Vec<u32> {
-        let map = |operand: Option<usize>, tail| {
-            operand.map_or([1, 1], |i| plan.lane(&call.operands[i], tail).parameters())
-        };
-        let mut parameters = vec![plan.time as u32, plan.channels as u32, plan.lanes as u32];
-        parameters.extend([self.reverse, self.lag].map(u32::from));
-        parameters.push(plan.a_rows as u32);
-        parameters.extend([self.resets.is_some(), self.initial.is_some()].map(u32::from));
-        parameters.extend([chunk as u32, plan.time.div_ceil(chunk) as u32]);
-        parameters.extend(map(Some(self.a), 2));
-        parameters.extend(map(Some(self.b), 2));
-        parameters.extend(map(self.initial, 1));
-        parameters.extend(map(self.resets, 1));
-        parameters
-    }
-
-    fn plan(&self, call: &GpuCall<'_>, plan: &Plan) -> GpuPlan {
-        let rows = plan.lanes * plan.channels;
-        let chunk = if plan.time <= 2 * CHUNK || rows >= ENOUGH { plan.time } else { CHUNK };
-        let chunks = plan.time.div_ceil(chunk);
-        let parameters = self.parameters(call, plan, chunk);
-        let launch = |entry, bindings, parameters, items| Launch {
-            shader: SHADER.into(),
-            entry,
-            constants: Vec::new(),
-            bindings,
-            parameters,
-            workgroups: call.groups(items, 256),
-        };
-        let (a, b) = (Binding::Input(self.a), Binding::Input(self.b));
-        let resets = Binding::Input(self.resets.unwrap_or(self.a));
-        let initial = Binding::Input(self.initial.unwrap_or(self.a));
-        let x = Binding::Output(self.x);
-        if chunks == 1 {
-            return launch("apply", vec![a, b, resets, initial, x], parameters, rows).into();
-        }
-        let mut from_chunks = parameters.clone();
-        // `apply` finds the state of every chunk in scratch memory, row by row.
-        from_chunks[7] = 1;
-        from_chunks[14] = 1;
-        from_chunks[15] = (plan.lanes * chunks) as u32;
-        let (factors, terms, states) = (0, 1, 2);
-        let reduced = vec![a, b, resets, Binding::Scratch(factors), Binding::Scratch(terms)];
-        let carried = vec![
-            initial,
-            Binding::ScratchRead(factors),
-            Binding::ScratchRead(terms),
-            Binding::Scratch(states),
-        ];
-        GpuPlan {
-            launches: vec![
-                launch("reduce", reduced, parameters.clone(), rows * chunks),
-                launch("carry", carried, parameters, rows),
-                launch(
-                    "apply",
-                    vec![a, b, resets, Binding::ScratchRead(states), x],
-                    from_chunks,
-                    rows * chunks,
-                ),
-            ],
-            scratch: vec![rows * chunks; 3],
         }
     }
 }
