@@ -2,7 +2,7 @@
 
 use crate::fresh_seed;
 use synod::env::pathfinding::{
-    Collision, Observation, OnTarget, Order, Pathfinding, PathfindingConfig, Pcg64, Rewards, Source,
+    Collision, Observation, OnTarget, Order, Pathfinding, PathfindingConfig, Pcg64, Planner, Rewards, Source,
 };
 use synod::env::{Buffers, EpisodeReport, VecEnv};
 
@@ -36,7 +36,14 @@ fn configurations(seed: u64) -> Vec<PathfindingConfig> {
             order: Order::Cycle,
             ..PathfindingConfig::bottleneck(300)
         },
-        PathfindingConfig { on_target: OnTarget::Nothing, collision: Collision::BlockBoth, ..base },
+        PathfindingConfig { on_target: OnTarget::Nothing, collision: Collision::BlockBoth, ..base.clone() },
+        PathfindingConfig {
+            observation: Observation::PlannedPath,
+            planner: Planner::Follower,
+            rewards: Rewards::DirectionalNegative,
+            spread_first_episodes: true,
+            ..base
+        },
     ]
 }
 

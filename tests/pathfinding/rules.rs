@@ -2,8 +2,8 @@
 
 use crate::{fresh_seed, world};
 use synod::env::pathfinding::{
-    Collision, Instance, Map, Observation, OnTarget, Pathfinding, PathfindingConfig, Pcg64, RewardTable,
-    Rewards, Source,
+    Collision, Instance, Map, Observation, OnTarget, Pathfinding, PathfindingConfig, Pcg64, Planner,
+    RewardTable, Rewards, Source,
 };
 use synod::env::{Buffers, VecEnv};
 
@@ -317,6 +317,36 @@ fn planned_paths_are_shortest_and_stop_where_there_is_no_way() {
     assert_eq!(out.observations[..9], [-1.0, -1.0, -1.0, -1.0, 0.0, -1.0, -1.0, -1.0, -1.0]);
 }
 
+/// Agent a wants to pass b, which never moves: the plan leads through b's cell until it was seen there too often, and
+/// starts afresh once b is out of sight.
+#[test]
+fn followers_planner_gives_way_to_whom_it_has_seen() {
+    let config = PathfindingConfig {
+        observation: Observation::PlannedPath,
+        planner: Planner::Follower,
+        on_target: OnTarget::Nothing,
+        radius: 2,
+        ..Default::default()
+    };
+    let (mut env, mut out) = world("a..b...A\n.######.\n........\nB#######", config);
+    let through_b = |env: &Pathfinding| env.view(0).unwrap().paths[0].contains(&(0, 3));
+    let mut waited = 0;
+    // b stands three cells away and is not seen.
+    for _ in 0..20 {
+        assert!(through_b(&env));
+        env.step(&[STAY, STAY], &mut out).unwrap();
+    }
+    env.step(&[RIGHT, STAY], &mut out).unwrap();
+    while through_b(&env) {
+        env.step(&[STAY, STAY], &mut out).unwrap();
+        waited += 1;
+        assert!(waited < 20, "the plan never changed");
+    }
+    // The way round is 6 cells longer, and its cells cost between 1 and 2 each.
+    assert!(waited > 4, "after {waited} steps");
+    assert_eq!(env.view(0).unwrap().paths[0].len(), 13);
+}
+
 #[test]
 fn reward_tables() {
     // Along the path, off it by moving, blocked, waiting, goal.
@@ -338,11 +368,8 @@ fn reward_tables() {
     assert_eq!(run(Rewards::DirectionalNegative), [-0.005, -0.01, -0.01, -0.01, -0.005, 1.0]);
     assert_eq!(run(Rewards::MovingNegative), [-0.01, -0.01, -0.01, -0.005, -0.01, 1.0]);
     assert_eq!(run(Rewards::Lifelong), [0.01, 0.0, 0.0, 0.0, 0.01, 0.01]);
-    assert_eq!(run(Rewards::Progress), [0.01, -0.01, 0.0, 0.0, 0.01, 0.01]);
-    let table = RewardTable { goal: Some(5.0), along_path: 1.0, away: None, moving: 2.0, waiting: 3.0 };
+    let table = RewardTable { goal: Some(5.0), along_path: 1.0, moving: 2.0, waiting: 3.0 };
     assert_eq!(run(Rewards::Table(table)), [1.0, 2.0, 2.0, 3.0, 1.0, 5.0]);
-    let table = RewardTable { away: Some(-4.0), ..table };
-    assert_eq!(run(Rewards::Table(table)), [1.0, -4.0, 2.0, 3.0, 1.0, 5.0]);
     let rewards = Rewards::Table(RewardTable { goal: Some(f32::NAN), ..table });
     assert!(Pathfinding::new(PathfindingConfig { rewards, ..Default::default() }).is_err());
 }

@@ -49,6 +49,17 @@ pub enum Observation {
     PlannedPath,
 }
 
+/// Who plans the path that an agent is shown and paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planner {
+    /// A shortest path on the map, other agents ignored (SRMT's default).
+    Shortest,
+    /// Follower's (arXiv 2310.01207, section 4.1): the cheapest path, where a cell costs more the more central it is
+    /// and the more often another agent was seen on it since the agent got its target.
+    Follower,
+}
+
 /// In which order a list of maps or instances is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +161,8 @@ pub struct PathfindingConfig {
     pub spread_first_episodes: bool,
     /// What agents see.
     pub observation: Observation,
+    /// Who plans their paths.
+    pub planner: Planner,
     /// What agents are paid.
     pub rewards: Rewards,
     /// POGEMA 1.4.0's fault with `soft`: an agent that follows one of a higher index vanishes from the occupancy
@@ -176,6 +189,7 @@ impl Default for PathfindingConfig {
             max_episode_steps: 256,
             spread_first_episodes: false,
             observation: Observation::Pogema,
+            planner: Planner::Shortest,
             rewards: Rewards::Pogema,
             invisible_follower: false,
             source: Source::Random { size: 32, density: 0.3 },
@@ -226,14 +240,15 @@ impl PathfindingConfig {
         if numbers.is_none_or(|n| n > 1 << 34) {
             return Err(out_of_range("worlds", "worlds x agents x observation of at most 2^34 numbers"));
         }
+        let largest = if self.planner == Planner::Follower { 128 } else { MAX_SIDE };
         match &self.source {
             Source::Random { size, density } => {
-                within("source.size", *size, 2, MAX_SIDE)?;
+                within("source.size", *size, 2, largest)?;
                 probability("source.density", *density)?;
             }
             Source::Pogema { seeds, size, density } => {
                 within("source.seeds.len", seeds.len(), 1, usize::MAX)?;
-                within("source.size", *size, 2, MAX_SIDE)?;
+                within("source.size", *size, 2, largest)?;
                 probability("source.density", *density)?;
             }
             Source::Maps { maps } => within("source.maps.len", maps.len(), 1, usize::MAX)?,

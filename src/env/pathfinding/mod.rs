@@ -10,6 +10,7 @@
 
 mod collision;
 mod config;
+mod congestion;
 mod files;
 pub mod generate;
 mod instance;
@@ -23,7 +24,7 @@ mod source;
 mod state;
 mod world;
 
-pub use config::{Collision, Observation, OnTarget, Order, PathfindingConfig, Source};
+pub use config::{Collision, Observation, OnTarget, Order, PathfindingConfig, Planner, Source};
 pub use files::MAX_FILE_BYTES;
 pub use instance::Instance;
 pub use map::{Cell, MAX_SIDE, Map};
@@ -142,7 +143,14 @@ impl Pathfinding {
         let paths = (0..world.positions.len())
             .map(|agent| {
                 let (mut cell, target) = (world.positions[agent] as usize, world.targets[agent] as usize);
-                search.label(&ground.blocked, ground.stride, target, &mut steps);
+                let steps = match self.config.planner {
+                    // Made at every step.
+                    Planner::Follower if !world.steps[agent].is_empty() => &world.steps[agent],
+                    _ => {
+                        search.label(&ground.blocked, ground.stride, target, &mut steps);
+                        &steps
+                    }
+                };
                 if world.gone(agent) || (cell != target && steps[cell] == NO_STEP) {
                     return Vec::new();
                 }

@@ -13,9 +13,6 @@ pub struct RewardTable {
     pub goal: Option<f32>,
     /// Paid for moving to the next cell of the agent's planned path.
     pub along_path: f32,
-    /// Paid for moving to a cell that is farther from the target on the map; `None` where such a step is like any other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub away: Option<f32>,
     /// Paid for any other step in which the agent chose to move, whether the move succeeded or not.
     pub moving: f32,
     /// Paid for any other step in which the agent chose to stay.
@@ -41,9 +38,6 @@ pub enum Rewards {
     /// +0.01 for a step along the planned path, the last one to the target included; nothing for the goal itself, as
     /// in SRMT's and Follower's lifelong training.
     Lifelong,
-    /// +0.01 for a step along the planned path, -0.01 for one that leads away from the target, nothing for the goal:
-    /// a potential on the length of the path (Ng, Harada and Russell 1999), so that going to and fro pays nothing.
-    Progress,
     /// One's own.
     Table(RewardTable),
 }
@@ -51,13 +45,8 @@ pub enum Rewards {
 impl Rewards {
     /// The numbers.
     pub fn table(&self) -> RewardTable {
-        let table = |along_path, moving, waiting| RewardTable {
-            goal: Some(1.0),
-            along_path,
-            away: None,
-            moving,
-            waiting,
-        };
+        let table =
+            |along_path, moving, waiting| RewardTable { goal: Some(1.0), along_path, moving, waiting };
         match *self {
             Rewards::Pogema | Rewards::Sparse => table(0.0, 0.0, 0.0),
             Rewards::Dense => table(-0.01, -0.01, -0.01),
@@ -65,7 +54,6 @@ impl Rewards {
             Rewards::DirectionalNegative => table(-0.005, -0.01, -0.01),
             Rewards::MovingNegative => table(-0.01, -0.01, -0.005),
             Rewards::Lifelong => RewardTable { goal: None, ..table(0.01, 0.0, 0.0) },
-            Rewards::Progress => RewardTable { goal: None, away: Some(-0.01), ..table(0.01, 0.0, 0.0) },
             Rewards::Table(table) => table,
         }
     }
@@ -74,23 +62,21 @@ impl Rewards {
 impl RewardTable {
     /// Whether the table needs planned paths.
     pub(super) fn needs_path(&self) -> bool {
-        self.along_path != self.moving || self.away.is_some()
+        self.along_path != self.moving
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let optional = [self.goal, self.away].map(|v| v.unwrap_or(0.0));
-        let finite = [optional[0], optional[1], self.along_path, self.moving, self.waiting]
+        let finite = [self.goal.unwrap_or(0.0), self.along_path, self.moving, self.waiting]
             .iter()
             .all(|v| v.is_finite());
         if finite { Ok(()) } else { Err(out_of_range("rewards", "finite numbers")) }
     }
 
-    /// The pay of one agent's step. `away` is asked only where it matters.
-    pub(super) fn pay(&self, goal: bool, along_path: bool, away: impl Fn() -> bool, moving: bool) -> f32 {
-        match (self.goal, self.away) {
-            (Some(value), _) if goal => value,
+    /// The pay of one agent's step.
+    pub(super) fn pay(&self, goal: bool, along_path: bool, moving: bool) -> f32 {
+        match self.goal {
+            Some(value) if goal => value,
             _ if along_path => self.along_path,
-            (_, Some(value)) if away() => value,
             _ if moving => self.moving,
             _ => self.waiting,
         }

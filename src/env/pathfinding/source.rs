@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::config::{Order, PathfindingConfig, Source};
+use super::config::{Order, PathfindingConfig, Planner, Source};
+use super::congestion::MAX_CELLS;
 use super::generate;
-use super::instance::{Instance, stream};
+use super::instance::{Instance, out_of_range, stream};
 use super::map::Map;
 use super::pcg64::Pcg64;
 use super::world::Ground;
@@ -39,6 +40,16 @@ impl Draws {
             for map in &maps {
                 // Fails early, and names the map, where it has too few places.
                 Instance::place(map, config.agents, 0)?.check()?;
+            }
+        }
+        if config.planner == Planner::Follower {
+            for map in &maps {
+                let free = map.cells().iter().filter(|blocked| !**blocked).count();
+                if free > MAX_CELLS {
+                    let message =
+                        format!("`shortest` for a map of {free} free cells (`follower`: {MAX_CELLS})");
+                    return Err(out_of_range("planner", &message));
+                }
             }
         }
         let mut grounds: Vec<Arc<Ground>> = Vec::with_capacity(maps.len());

@@ -110,6 +110,11 @@ pub(super) fn save(fingerprint: u64, worlds: &[Option<World>], reports: &[Episod
         to.long(world.goals);
         to.long(world.total.to_bits());
         to.words(&world.target_number);
+        for sightings in &world.sightings {
+            let seen = || sightings.iter().enumerate().filter(|(_, count)| **count > 0);
+            to.word(seen().count() as u32);
+            seen().for_each(|(cell, count)| to.words(&[cell as u32, u32::from(*count)]));
+        }
         for stream in &world.streams {
             stream.words().into_iter().for_each(|w| to.long(w));
         }
@@ -238,6 +243,14 @@ fn load_world(
             return Err(damaged());
         }
     }
+    let mut sightings = world.sightings.clone();
+    for sightings in &mut sightings {
+        sightings.fill(0);
+        for _ in 0..from.word()? {
+            let (cell, count) = (from.word()? as usize, from.word()?);
+            *sightings.get_mut(cell).ok_or_else(damaged)? = u16::try_from(count).map_err(|_| damaged())?;
+        }
+    }
     for stream in &mut world.streams {
         let mut words = [0; 5];
         for word in &mut words {
@@ -257,6 +270,8 @@ fn load_world(
         return Err(damaged());
     }
     world.rebuild(rules, memory);
+    world.sightings = sightings;
+    world.plan(rules, memory);
     if config.invisible_follower {
         for agent in 0..agents {
             if world.present[agent] && flags[agent] & 2 == 0 {

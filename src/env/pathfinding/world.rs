@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::collision::{Board, Scratch};
-use super::config::{Observation, OnTarget, PathfindingConfig};
+use super::config::{Observation, OnTarget, PathfindingConfig, Planner};
+use super::congestion;
 use super::instance::{Instance, target_streams};
 use super::map::{Cell, Map};
 use super::pcg64::Pcg64;
@@ -30,6 +31,8 @@ pub(super) struct Ground {
     /// With `restart`: the component of every padded cell, and the cells of each that targets are drawn from.
     component: Vec<u32>,
     candidates: Vec<Vec<u32>>,
+    /// With Follower's planner: what entering a padded cell costs at least; 0 where blocked.
+    pub costs: Vec<f32>,
 }
 
 impl Ground {
@@ -45,6 +48,7 @@ impl Ground {
             seen: vec![0.0; cells],
             component: Vec::new(),
             candidates: Vec::new(),
+            costs: Vec::new(),
             map: Arc::clone(&map),
         };
         for row in 0..map.height() + 2 {
@@ -73,6 +77,11 @@ impl Ground {
                 let number = ground.component[cell as usize];
                 ground.candidates[number as usize].push(cell);
             }
+        }
+        if config.planner == Planner::Follower {
+            let cells = (0..map.height()).flat_map(|row| (0..map.width()).map(move |column| (row, column)));
+            let free: Vec<u32> = cells.filter(|c| !map.is_blocked(*c)).map(|c| ground.cell(c)).collect();
+            ground.costs = congestion::static_costs(&ground.blocked, ground.stride, &free);
         }
         ground
     }
@@ -117,6 +126,11 @@ impl<'a> Rules<'a> {
     pub fn needs_paths(&self) -> bool {
         self.shows_targets() || self.table.needs_path()
     }
+
+    /// Whether paths are planned anew at every step.
+    pub fn replans(&self) -> bool {
+        self.needs_paths() && self.config.planner == Planner::Follower
+    }
 }
 
 /// Working memory that worlds stepped one after another share. Nothing in it outlasts a step.
@@ -124,10 +138,9 @@ impl<'a> Rules<'a> {
 pub(super) struct Memory {
     scratch: Scratch,
     search: Search,
+    congestion: congestion::Search,
     /// Per agent: the next cell of its planned path before the step.
     planned: Vec<u32>,
-    /// Per agent: its cell before the step.
-    before: Vec<u32>,
 }
 
 /// The step after which an episode is cut off.
@@ -168,8 +181,12 @@ pub(super) struct World {
     /// With planned paths: how many present agents' targets each cell is, and whether any.
     pub target_count: Vec<u32>,
     pub target_seen: Vec<f32>,
-    /// Per agent: the first step of a shortest path from every cell.
+    /// Per agent: the first step of a shortest path from every cell; with Follower's planner, that of the planned path
+    /// from every cell on it.
     pub steps: Vec<Vec<u8>>,
+    /// With Follower's planner, per agent: how many times it saw another agent on each padded cell since it got its
+    /// target.
+    pub sightings: Vec<Vec<u16>>,
 }
 
 impl World {
@@ -208,11 +225,47 @@ impl World {
             target_count: Vec::new(),
             target_seen: Vec::new(),
             steps,
+            sightings: Vec::new(),
             instance: Arc::new(instance),
             ground,
         };
+        if rules.replans() {
+            world.sightings = vec![vec![0; cells]; agents];
+        }
         world.rebuild(rules, memory);
+        world.look(rules);
+        world.plan(rules, memory);
         world
+    }
+
+    /// Counts whom every agent sees about it.
+    fn look(&mut self, rules: &Rules) {
+        let (stride, radius) = (self.ground.stride, rules.config.radius);
+        let place = |cell: u32| (cell as usize / stride, cell as usize % stride);
+        for (agent, sightings) in self.sightings.iter_mut().enumerate() {
+            let (row, column) = place(self.positions[agent]);
+            for (other, &cell) in self.positions.iter().enumerate() {
+                let (r, c) = place(cell);
+                let near = r.abs_diff(row) <= radius && c.abs_diff(column) <= radius;
+                if near && other != agent && self.present[other] && self.present[agent] {
+                    let count = &mut sightings[cell as usize];
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// With Follower's planner, plans every agent's path.
+    pub fn plan(&mut self, rules: &Rules, memory: &mut Memory) {
+        if !rules.replans() {
+            return;
+        }
+        for agent in (0..self.positions.len()).filter(|a| self.present[*a]) {
+            let (start, target) = (self.positions[agent] as usize, self.targets[agent] as usize);
+            let (costs, stride) = (&self.ground.costs, self.ground.stride);
+            let (seen, steps) = (&self.sightings[agent], &mut self.steps[agent]);
+            memory.congestion.label(costs, seen, stride, start, target, steps);
+        }
     }
 
     /// Builds the grids that follow from positions, targets and presence.
@@ -242,7 +295,9 @@ impl World {
             self.target_count[target] += 1;
             self.target_seen[target] = 1.0;
         }
-        if rules.needs_paths() {
+        if rules.replans() {
+            self.sightings[agent].fill(0);
+        } else if rules.needs_paths() {
             memory.search.label(&self.ground.blocked, self.ground.stride, target, &mut self.steps[agent]);
         }
     }
@@ -294,7 +349,6 @@ impl World {
         let stride = self.ground.stride;
         if table.needs_path() {
             memory.planned.resize(agents, NEVER);
-            memory.before.clone_from(&self.positions);
             for agent in 0..agents {
                 let cell = self.positions[agent] as usize;
                 let action = self.steps[agent][cell];
@@ -324,11 +378,7 @@ impl World {
             let there = self.positions[agent] == self.targets[agent];
             let goal = if on_target == OnTarget::Nothing { all } else { there };
             let along = table.needs_path() && self.positions[agent] == memory.planned[agent];
-            let away = || {
-                let (before, now) = (memory.before[agent] as usize, self.positions[agent] as usize);
-                before != now && self.path_length(agent, now) > self.path_length(agent, before)
-            };
-            let reward = table.pay(goal, along, away, actions[agent] != 0);
+            let reward = table.pay(goal, along, actions[agent] != 0);
             rows.rewards[agent] = reward;
             self.total += reward as f64;
             self.goals += goal as u64;
@@ -352,18 +402,10 @@ impl World {
         }
         self.ended = at_limit || present == 0 || all;
         let report = self.ended.then(|| self.report(on_target));
+        self.look(rules);
+        self.plan(rules, memory);
         self.write(rules, rows);
         report
-    }
-
-    /// Steps of an agent's planned path from a cell.
-    fn path_length(&self, agent: usize, mut cell: usize) -> usize {
-        let mut length = 0;
-        while self.steps[agent][cell] != NO_STEP {
-            cell = after(cell, self.steps[agent][cell], self.ground.stride);
-            length += 1;
-        }
-        length
     }
 
     fn retarget(&mut self, agent: usize, rules: &Rules, memory: &mut Memory) {
