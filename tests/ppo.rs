@@ -220,3 +220,15 @@ fn settings_that_cannot_be_are_refused_by_name() {
     let error = Srmt::new(&device, config, &[3, 1, 1], 2, None, 1).err().unwrap();
     assert!(error.to_string().contains("agent.heads"), "{error}");
 }
+
+/// No plan can do with less than what is live at once.
+#[test]
+fn the_memory_of_a_learning_step_is_planned_near_its_bound() {
+    for preset in ["bottleneck", "mazes"] {
+        let trainer = synod::preset::Settings::preset(preset).unwrap().trainer(&Device::cpu()).unwrap();
+        let (program, _) = trainer.learning();
+        let ratio = program.planned_bytes as f64 / program.live_bytes as f64;
+        println!("{preset}: {} bytes planned, {ratio:.3} times the bound", program.planned_bytes);
+        assert!((1.0..1.2).contains(&ratio), "{preset}: {ratio}");
+    }
+}

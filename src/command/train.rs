@@ -49,6 +49,15 @@ impl Train {
         };
         let device = Device::by_name(&settings.device)?;
         let mut trainer = settings.trainer(&device)?;
+        let (program, shards) = trainer.learning();
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        eprintln!(
+            "a learning step: {shards} x {} kernels, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
+            program.steps,
+            program.operations as f64 / 1e6,
+            megabytes(program.planned_bytes),
+            megabytes(program.live_bytes)
+        );
         let folder = match folder {
             Target::Open(folder) => folder,
             // The folder is made last: settings that cannot run leave nothing behind.

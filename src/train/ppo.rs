@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Data, Graph, Tensor};
 use crate::nn::initial::Stream;
 use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT, Schedule, clip_by_global_norm};
-use crate::program::Program;
+use crate::program::{Program, Summary};
 
 /// The settings of PPO.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,6 +214,11 @@ impl Ppo {
     /// The agent that learns.
     pub fn policy(&self) -> &dyn Policy {
         self.policy.as_ref()
+    }
+
+    /// What the program of one learning shard is made of, and how many such shards there are.
+    pub fn learning(&self) -> (Summary, usize) {
+        (self.learners[0].summary(), self.learners.len())
     }
 
     /// The device that it learns on.
