@@ -166,9 +166,9 @@ impl Settings {
     }
 }
 
-/// Fewer worlds and more updates than one batch of the authors': with many worlds that all wait at the same door, most
-/// of a rollout teaches the same thing. The bound of the adapted learning rate goes down, since a last update at a high
-/// rate can undo much.
+/// Fewer worlds and more updates than one batch of the authors', and episodes of 128 steps (theirs: 512) that do not end
+/// together: worlds that all wait at the same door teach the same thing. The bound of the adapted learning rate goes
+/// down, since a last update at a high rate can undo much.
 fn bottleneck() -> Settings {
     Settings {
         preset: "bottleneck".into(),
@@ -178,7 +178,12 @@ fn bottleneck() -> Settings {
         device: "auto".into(),
         separate_parameters: false,
         agent: SrmtConfig::bottleneck(),
-        world: PathfindingConfig { rewards: Rewards::Dense, ..PathfindingConfig::bottleneck(256) },
+        world: PathfindingConfig {
+            max_episode_steps: 128,
+            spread_first_episodes: true,
+            rewards: Rewards::Dense,
+            ..PathfindingConfig::bottleneck(256)
+        },
         ppo: PpoConfig {
             minibatches: 4,
             highest_learning_rate: 3e-3,
@@ -189,12 +194,9 @@ fn bottleneck() -> Settings {
 }
 
 fn bottleneck_sparse() -> Settings {
-    Settings {
-        preset: "bottleneck-sparse".into(),
-        steps: 20_000_000,
-        world: PathfindingConfig::bottleneck(256),
-        ..bottleneck()
-    }
+    let base = bottleneck();
+    let world = PathfindingConfig { rewards: Rewards::Sparse, ..base.world };
+    Settings { preset: "bottleneck-sparse".into(), world, ..base }
 }
 
 fn mazes() -> Settings {

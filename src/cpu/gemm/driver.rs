@@ -20,6 +20,9 @@ const BLOCK_COLUMNS: usize = 256;
 /// sets of the first-level cache and throw each other out.
 const PACK_B: usize = 4096;
 
+/// Elements of a block of A at most, for its copy.
+const PACK_A: usize = if BLOCK_A > BLOCK_ROWS * BLOCK_K { BLOCK_A } else { BLOCK_ROWS * BLOCK_K };
+
 /// One product with checked operands, as pointers.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
@@ -89,14 +92,18 @@ impl Kernel for Product {
                 if pack_b {
                     SCRATCH.with_borrow_mut(|scratch| {
                         let size = q.terms * columns.next_multiple_of(S::LANES);
-                        if scratch.len() < size {
-                            scratch.resize(size, 0.0);
+                        if scratch.len() < size + PACK_A {
+                            scratch.resize(size + PACK_A, 0.0);
                         }
-                        s.call(PackB { p, q, out: &mut scratch[..size] });
-                        s.call(Rows { p, q, packed: Some(&scratch[..size]) });
+                        let (panels, rows) = scratch.split_at_mut(size);
+                        s.call(PackB { p, q, out: panels });
+                        // Rows of A whose distance is a large power of two share few sets of the first-level cache.
+                        let pack_a =
+                            p.a_column == 1 && p.a_row > q.terms && p.a_row % 256 == 0 && columns >= 128;
+                        s.call(Rows { p, q, packed: Some(panels), left: pack_a.then_some(rows) });
                     });
                 } else {
-                    s.call(Rows { p, q, packed: None });
+                    s.call(Rows { p, q, packed: None, left: None });
                 }
             }
         }
@@ -178,6 +185,8 @@ struct Rows<'a> {
     p: Product,
     q: Block,
     packed: Option<&'a [f32]>,
+    /// Where rows of A are copied next to each other before they pass the panels.
+    left: Option<&'a mut [f32]>,
 }
 
 impl Kernel for Rows<'_> {
@@ -185,18 +194,26 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Rows { p, q, packed } = self;
+        let Rows { p, q, packed, mut left } = self;
         let many = p.n > 2 * S::LANES;
         let block_rows = if many { (BLOCK_A / q.terms.max(1) / 24 * 24).max(BLOCK_ROWS) } else { p.m };
         let mut row = 0;
         while row < p.m {
             let rows = even_share(p.m - row, block_rows);
+            let (mut a, mut a_row) = (q.a.wrapping_add(row * p.a_row), p.a_row);
+            if let Some(copy) = &mut left {
+                for (i, to) in copy.chunks_exact_mut(q.terms).take(rows).enumerate() {
+                    // SAFETY: `terms` elements of row `row + i` lie within A, whose size `gemm` has checked.
+                    to.copy_from_slice(unsafe { std::slice::from_raw_parts(a.add(i * p.a_row), q.terms) });
+                }
+                (a, a_row) = (copy.as_ptr(), q.terms);
+            }
             let mut done = 0;
             while done < q.columns {
-                let left = q.columns - done;
-                let vectors = tile_vectors::<S>(p.m, left.div_ceil(S::LANES));
+                let rest = q.columns - done;
+                let vectors = tile_vectors::<S>(p.m, rest.div_ceil(S::LANES));
                 let width = vectors * S::LANES;
-                let last = if left >= width { S::LANES } else { left - (vectors - 1) * S::LANES };
+                let last = if rest >= width { S::LANES } else { rest - (vectors - 1) * S::LANES };
                 let (b, b_row) = match packed {
                     Some(panels) => (panels[done * q.terms..].as_ptr(), width),
                     None => (q.b.wrapping_add(done), p.b_row),
@@ -207,8 +224,8 @@ impl Kernel for Rows<'_> {
                     k: q.terms,
                     runs: Runs::ONE,
                     outer: Runs::ONE,
-                    a: q.a.wrapping_add(row * p.a_row),
-                    a_row: p.a_row,
+                    a,
+                    a_row,
                     a_column: p.a_column,
                     b,
                     b_row,

@@ -172,7 +172,7 @@ fn every_narrow_size() {
 
 #[test]
 fn packed_sizes() {
-    for (m, n, k) in [(121, 300, 270), (53, 517, 65), (200, 70, 300)] {
+    for (m, n, k) in [(121, 300, 270), (53, 517, 65), (200, 70, 300), (121, 300, 512), (77, 259, 768)] {
         for (a, b) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 3)] {
             let seed = rand::random();
             let orders = (ORDERS[a], ORDERS[b]);
