@@ -38,6 +38,11 @@ fn doubles(values: &[Vec<f32>]) -> Vec<Vec<f64>> {
     values.iter().map(|v| v.iter().map(|&x| f64::from(x)).collect()).collect()
 }
 
+/// Whether an error is within its limit; one that is no number is not.
+fn within(error: f64, limit: f64) -> bool {
+    error.abs() <= limit
+}
+
 /// Compares within a fraction of the largest number.
 fn close(got: &[f32], expected: &[f64], tolerance: f64) -> Result<(), String> {
     if got.len() != expected.len() {
@@ -46,8 +51,7 @@ fn close(got: &[f32], expected: &[f64], tolerance: f64) -> Result<(), String> {
     let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(*got) - expected).abs();
-        // Written so that NaN fails.
-        if !(error <= tolerance * largest) {
+        if !within(error, tolerance * largest) {
             return Err(format!("element {i} is {got} and should be {expected}; the largest is {largest}"));
         }
     }
@@ -94,7 +98,7 @@ pub fn check_gradient(
     let got: f64 = gradients.iter().zip(&direction).map(along).sum();
     // Each operand adds a normal number of deviation 1 to the slope.
     let tolerance = 1e-3 * (x.len() as f64).sqrt();
-    if !((got - expected).abs() <= tolerance) {
+    if !within(got - expected, tolerance) {
         return Err(format!("the slope of the loss is {expected}, from gradients {got}"));
     }
     Ok(())
@@ -123,7 +127,7 @@ fn check_step(row: &Row, device: &Device, runner: &mut Runner, values: &[Vec<f32
             let got = f64::from(after[tensor][i]) - f64::from(before[tensor][i]);
             let expected = -f64::from(LEARNING_RATE) * g / (g.abs() + f64::from(EPSILON));
             let rounding = 2.0 * f64::from(f32::EPSILON) * f64::from(before[tensor][i].abs());
-            if !((got - expected).abs() <= 2e-2 * f64::from(LEARNING_RATE) + rounding) {
+            if !within(got - expected, 2e-2 * f64::from(LEARNING_RATE) + rounding) {
                 return Err(format!(
                     "parameter {i} of tensor {tensor} moved by {got}, and should by {expected}"
                 ));

@@ -37,7 +37,7 @@ pub enum Work {
     MessageSum { n: usize, e: usize, i: usize },
     /// `x_t = a x_{t-1} + b u_t`, `y_t = c . x_t + d u_t`, `a = exp(-exp(log_a))`: batch, length, channels, states.
     SsmScan { b: usize, l: usize, c: usize, n: usize },
-    /// One step of Adam over `p` parameters with a gradient that is given.
+    /// One step of Adam over `p` parameters, a multiple of 64, with a gradient that is given.
     Adam { p: usize },
     /// Over `n` numbers.
     Tanh { n: usize },
