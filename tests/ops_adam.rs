@@ -130,3 +130,42 @@ fn mistakes_are_named() {
         assert!(matches!(graph.check(), Err(Error::Shape { op, .. }) if op == "adam"));
     }
 }
+
+/// Steps that write to the variables themselves and steps whose results are copied there end in the same bits; crossed
+/// assignments are never taken in place.
+#[test]
+fn a_step_in_place_equals_a_step_beside() {
+    let device = synod::Device::cpu();
+    let mut random = Random::fresh();
+    let n = 1000;
+    let mut values = |low, high| -> Vec<f32> { (0..n).map(|_| random.uniform(low, high) as f32).collect() };
+    let (start, first, second, gradient) =
+        (values(-1.0, 1.0), values(-1.0, 1.0), values(0.0, 1.0), values(-1.0, 1.0));
+    let scalars = AdamScalars::default();
+    let run = |beside: bool, crossed: bool| {
+        let of = synod::shape::TensorType::f32([n]);
+        let variable = |name: &str, values: &Vec<f32>| device.variable(name, of.clone(), values).unwrap();
+        let state = [variable("p", &start), variable("m", &first), variable("v", &second)];
+        let graph = Graph::new();
+        let [p, m, v] = [0, 1, 2].map(|i| graph.variable(&state[i]));
+        let mut new = p.adam(graph.input("g", [n]), [m, v], graph.input("scalars", [7]));
+        if crossed {
+            new.swap(0, 1);
+        }
+        for (variable, value) in state.iter().zip(new) {
+            graph.assign(variable, value);
+        }
+        let outputs = if beside { new.to_vec() } else { Vec::new() };
+        let mut program = device.compile(&graph, &outputs).unwrap();
+        for step in 1..4 {
+            program.run(&[("g", &gradient), ("scalars", &scalars.at(step))]).unwrap();
+        }
+        (state.map(|s| s.read().unwrap()), program.summary().planned_bytes)
+    };
+    for crossed in [false, true] {
+        let (inside, bytes) = run(false, crossed);
+        let (beside, more) = run(true, crossed);
+        assert!(inside == beside, "crossed: {crossed}");
+        assert!(bytes < more, "{bytes} and {more} bytes");
+    }
+}

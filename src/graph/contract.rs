@@ -47,7 +47,13 @@ pub trait Op: Debug + Send + Sync + Any {
         0
     }
 
-    /// Computes on the CPU. The outputs' former content is arbitrary.
+    /// Pairs of an operand and an output of equal type that [`Op::cpu`] can take in one place: where it is given an
+    /// operand without elements, it finds them in that output, and replaces them.
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[]
+    }
+
+    /// Computes on the CPU. The outputs' former content is arbitrary, but for those of [`Op::in_place`].
     ///
     /// # Errors
     /// Operand values that make no sense (an index out of range).

@@ -112,28 +112,34 @@ impl Op for Adam {
         })
     }
 
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[(0, 0), (2, 1), (3, 2)]
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let [p, g, m, v, scalars] = [0, 1, 2, 3, 4].map(|i| call.inputs[i].f32());
         let lane = call.inputs[0].shape().last().copied().unwrap_or(1);
-        let lanes = p.len() / lane;
+        let lanes = g.len() / lane;
         let stride = if scalars.len() == ADAM_SCALARS { 0 } else { ADAM_SCALARS };
         let [p_out, m_out, v_out] = [0, 1, 2].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
-        let parallel = call.parallel.above(p.len(), 2 * TASK);
-        for_each_chunk(parallel, p.len(), TASK, |range| {
+        let parallel = call.parallel.above(g.len(), 2 * TASK);
+        for_each_chunk(parallel, g.len(), TASK, |range| {
             for at in range.start / lane..lanes {
                 let (start, end) = (range.start.max(at * lane), range.end.min((at + 1) * lane));
                 if start >= end {
                     break;
                 }
-                // SAFETY: the ranges of the chunks are disjoint, and the outputs are as long as `p`.
+                // SAFETY: the ranges of the chunks are disjoint, and the outputs are as long as `g`.
                 let out = |pointer: SharedPointer| unsafe {
                     std::slice::from_raw_parts_mut(pointer.get().add(start), end - start)
                 };
+                // Without elements of its own an operand lies in its output.
+                let [p, m, v] = [p, m, v].map(|x| x.get(start..end));
                 dispatch(Step {
-                    p: &p[start..end],
+                    p,
                     g: &g[start..end],
-                    m: &m[start..end],
-                    v: &v[start..end],
+                    m,
+                    v,
                     scalars: &scalars[at * stride..at * stride + ADAM_SCALARS],
                     p_out: out(p_out),
                     m_out: out(m_out),
@@ -165,11 +171,12 @@ impl Op for Adam {
     }
 }
 
+/// Parameters and moments are read from the outputs where they are none of their own.
 struct Step<'a> {
-    p: &'a [f32],
+    p: Option<&'a [f32]>,
     g: &'a [f32],
-    m: &'a [f32],
-    v: &'a [f32],
+    m: Option<&'a [f32]>,
+    v: Option<&'a [f32]>,
     scalars: &'a [f32],
     p_out: &'a mut [f32],
     m_out: &'a mut [f32],
@@ -187,12 +194,14 @@ impl Kernel for Step<'_> {
         let (keep, rate) = (s.splat(1.0 - rate * decay), s.splat(rate / correction1));
         let (unbias, epsilon) = (s.splat(1.0 / correction2), s.splat(epsilon));
         let mut i = 0;
-        while i < self.p.len() {
+        while i < self.g.len() {
             let g = s.load_slice(&self.g[i..]);
-            let m = s.mul_add(b1, s.load_slice(&self.m[i..]), s.mul(c1, g));
-            let v = s.mul_add(b2, s.load_slice(&self.v[i..]), s.mul(c2, s.mul(g, g)));
+            let m = s.load_slice(&self.m.unwrap_or(self.m_out)[i..]);
+            let m = s.mul_add(b1, m, s.mul(c1, g));
+            let v = s.load_slice(&self.v.unwrap_or(self.v_out)[i..]);
+            let v = s.mul_add(b2, v, s.mul(c2, s.mul(g, g)));
             let root = s.add(s.sqrt(s.mul(v, unbias)), epsilon);
-            let p = s.mul(s.load_slice(&self.p[i..]), keep);
+            let p = s.mul(s.load_slice(&self.p.unwrap_or(self.p_out)[i..]), keep);
             s.store_slice(&mut self.p_out[i..], s.neg_mul_add(rate, s.div(m, root), p));
             s.store_slice(&mut self.m_out[i..], m);
             s.store_slice(&mut self.v_out[i..], v);

@@ -198,7 +198,9 @@ fn bottleneck() -> Settings {
 fn bottleneck_sparse() -> Settings {
     let base = bottleneck();
     let world = PathfindingConfig { rewards: Rewards::Sparse, ..base.world };
-    Settings { preset: "bottleneck-sparse".into(), world, ..base }
+    // Until a goal is met there is nothing to learn from but the critic's errors.
+    let ppo = PpoConfig { advantage_epsilon: 0.05, ..base.ppo };
+    Settings { preset: "bottleneck-sparse".into(), world, ppo, ..base }
 }
 
 fn mazes() -> Settings {

@@ -105,12 +105,13 @@ impl Work {
 }
 
 /// Compiles what `outputs` and the graph's assignments need. `buffers_a_kernel` bounds the operands and outputs of a
-/// fused elementwise kernel.
+/// fused elementwise kernel. With `in_place` the last step writes to the variables themselves where it can.
 pub(crate) fn compile(
     graph: &Graph,
     outputs: &[Tensor<'_>],
     options: CompileOptions,
     buffers_a_kernel: usize,
+    in_place: bool,
 ) -> Result<Compiled> {
     graph.check()?;
     if outputs.iter().any(|t| !std::ptr::eq(t.graph(), graph)) {
@@ -220,6 +221,9 @@ pub(crate) fn compile(
         let index = variable_index(&mut compiled, variable);
         compiled.assignments.push((index, places[root].clone()));
     }
+    if in_place {
+        write_variables_in_place(&mut compiled);
+    }
     let intervals: Vec<Interval> = compiled
         .buffers
         .iter()
@@ -227,6 +231,36 @@ pub(crate) fn compile(
         .collect();
     (compiled.offsets, compiled.arena) = plan::offsets(&intervals);
     Ok(compiled)
+}
+
+/// Lets the last step write its outputs into the variables that take them, in place of a copy afterwards. A variable
+/// that the step itself reads must be an operand that the op can take in one place with that output. Only the last
+/// step: were a later one to fail, the variables would have to be as before.
+fn write_variables_in_place(compiled: &mut Compiled) {
+    let Some((last, _)) = compiled.steps.split_last_mut() else { return };
+    for (variable, source) in &mut compiled.assignments {
+        let Root::Buffer(buffer) = source.root else { continue };
+        let Some(output) = last.outputs.iter().position(|o| o.root == source.root) else { continue };
+        let whole = source.offset == 0 && source.of.elements() == compiled.buffers[buffer].elements;
+        let read_later = compiled.outputs.iter().any(|(o, _)| o.root == source.root);
+        let own = Root::Variable(*variable);
+        let operand = last.inputs.iter().position(|i| i.root == own);
+        let suits = match operand {
+            None => true,
+            Some(i) => {
+                let alone = last.inputs.iter().filter(|x| x.root == own).count() == 1;
+                let all = last.inputs[i].offset == 0 && last.inputs[i].of == last.outputs[output].of;
+                alone && all && last.op.in_place().contains(&(i, output))
+            }
+        };
+        if !whole || read_later || !suits {
+            continue;
+        }
+        let place = Location { root: own, ..last.outputs[output].clone() };
+        source.root = own;
+        last.outputs[output] = place;
+        compiled.buffers[buffer].elements = 0;
+    }
 }
 
 fn variable_index(compiled: &mut Compiled, variable: &Variable) -> usize {

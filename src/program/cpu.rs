@@ -100,9 +100,16 @@ impl CpuExecutor {
         let steps: Vec<PreparedStep> = compiled
             .steps
             .iter()
-            .map(|step| PreparedStep {
-                inputs: step.inputs.iter().map(piece).collect(),
-                outputs: step.outputs.iter().map(piece).collect(),
+            .map(|step| {
+                let outputs: Vec<Piece> = step.outputs.iter().map(piece).collect();
+                let mut inputs: Vec<Piece> = step.inputs.iter().map(piece).collect();
+                for input in &mut inputs {
+                    // Taken in place: the op finds it in the output.
+                    if outputs.iter().any(|o| o.pointer == input.pointer && input.elements > 0) {
+                        input.elements = 0;
+                    }
+                }
+                PreparedStep { inputs, outputs }
             })
             .collect();
         let scratch = compiled
@@ -114,6 +121,7 @@ impl CpuExecutor {
         let assignments = compiled
             .assignments
             .iter()
+            .filter(|(variable, location)| location.root != Root::Variable(*variable))
             .map(|(variable, location)| {
                 let elements = location.of.elements();
                 (piece(location), Piece { pointer: variables[*variable], elements, of: location.of.clone() })
@@ -181,8 +189,8 @@ impl CpuExecutor {
             self.output_list.clear();
             for piece in &prepared.inputs {
                 // SAFETY: the memory lives as long as the executor and nothing writes to it during the step: the plan
-                // keeps a step's outputs apart from its operands, and variables are locked. The lifetime is shortened
-                // again below, before the lists are cleared.
+                // keeps a step's outputs apart from its operands (one taken in place has no elements here), and
+                // variables are locked. The lifetime is shortened again below, before the lists are cleared.
                 let bits = unsafe { std::slice::from_raw_parts(piece.pointer, piece.elements) };
                 // SAFETY: `prepared` lives as long as the executor.
                 let of = unsafe { &*std::ptr::from_ref(&piece.of) };

@@ -63,7 +63,7 @@ pub struct Summary {
 
 impl Program {
     pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
-        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS)?);
+        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS, true)?);
         let executor = Executor::Cpu(Box::new(cpu::CpuExecutor::new(compiled.clone())?));
         Ok(Program { compiled, executor })
     }
@@ -76,7 +76,7 @@ impl Program {
         options: CompileOptions,
     ) -> Result<Self> {
         let buffers = (device.limits().storage_buffers as usize).min(fuse::MOST_BUFFERS);
-        let compiled = Arc::new(compile(graph, outputs, options, buffers)?);
+        let compiled = Arc::new(compile(graph, outputs, options, buffers, false)?);
         let executor =
             Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
         Ok(Program { compiled, executor })

@@ -48,6 +48,9 @@ pub struct PpoConfig {
     pub clip: f32,
     /// How far a value may move from the old one before its gradient stops; 0 for no limit.
     pub value_clip: f32,
+    /// Advantages are divided by their deviation over the minibatch and this. More than a trace: where nothing is
+    /// paid yet, the critic's errors are not blown up to the size of a signal.
+    pub advantage_epsilon: f32,
     /// Weight of the value loss.
     pub value_coefficient: f32,
     /// Weight of the entropy bonus at the start.
@@ -78,6 +81,7 @@ impl Default for PpoConfig {
             gae_lambda: 0.95,
             clip: 0.2,
             value_clip: 1.0,
+            advantage_epsilon: 1e-5,
             value_coefficient: 0.5,
             entropy_coefficient: 0.0156,
             entropy_schedule: Schedule::Constant,
@@ -124,6 +128,7 @@ impl PpoConfig {
             ("gae_lambda", self.gae_lambda, 0.0, 1.0),
             ("clip", self.clip, 0.0, 1e3),
             ("value_clip", self.value_clip, 0.0, f32::MAX),
+            ("advantage_epsilon", self.advantage_epsilon, 1e-12, f32::MAX),
             ("value_coefficient", self.value_coefficient, 0.0, f32::MAX),
             ("entropy_coefficient", self.entropy_coefficient, 0.0, f32::MAX),
             ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
@@ -229,7 +234,7 @@ impl Ppo {
     /// One optimiser step on these worlds; the statistics and the gradient's norm.
     fn learn(&mut self, advantages: &[f32], returns: &[f32], worlds: &[usize]) -> Result<[f64; 6]> {
         let experience = self.rollout.experience();
-        let (mean, scale, count) = moments(experience, advantages, worlds);
+        let (mean, scale, count) = moments(experience, advantages, worlds, self.config.advantage_epsilon);
         let each = worlds.len() / self.learners.len();
         let config = &self.config;
         let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
@@ -308,7 +313,7 @@ impl Ppo {
 }
 
 /// Mean and inverse deviation of the advantages of these worlds, and how many there are.
-fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize]) -> (f32, f32, f32) {
+fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize], epsilon: f32) -> (f32, f32, f32) {
     let (mut count, mut sum, mut squares) = (0f64, 0f64, 0f64);
     for row in 0..experience.time * experience.agents {
         for &world in worlds {
@@ -324,7 +329,7 @@ fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize]) -> (f3
     let count = count.max(1.0);
     let mean = sum / count;
     let deviation = (squares / count - mean * mean).max(0.0).sqrt();
-    (mean as f32, (1.0 / (deviation + 1e-5)) as f32, count as f32)
+    (mean as f32, (1.0 / (deviation + f64::from(epsilon))) as f32, count as f32)
 }
 
 /// Writes what the agents of these worlds saw and did into the inputs of a loss program.
