@@ -97,10 +97,13 @@ impl Kernel for Product {
                         }
                         let (panels, rows) = scratch.split_at_mut(size);
                         s.call(PackB { p, q, out: panels });
-                        // Rows of A whose distance is a large power of two share few sets of the first-level cache.
-                        let pack_a =
-                            p.a_column == 1 && p.a_row > q.terms && p.a_row % 256 == 0 && columns >= 128;
-                        s.call(Rows { p, q, packed: Some(panels), left: pack_a.then_some(rows) });
+                        // Elements of A whose distance is a large power of two share few sets of the first-level
+                        // cache, and those far apart few entries of the table of pages.
+                        let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row % 256 == 0;
+                        let terms_apart = p.a_row == 1 && p.a_column >= 256;
+                        let pack_a = q.terms > 0 && columns >= 128 && (rows_apart || terms_apart);
+                        let rows = pack_a.then_some(rows);
+                        s.call(Rows { p, q, packed: Some(panels), left: rows });
                     });
                 } else {
                     s.call(Rows { p, q, packed: None, left: None });
@@ -200,13 +203,17 @@ impl Kernel for Rows<'_> {
         let mut row = 0;
         while row < p.m {
             let rows = even_share(p.m - row, block_rows);
-            let (mut a, mut a_row) = (q.a.wrapping_add(row * p.a_row), p.a_row);
+            let (mut a, mut a_row, mut a_column) = (q.a.wrapping_add(row * p.a_row), p.a_row, p.a_column);
             if let Some(copy) = &mut left {
-                for (i, to) in copy.chunks_exact_mut(q.terms).take(rows).enumerate() {
-                    // SAFETY: `terms` elements of row `row + i` lie within A, whose size `gemm` has checked.
-                    to.copy_from_slice(unsafe { std::slice::from_raw_parts(a.add(i * p.a_row), q.terms) });
+                // In the order in which they lie: rows of terms, or terms of rows.
+                let (runs, length, step) =
+                    if a_column == 1 { (rows, q.terms, a_row) } else { (q.terms, rows, a_column) };
+                for (i, to) in copy.chunks_exact_mut(length).take(runs).enumerate() {
+                    // SAFETY: these rows and terms lie within A, whose size `gemm` has checked.
+                    to.copy_from_slice(unsafe { std::slice::from_raw_parts(a.add(i * step), length) });
                 }
-                (a, a_row) = (copy.as_ptr(), q.terms);
+                (a_row, a_column) = if a_column == 1 { (length, 1) } else { (1, length) };
+                a = copy.as_ptr();
             }
             let mut done = 0;
             while done < q.columns {
@@ -226,7 +233,7 @@ impl Kernel for Rows<'_> {
                     outer: Runs::ONE,
                     a,
                     a_row,
-                    a_column: p.a_column,
+                    a_column,
                     b,
                     b_row,
                     c: q.c.wrapping_add(row * p.c_row + done),

@@ -26,6 +26,8 @@ use std::cell::Cell;
 
 /// Multiply-adds above which the pool is used where it may be.
 const POOL_WORK: usize = 600_000;
+/// Pieces of a large product for each thread.
+const PIECES: usize = 4;
 /// Multiply-adds of a piece at least.
 const PIECE_WORK: usize = 200_000;
 
@@ -220,7 +222,8 @@ fn in_pieces(isa: Isa, p: Product) {
     if p.kind == Kind::Tiles && p.m * p.n <= 64 * 1024 && blocks >= 8 && blocks * 16 * 1024 > p.m * p.n {
         return split_terms(isa, &p);
     }
-    // Whole blocks of columns keep the packing of B to once for every piece of rows.
+    // Whole blocks of columns keep the packing of B to once for every piece of rows; so pieces are as high as leaves
+    // every thread a few of them. How they are cut changes no sum.
     let columns = if p.n >= 1024 {
         512
     } else if p.m < 48 {
@@ -229,7 +232,9 @@ fn in_pieces(isa: Isa, p: Product) {
         p.n
     };
     let across = p.n.div_ceil(columns);
-    let rows = PIECE_WORK.div_ceil(columns.min(p.n) * p.k.max(1)).max(p.m.div_ceil(32)).next_multiple_of(24);
+    let pieces = (PIECES * rayon::current_num_threads()).div_ceil(across);
+    let rows =
+        PIECE_WORK.div_ceil(columns.min(p.n) * p.k.max(1)).max(p.m.div_ceil(pieces)).next_multiple_of(24);
     let down = p.m.div_ceil(rows);
     for_each_chunk(Parallel::Pool, across * down, 1, |range| {
         for i in range {
