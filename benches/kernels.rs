@@ -129,5 +129,23 @@ fn convolutions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(kernels, products, functions, convolutions);
+/// What a run costs beside its kernels: twenty products of 4 x 4, which nothing fuses.
+fn overhead(c: &mut Criterion) {
+    let device = synod::Device::cpu();
+    let graph = synod::Graph::new();
+    let weight = graph.input("weight", [4, 4]);
+    let mut x = graph.input("x", [4, 4]);
+    for _ in 0..20 {
+        x = x.matmul(weight);
+    }
+    let mut program = device.compile(&graph, &[x]).expect("shapes fit");
+    assert_eq!(program.summary().steps, 20);
+    let (weight, x) = (values(16), values(16));
+    program.run(&[("weight", &weight), ("x", &x)]).expect("inputs fit");
+    c.bench_function("overhead/20_nodes/cpu", |bench| {
+        bench.iter(|| program.run(black_box(&[])).map(|_| ()).expect("inputs are there"));
+    });
+}
+
+criterion_group!(kernels, products, functions, convolutions, overhead);
 criterion_main!(kernels);

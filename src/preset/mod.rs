@@ -16,7 +16,7 @@ use crate::agent::Policy;
 use crate::agent::srmt::{Srmt, SrmtConfig};
 use crate::device::Device;
 use crate::env::VecEnv;
-use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Rewards, Source};
+use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Planner, Rewards, Source};
 use crate::error::{Error, Result, nearest};
 use crate::optim::Schedule;
 use crate::run::{checkpoint, config, folder};
@@ -206,15 +206,17 @@ fn bottleneck_sparse() -> Settings {
 fn mazes() -> Settings {
     Settings {
         preset: "mazes".into(),
-        steps: 5_000_000,
-        agent: SrmtConfig { features: 32, ..SrmtConfig::bottleneck() },
+        steps: 12_000_000,
+        agent: SrmtConfig { features: 64, ..SrmtConfig::bottleneck() },
         world: PathfindingConfig {
-            worlds: 128,
+            worlds: 32,
             agents: 16,
             radius: 5,
-            max_episode_steps: 256,
+            max_episode_steps: 128,
+            spread_first_episodes: true,
             on_target: OnTarget::Restart,
             observation: crate::env::pathfinding::Observation::PlannedPath,
+            planner: Planner::Follower,
             // The paper pays each step along the path and nothing for the goal; agents of this size then learn to go
             // to and fro on it.
             rewards: Rewards::DirectionalNegative,
@@ -224,9 +226,8 @@ fn mazes() -> Settings {
         ppo: PpoConfig {
             learning_rate: 2.2e-4,
             gamma: 0.9756,
-            entropy_coefficient: 0.023,
-            acting_shards: 8,
-            minibatches: 16,
+            entropy_coefficient: 0.015,
+            entropy_schedule: Schedule::Linear { last: 0.0 },
             ..bottleneck().ppo
         },
         ..bottleneck()
@@ -244,6 +245,7 @@ fn lifelong() -> Settings {
             agents: 64,
             worlds: 64,
             max_episode_steps: 512,
+            planner: Planner::Shortest,
             rewards: Rewards::Lifelong,
             source: Source::Maze { size: [65, 65], wall_components: [2, 8], density: [0.25, 0.75] },
             ..base.world
