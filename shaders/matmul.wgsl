@@ -1,18 +1,21 @@
-// Products of strided matrices over lanes. Joined with elementwise.wgsl and product.wgsl.
+// What the kernels of products of strided matrices share. A template (see src/op/matmul/template.rs), joined with
+// elementwise.wgsl and product.wgsl.
 //
-// own[0]: strides of the rows and terms of a, of the terms and columns of b. own[1]: offsets of a, b and the output,
-// dimensions of the lanes. own[2..6]: of each dimension, outermost first, the size and the strides of a and b.
+// own[0]: elements from line to line of a and b, lanes, dimensions of the lanes. own[1]: what a kernel needs.
+// own[2..6]: of each dimension, outermost first, the size and the strides of a and b.
+//
+// A line of a is a row and holds its terms side by side where a_by_terms, else it is a term and holds rows; a line of b
+// is a column where b_by_terms, else a term. a_vector, b_vector: lines and lanes start at multiples of four elements and
+// are read four at a time.
 
-var<private> row_0: u32;
-var<private> column_0: u32;
 var<private> lane_a: u32;
 var<private> lane_b: u32;
 
 fn find_lane(lane: u32) {
     var rest = lane;
-    lane_a = job.own[1].x;
-    lane_b = job.own[1].y;
-    for (var d = job.own[1].w; d > 0u; d--) {
+    lane_a = 0u;
+    lane_b = 0u;
+    for (var d = job.own[0].w; d > 0u; d--) {
         let dimension = job.own[1u + d];
         let i = rest % dimension.x;
         rest /= dimension.x;
@@ -21,72 +24,36 @@ fn find_lane(lane: u32) {
     }
 }
 
-fn prepare(lane: u32, row: u32, column: u32) {
-    find_lane(lane);
-    row_0 = row;
-    column_0 = column;
-}
+//@if a_vector
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+//@else
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+//@end
+//@if b_vector
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+//@else
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+//@end
 
-fn load_rows(k: u32) -> vec4<f32> {
-    let at = lane_a + row_0 * job.own[0].x + k * job.own[0].y;
+// Elements from line to line of an operand.
+fn pitch_a() -> u32 { return job.own[0].x; }
+fn pitch_b() -> u32 { return job.own[0].y; }
+
+//@each o a,b
+// Four elements that lie side by side, from `inner` on, in line `outer` of the operand; zeros from the limits on.
+fn fetch_$o(outer: u32, inner: u32, limits: vec2<u32>) -> vec4<f32> {
     var x = vec4<f32>(0.0);
-    for (var i = 0u; i < 4u; i++) {
-        if (row_0 + i < job.sizes.x) { x[i] = a[at + i * job.own[0].x]; }
-    }
+    if (outer >= limits.x || inner >= limits.y) { return x; }
+    let at = lane_$o + outer * pitch_$o() + inner;
+//@if $o_vector
+    x = $o[at / 4u];
+//@else
+    x.x = $o[at];
+    if (inner + 1u < limits.y) { x.y = $o[at + 1u]; }
+    if (inner + 2u < limits.y) { x.z = $o[at + 2u]; }
+    if (inner + 3u < limits.y) { x.w = $o[at + 3u]; }
+//@end
     return x;
 }
 
-fn load_columns(k: u32) -> vec4<f32> {
-    let at = lane_b + k * job.own[0].z + column_0 * job.own[0].w;
-    var y = vec4<f32>(0.0);
-    for (var i = 0u; i < 4u; i++) {
-        if (column_0 + i < job.sizes.y) { y[i] = b[at + i * job.own[0].w]; }
-    }
-    return y;
-}
-
-// One invocation an element: for few rows or columns. Limited by memory (the longer side is read once, from the cache
-// where it is read again).
-@compute @workgroup_size(64)
-fn thin(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
-    let i = (group.y * groups.x + group.x) * 64u + local;
-    if (i >= job.sizes.w) { return; }
-    let column = i % job.sizes.y;
-    let row = i / job.sizes.y % job.sizes.x;
-    find_lane(i / (job.sizes.x * job.sizes.y));
-    var at_a = lane_a + row * job.own[0].x;
-    var at_b = lane_b + column * job.own[0].w;
-    var sum = 0.0;
-    for (var k = 0u; k < job.sizes.z; k++) {
-        sum += a[at_a] * b[at_b];
-        at_a += job.own[0].y;
-        at_b += job.own[0].z;
-    }
-    output[job.own[1].z + i] = finish(sum, column);
-}
-
-var<workgroup> partial: array<f32, 64>;
-
-// One workgroup an element: for few elements with many terms. Limited by memory.
-@compute @workgroup_size(64)
-fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
-    let i = group.y * groups.x + group.x;
-    if (i >= job.sizes.w) { return; }
-    let column = i % job.sizes.y;
-    let row = i / job.sizes.y % job.sizes.x;
-    find_lane(i / (job.sizes.x * job.sizes.y));
-    let at_a = lane_a + row * job.own[0].x;
-    let at_b = lane_b + column * job.own[0].w;
-    var sum = 0.0;
-    for (var k = local; k < job.sizes.z; k += 64u) {
-        sum += a[at_a + k * job.own[0].y] * b[at_b + k * job.own[0].z];
-    }
-    partial[local] = sum;
-    for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) { partial[local] += partial[local + half]; }
-    }
-    if (local == 0u) { output[job.own[1].z + i] = finish(partial[0], column); }
-}
+//@end

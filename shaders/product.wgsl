@@ -1,27 +1,18 @@
-// The tiles of all products: matrices and convolutions as implicit matrices. What the two matrices hold comes from
-// `prepare`, `load_rows` and `load_columns` of the file that this one is joined with.
-//
-// A workgroup of 16 x 16 invocations computes a tile of 64 x 64, each invocation 4 x 4 of it in registers, in steps of
-// 16 terms held in workgroup memory. Per step and invocation: 8 loads, 2 vector writes and 32 vector reads of
-// workgroup memory, 256 multiply-adds. Limited by operations where all sizes are above about 100, by memory below.
+// What the kernels of all products share: sizes, the bias, the output and how a sum becomes an element of it. The two
+// matrices are declared by the file that this one is joined with.
 
-// Bit 0: there is a bias. Then the activation: 0 none, 1 relu, 2 tanh, 3 sigmoid, 4 gelu.
+// 1 where there is a bias. Then the activation: 0 none, 1 relu, 2 tanh, 3 sigmoid, 4 gelu.
 override BIAS: u32 = 0u;
 override ACTIVATION: u32 = 0u;
-// 1 where neighbouring terms of the first (rows of the second) matrix lie side by side: which invocation loads what.
-override TERMS_BY_ROW: u32 = 0u;
-override TERMS_BY_COLUMN: u32 = 0u;
 
 struct Job {
-    // m, n, k, and tiles in all.
+    // m, n, k, and tiles or elements in all.
     sizes: vec4<u32>,
     // Tiles down, tiles across, splits of k, terms of a split.
     tiles: vec4<u32>,
     // What the file joined with this one needs.
     own: array<vec4<u32>, 8>,
 }
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
 @group(0) @binding(4) var<uniform> job: Job;
@@ -34,74 +25,4 @@ fn finish(value: f32, column: u32) -> f32 {
     if (ACTIVATION == 3u) { x = sigmoid_(x); }
     if (ACTIVATION == 4u) { x = gelu_(x); }
     return x;
-}
-
-// Rows are padded: 16 writers in a column then meet different banks.
-var<workgroup> tile_a: array<vec4<f32>, 272>;
-var<workgroup> tile_b: array<vec4<f32>, 272>;
-
-@compute @workgroup_size(256)
-fn tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-         @builtin(local_invocation_index) local: u32) {
-    let index = group.y * groups.x + group.x;
-    if (index >= job.sizes.w) { return; }
-    let m = job.sizes.x;
-    let n = job.sizes.y;
-    let column = (index % job.tiles.y) * 64u;
-    let row = (index / job.tiles.y % job.tiles.x) * 64u;
-    let part = index / (job.tiles.y * job.tiles.x);
-    let first = (part % job.tiles.z) * job.tiles.w;
-    let last = min(job.sizes.z, first + job.tiles.w);
-    let low = local % 16u;
-    let high = local / 16u;
-    // Which term of a step this invocation loads, and for which four rows and columns.
-    let term_a = select(high, low, TERMS_BY_ROW == 1u);
-    let quad_a = select(low, high, TERMS_BY_ROW == 1u);
-    let term_b = select(high, low, TERMS_BY_COLUMN == 1u);
-    let quad_b = select(low, high, TERMS_BY_COLUMN == 1u);
-    prepare(part / job.tiles.z, row + 4u * quad_a, column + 4u * quad_b);
-
-    var sum: array<vec4<f32>, 4>;
-    for (var i = 0u; i < 4u; i++) { sum[i] = vec4<f32>(0.0); }
-    for (var k = first; k < last; k += 16u) {
-        var x = vec4<f32>(0.0);
-        var y = vec4<f32>(0.0);
-        if (k + term_a < last) { x = load_rows(k + term_a); }
-        if (k + term_b < last) { y = load_columns(k + term_b); }
-        workgroupBarrier();
-        tile_a[term_a * 17u + quad_a] = x;
-        tile_b[term_b * 17u + quad_b] = y;
-        workgroupBarrier();
-        for (var i = 0u; i < 16u; i++) {
-            let p = tile_a[i * 17u + high];
-            let q = tile_b[i * 17u + low];
-            sum[0] += p.x * q;
-            sum[1] += p.y * q;
-            sum[2] += p.z * q;
-            sum[3] += p.w * q;
-        }
-    }
-    for (var i = 0u; i < 4u; i++) {
-        let r = row + 4u * high + i;
-        if (r >= m) { break; }
-        let at = (part * m + r) * n;
-        for (var j = 0u; j < 4u; j++) {
-            let c = column + 4u * low + j;
-            if (c < n) { output[at + c] = finish(sum[i][j], c); }
-        }
-    }
-}
-
-// Sums the parts of a product whose terms were split: `a` holds `[lanes, splits, m, n]`. In order of the splits.
-// Limited by memory.
-@compute @workgroup_size(256)
-fn join(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
-    let size = job.sizes.x * job.sizes.y;
-    if (i >= job.sizes.w) { return; }
-    let at = (i / size) * job.tiles.z * size + i % size;
-    var sum = 0.0;
-    for (var split = 0u; split < job.tiles.z; split++) { sum += a[at + split * size]; }
-    output[i] = finish(sum, i % job.sizes.y);
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Case, uniform};
+use synod::op::matmul::{Kernel, Matmul};
 use synod::{Device, Graph, Tensor};
 
 /// `op(a) op(b)` with broadcast leading dimensions.
@@ -45,25 +46,34 @@ fn reference(a: &[f64], of_a: &[usize], b: &[f64], of_b: &[usize], ta: bool, tb:
     result
 }
 
+/// The shape with its last two dimensions exchanged.
+fn flip(shape: &[usize], by: bool) -> Vec<usize> {
+    let (mut shape, rank) = (shape.to_vec(), shape.len());
+    if by {
+        shape.swap(rank - 2, rank - 1);
+    }
+    shape
+}
+
 fn product(of_a: &[usize], of_b: &[usize], ta: bool, tb: bool, gradients: bool) {
-    let flip = |s: &[usize], t: bool| {
-        let mut s = s.to_vec();
-        let rank = s.len();
-        if t {
-            s.swap(rank - 2, rank - 1);
-        }
-        s
-    };
+    product_by(None, of_a, of_b, ta, tb, gradients);
+}
+
+fn product_by(kernel: Option<Kernel>, of_a: &[usize], of_b: &[usize], ta: bool, tb: bool, gradients: bool) {
     let (of_a, of_b) = (flip(of_a, ta), flip(of_b, tb));
     let inputs = vec![uniform(&of_a, -1.5..1.5), uniform(&of_b, -1.5..1.5)];
+    let op = match kernel {
+        Some(kernel) => Matmul::new(ta, tb).with_kernel(kernel),
+        None => Matmul::new(ta, tb),
+    };
     let case = Case::new(
         "matmul",
         inputs,
-        move |_, t| vec![t[0].matmul_with(t[1], ta, tb)],
+        move |g, t| vec![g.apply_one(op.clone(), &[t[0], t[1]])],
         move |v| vec![reference(&v[0], &of_a, &v[1], &of_b, ta, tb)],
     )
     .tolerance(1e-5);
-    let label = format!("{}, transposed {ta} {tb}", case.label);
+    let label = format!("{}, transposed {ta} {tb}, kernel {kernel:?}", case.label);
     let case = case.label(label);
     if gradients { case.check() } else { case.outputs_only().check() }
 }
@@ -104,6 +114,91 @@ fn sizes_around_tiles() {
             product(&[2, m, k], &[k, n], ta, tb, false);
         }
     }
+}
+
+/// Sizes that a kernel takes: exact fits, a size that is no multiple of anything, vectors on one side only, long sums.
+fn sizes_for(kernel: Kernel) -> Vec<(usize, usize, usize)> {
+    match kernel {
+        Kernel::Vectors => vec![
+            (1, 65, 131),
+            (3, 36, 64),
+            (37, 2, 130),
+            (4, 3, 33),
+            (130, 4, 68),
+            (260, 1, 40),
+            (2, 41, 1100),
+            (1, 1, 2051),
+        ],
+        Kernel::Thin => vec![(1, 7, 1), (33, 19, 3), (12, 8, 20)],
+        _ => vec![(1, 1, 1), (33, 17, 19), (64, 64, 64), (65, 132, 36), (131, 68, 35), (20, 37, 1030)],
+    }
+}
+
+const TRANSPOSES: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
+
+#[test]
+fn every_kernel_at_odd_sizes_and_transposed() {
+    for kernel in Kernel::ALL {
+        for (ta, tb) in TRANSPOSES {
+            for (m, n, k) in sizes_for(kernel) {
+                product_by(Some(kernel), &[m, k], &[k, n], ta, tb, false);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_over_lanes_that_are_shared() {
+    for kernel in Kernel::ALL {
+        for (ta, tb) in TRANSPOSES {
+            // Rows of `[2, 1]` cannot be merged: `b` has lanes of its own. 18 lanes fill one workgroup of the smallest
+            // tile and begin another.
+            for (m, n, k) in [(3, 9, 11), (2, 20, 36), (4, 4, 8)] {
+                product_by(Some(kernel), &[2, 1, m, k], &[9, k, n], ta, tb, false);
+                product_by(Some(kernel), &[m, k], &[3, k, n], ta, tb, false);
+                product_by(Some(kernel), &[2, 3, m, k], &[2, 1, k, n], ta, tb, false);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kernel_with_bias_and_activation() {
+    for kernel in Kernel::ALL {
+        for (ta, tb) in TRANSPOSES {
+            for (m, n, k) in [(3, 18, 40), (67, 4, 12), (2, 36, 600)] {
+                let (of_x, of_w) = (flip(&[3, m, k], ta), flip(&[3, k, n], tb));
+                let (x, w) = (uniform(&of_x, -1.0..1.0), uniform(&of_w, -1.0..1.0));
+                let case = Case::new(
+                    "matmul",
+                    vec![x, w, uniform([n], -1.0..1.0)],
+                    move |g, t| {
+                        let op = Matmul::new(ta, tb).with_kernel(kernel);
+                        let y = g.apply_one(op, &[t[0], t[1]]) + t[2];
+                        // One program each: a product with two users is not fused.
+                        vec![if k == 12 { y.relu() } else { y.tanh() }]
+                    },
+                    move |v| {
+                        let y = reference(&v[0], &of_x, &v[1], &of_w, ta, tb);
+                        let exact = |y: f64| if k == 12 { y.max(0.0) } else { y.tanh() };
+                        vec![y.iter().enumerate().map(|(i, y)| exact(y + v[2][i % n])).collect()]
+                    },
+                );
+                let case = case.tolerance(1e-5).fusion_may_round().outputs_only();
+                case.label(format!("{kernel:?} with bias, {m} {n} {k}, transposed {ta} {tb}")).check();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_fit_is_an_error() {
+    let Some(device) = common::devices().into_iter().find(|device| !device.is_cpu()) else { return };
+    let g = Graph::new();
+    let op = Matmul::new(false, false).with_kernel(Kernel::Vectors);
+    let y = g.apply_one(op, &[g.input("a", [5, 3]), g.input("b", [3, 6])]);
+    let message = device.compile(&g, &[y]).err().unwrap().to_string();
+    assert!(message.contains("matmul") && message.contains("Vectors"), "{message}");
 }
 
 type Curve = (for<'g> fn(Tensor<'g>) -> Tensor<'g>, fn(f64) -> f64);

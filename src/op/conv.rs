@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::matmul::activation;
-use super::product::{LANE_DIMENSIONS, OWN, Product};
+use super::product::{LANE_DIMENSIONS, OWN, Product, Tile};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::shape::{DType, Shape, TensorType};
 const SHADER: &str = concat!(
     include_str!("../../shaders/elementwise.wgsl"),
     include_str!("../../shaders/product.wgsl"),
+    include_str!("../../shaders/product_tile.wgsl"),
     include_str!("../../shaders/conv.wgsl"),
 );
 
@@ -130,8 +131,14 @@ impl Plan {
         Ok(Plan { sizes, strides: [strides(0)?, strides(1)?, strides(2)?], lanes: all })
     }
 
-    /// The product on a GPU whose first and second matrix come from operands `a` and `b` of x, weight and y.
-    fn product(&self, op: &dyn Op, call: &GpuCall<'_>, kind: Kind) -> Result<Product> {
+    /// The launches of the product whose first and second matrix come from operands `a` and `b` of x, weight and y.
+    fn gpu(
+        &self,
+        op: &dyn Op,
+        call: &GpuCall<'_>,
+        kind: Kind,
+        (bias, activation): (bool, Option<Scalar>),
+    ) -> Result<GpuPlan> {
         let z = self.sizes;
         if self.lanes.len() > LANE_DIMENSIONS {
             let (needed, most) = (self.lanes.len() as u64, LANE_DIMENSIONS as u64);
@@ -153,21 +160,15 @@ impl Plan {
             own[4 + d] = [size, self.strides[a.0][d], self.strides[b.0][d], 0];
         }
         let flag = |by: bool| if by { 1.0 } else { 0.0 };
-        Ok(Product {
-            shader: SHADER,
-            m,
-            n,
-            k,
-            lanes: self.lanes.elements(),
-            bias: false,
-            activation: None,
-            constants: vec![
-                ("KIND", f64::from(kind as u32)),
-                ("TERMS_BY_ROW", flag(kind != Kind::Weight)),
-                ("TERMS_BY_COLUMN", flag(kind == Kind::Input)),
-            ],
-            own: own.map(|v| v.map(|x| x as u32)),
-        })
+        let constants = vec![
+            ("KIND", f64::from(kind as u32)),
+            ("TERMS_BY_ROW", flag(kind != Kind::Weight)),
+            ("TERMS_BY_COLUMN", flag(kind == Kind::Input)),
+        ];
+        let (lanes, own) = (self.lanes.elements(), own.map(|v| v.map(|x| x as u32)));
+        let product = Product { m, n, k, lanes, bias, activation, operands: [0, 1], own };
+        let tile = Tile { sides: [64, 64], step: 16, lanes: 1 };
+        product.tiled(op, call, (SHADER.into(), "tiled"), constants, tile)
     }
 
     /// Calls `body` for every lane with its number in x, the weight and y.
@@ -308,8 +309,7 @@ impl Op for Conv2d {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
-        let product = plan.product(self, call, Kind::Forward)?;
-        Product { bias: self.bias, activation: self.activation, ..product }.tiled(self, call)
+        plan.gpu(self, call, Kind::Forward, (self.bias, self.activation))
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
@@ -402,8 +402,7 @@ impl Op for Conv2dInputGradient {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
-        let product = plan.product(self, call, Kind::Input)?;
-        product.tiled(self, call)
+        plan.gpu(self, call, Kind::Input, (false, None))
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
@@ -467,8 +466,7 @@ impl Op for Conv2dWeightGradient {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
-        let product = plan.product(self, call, Kind::Weight)?;
-        product.tiled(self, call)
+        plan.gpu(self, call, Kind::Weight, (false, None))
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

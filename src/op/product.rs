@@ -1,30 +1,60 @@
-//! How products are cut into the workgroups of `shaders/product.wgsl`; shared by matrices and convolutions.
+//! How products are cut into workgroups; shared by matrices and convolutions.
+
+use std::borrow::Cow;
 
 use crate::error::Result;
 use crate::graph::{Binding, GpuCall, GpuPlan, Launch, Op, Scalar};
 
+/// WGSL that sums the parts of a product whose terms were split.
+const JOIN: &str = concat!(
+    include_str!("../../shaders/elementwise.wgsl"),
+    include_str!("../../shaders/product.wgsl"),
+    include_str!("../../shaders/product_join.wgsl"),
+);
 /// Vectors of four integers that describe what the two matrices hold.
 pub(crate) const OWN: usize = 8;
 /// Dimensions of lanes that a launch takes.
 pub(crate) const LANE_DIMENSIONS: usize = 4;
-/// Sides of a tile.
-const TILE: usize = 64;
 /// Workgroups that fill a large device.
 const MANY: usize = 256;
 /// Terms of a split at least.
 const SHORTEST: usize = 256;
 
+/// What a workgroup computes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tile {
+    /// Rows and columns of the output.
+    pub sides: [usize; 2],
+    /// What the terms of a split are a multiple of.
+    pub step: usize,
+    /// Lanes that a workgroup takes at once.
+    pub lanes: usize,
+}
+
+impl Tile {
+    /// Tiles down, tiles across, and groups of lanes.
+    pub(crate) fn count(&self, m: usize, n: usize, lanes: usize) -> [usize; 3] {
+        [m.div_ceil(self.sides[0]), n.div_ceil(self.sides[1]), lanes.div_ceil(self.lanes)]
+    }
+}
+
+/// Into how many parts `k` terms are cut where there are `tiles` workgroups without that: as many as fill a device, as
+/// long as the parts are long enough to be worth the second launch. A function of sizes only, so that sums keep their
+/// order.
+pub(crate) fn splits(tiles: usize, k: usize) -> usize {
+    (MANY / tiles.max(1)).clamp(1, (k / SHORTEST).max(1))
+}
+
 /// A product `[lanes, m, k] x [lanes, k, n]` on a GPU.
 pub(crate) struct Product {
-    pub shader: &'static str,
     pub m: usize,
     pub n: usize,
     pub k: usize,
     pub lanes: usize,
     pub bias: bool,
     pub activation: Option<Scalar>,
-    /// Overrides beyond those of the epilogue.
-    pub constants: Vec<(&'static str, f64)>,
+    /// Operands of the launch that are bound first and second.
+    pub operands: [usize; 2],
     pub own: [[u32; 4]; OWN],
 }
 
@@ -52,44 +82,54 @@ impl Product {
         parameters
     }
 
-    /// A launch of an entry that takes `items` invocations in groups of `size`, all terms at once.
-    pub(crate) fn simple(&self, call: &GpuCall<'_>, entry: &'static str, size: usize) -> Launch {
+    /// A launch of an entry that takes an invocation an element in groups of `size`, all terms at once.
+    pub(crate) fn simple(
+        &self,
+        call: &GpuCall<'_>,
+        shader: Cow<'static, str>,
+        entry: &'static str,
+        size: usize,
+    ) -> Launch {
         let items = self.lanes * self.m * self.n;
         Launch {
-            shader: self.shader.into(),
+            shader,
             entry,
             constants: self.epilogue(),
-            bindings: self.bindings([Binding::Input(0), Binding::Input(1)], Binding::Output(0)),
+            bindings: self.bindings(self.operands.map(Binding::Input), Binding::Output(0)),
             parameters: self.parameters(items, [1, 1, 1, self.k]),
             workgroups: call.groups(items, size),
         }
     }
 
-    /// Launches of the tiled kernel: where the tiles alone would not fill a device and sums are long, the terms are
-    /// split, and the parts summed in order by a second launch.
-    pub(crate) fn tiled(&self, op: &dyn Op, call: &GpuCall<'_>) -> Result<GpuPlan> {
-        let (down, across) = (self.m.div_ceil(TILE), self.n.div_ceil(TILE));
-        let tiles = down * across * self.lanes;
-        let splits = (MANY / tiles).clamp(1, (self.k / SHORTEST).max(1));
-        let terms = self.k.div_ceil(splits).next_multiple_of(16);
+    /// Launches of a kernel that takes a tile a workgroup: where the tiles alone would not fill a device and sums are
+    /// long, the terms are split, and the parts summed in order by a second launch.
+    pub(crate) fn tiled(
+        &self,
+        op: &dyn Op,
+        call: &GpuCall<'_>,
+        (shader, entry): (Cow<'static, str>, &'static str),
+        mut constants: Vec<(&'static str, f64)>,
+        tile: Tile,
+    ) -> Result<GpuPlan> {
+        let [down, across, deep] = tile.count(self.m, self.n, self.lanes);
+        let tiles = down * across * deep;
+        let terms = self.k.div_ceil(splits(tiles, self.k)).next_multiple_of(tile.step);
         let splits = self.k.div_ceil(terms);
         let groups = call.groups(tiles * splits, 1);
         if groups[1] > call.limits.workgroups {
             let most = u64::from(call.limits.workgroups).pow(2);
             return Err(call.limit(op, "workgroups", (tiles * splits) as u64, most));
         }
-        let mut constants = self.constants.clone();
-        let operands = [Binding::Input(0), Binding::Input(1)];
         let whole = splits == 1;
         if whole {
             constants.extend(self.epilogue());
         }
         let output = if whole { Binding::Output(0) } else { Binding::Scratch(0) };
         let mut plan = GpuPlan::from(Launch {
-            shader: self.shader.into(),
-            entry: "tiled",
+            shader,
+            entry,
             constants,
-            bindings: self.bindings(operands, output),
+            bindings: self.bindings(self.operands.map(Binding::Input), output),
             parameters: self.parameters(tiles * splits, [down, across, splits, terms]),
             workgroups: groups,
         });
@@ -97,7 +137,7 @@ impl Product {
             let items = self.lanes * self.m * self.n;
             plan.scratch.push(items * splits);
             plan.launches.push(Launch {
-                shader: self.shader.into(),
+                shader: JOIN.into(),
                 entry: "join",
                 constants: self.epilogue(),
                 bindings: self.bindings([Binding::ScratchRead(0), Binding::Input(1)], Binding::Output(0)),

@@ -3,23 +3,21 @@
 //! One op computes `activation(op(a) op(b) + bias)`; bias and activation get in by fusion. Where the second operand
 //! has no batch of its own (a weight) the leading dimensions of the first are merged into its rows, so that a layer
 //! over any number of lanes is one large product, and so is the gradient of its weight.
+//!
+//! The op, its gradient and its CPU path are here; `gpu` chooses among the kernels of a GPU, whose WGSL `template`
+//! expands.
+
+mod gpu;
+mod template;
 
 use std::sync::Arc;
 
-use super::product::{LANE_DIMENSIONS, OWN, Product};
 use crate::cpu::gemm::{Activation, Batch, Epilogue, Matrix, gemm_batched};
 use crate::error::{Error, Result};
 use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
-/// WGSL of the products of matrices.
-const SHADER: &str = concat!(
-    include_str!("../../shaders/elementwise.wgsl"),
-    include_str!("../../shaders/product.wgsl"),
-    include_str!("../../shaders/matmul.wgsl"),
-);
-/// Rows or columns below which tiles would be mostly empty.
-const THIN: usize = 20;
+pub use gpu::Kernel;
 
 /// Names of the ops of this family.
 pub const NAMES: &[&str] = &["matmul"];
@@ -32,12 +30,19 @@ pub struct Matmul {
     transpose_b: bool,
     bias: bool,
     activation: Option<Scalar>,
+    kernel: Option<Kernel>,
 }
 
 impl Matmul {
     /// The product of the operands, each transposed in its last two dimensions first where so asked.
     pub fn new(transpose_a: bool, transpose_b: bool) -> Self {
-        Matmul { transpose_a, transpose_b, bias: false, activation: None }
+        Matmul { transpose_a, transpose_b, ..Matmul::default() }
+    }
+
+    /// The same product with this kernel on a GPU, whatever its sizes; for measurements and tests. Compilation fails
+    /// where the kernel does not fit (see [`Kernel::fits`]). Gradients get the kernel that suits their sizes.
+    pub fn with_kernel(self, kernel: Kernel) -> Self {
+        Matmul { kernel: Some(kernel), ..self }
     }
 }
 
@@ -186,43 +191,7 @@ impl Op for Matmul {
         let plan = self
             .plan(&call.operands[0].shape, &call.operands[1].shape)
             .ok_or_else(|| Error::Graph("matmul: the leading dimensions do not broadcast".into()))?;
-        let Plan { m, n, k, .. } = plan;
-        if plan.batch.len() > LANE_DIMENSIONS {
-            let (needed, most) = (plan.batch.len() as u64, LANE_DIMENSIONS as u64);
-            return Err(call.limit(self, "leading dimensions that cannot be merged", needed, most));
-        }
-        let mut own = [[0u32; 4]; OWN];
-        let [a_row, a_term] = if self.transpose_a { [1, m] } else { [k, 1] };
-        let [b_term, b_column] = if self.transpose_b { [1, k] } else { [n, 1] };
-        own[0] = [a_row, a_term, b_term, b_column].map(|s| s as u32);
-        own[1] = [0, 0, 0, plan.batch.len() as u32];
-        for (own, dimension) in own[2..].iter_mut().zip(&plan.batch) {
-            *own = dimension.map(|d| d as u32);
-        }
-        let flag = |by: bool| if by { 1.0 } else { 0.0 };
-        let product = Product {
-            shader: SHADER,
-            m,
-            n,
-            k,
-            lanes: plan.batch.iter().map(|d| d[0]).product(),
-            bias: self.bias,
-            activation: self.activation,
-            constants: vec![
-                ("TERMS_BY_ROW", flag(!self.transpose_a)),
-                ("TERMS_BY_COLUMN", flag(self.transpose_b)),
-            ],
-            own,
-        };
-        let elements = product.lanes * m * n;
-        if m <= THIN || n <= THIN {
-            // Few elements with many terms would leave most of the device idle at one invocation each.
-            return Ok(match k >= 256 && elements <= 16 * 1024 {
-                true => product.simple(call, "long", 1).into(),
-                false => product.simple(call, "thin", 64).into(),
-            });
-        }
-        product.tiled(self, call)
+        gpu::launches(self, &plan, call)
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {
