@@ -58,16 +58,21 @@ pub(crate) struct Product {
     pub own: [[u32; 4]; OWN],
 }
 
+/// The overrides of `shaders/product.wgsl`.
+fn epilogue(bias: bool, activation: Option<Scalar>) -> Vec<(&'static str, f64)> {
+    let activation = match activation {
+        Some(Scalar::Relu) => 1.0,
+        Some(Scalar::Tanh) => 2.0,
+        Some(Scalar::Sigmoid) => 3.0,
+        Some(Scalar::Gelu) => 4.0,
+        _ => 0.0,
+    };
+    vec![("BIAS", if bias { 1.0 } else { 0.0 }), ("ACTIVATION", activation)]
+}
+
 impl Product {
     fn epilogue(&self) -> Vec<(&'static str, f64)> {
-        let activation = match self.activation {
-            Some(Scalar::Relu) => 1.0,
-            Some(Scalar::Tanh) => 2.0,
-            Some(Scalar::Sigmoid) => 3.0,
-            Some(Scalar::Gelu) => 4.0,
-            _ => 0.0,
-        };
-        vec![("BIAS", if self.bias { 1.0 } else { 0.0 }), ("ACTIVATION", activation)]
+        epilogue(self.bias, self.activation)
     }
 
     /// Operands, the bias (or a stand-in that is not read) and the output.
@@ -121,9 +126,8 @@ impl Product {
             return Err(call.limit(op, "workgroups", (tiles * splits) as u64, most));
         }
         let whole = splits == 1;
-        if whole {
-            constants.extend(self.epilogue());
-        }
+        // The same pipeline for parts as for whole products without an epilogue.
+        constants.extend(if whole { self.epilogue() } else { epilogue(false, None) });
         let output = if whole { Binding::Output(0) } else { Binding::Scratch(0) };
         let mut plan = GpuPlan::from(Launch {
             shader,
