@@ -16,7 +16,7 @@ fn value(values: &Values, name: &str) -> u32 {
 }
 
 /// Lines up to the `//@end` that belongs to the line before them, those of an `//@else` apart, and what follows.
-fn block<'t>(lines: &'t [String]) -> (&'t [String], &'t [String], &'t [String]) {
+fn block(lines: &[String]) -> (&[String], &[String], &[String]) {
     let (mut depth, mut other) = (0, None);
     for (i, line) in lines.iter().enumerate() {
         let line = line.trim();
