@@ -99,7 +99,7 @@ impl Kernel for Product {
                         s.call(PackB { p, q, out: panels });
                         // Elements of A whose distance is a large power of two share few sets of the first-level
                         // cache, and those far apart few entries of the table of pages.
-                        let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row % 256 == 0;
+                        let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row.is_multiple_of(256);
                         let terms_apart = p.a_row == 1 && p.a_column >= 256;
                         let pack_a = q.terms > 0 && columns >= 128 && (rows_apart || terms_apart);
                         let rows = pack_a.then_some(rows);
