@@ -58,6 +58,16 @@ pub enum Planner {
     /// Follower's (arXiv 2310.01207, section 4.1): the cheapest path, where a cell costs more the more central it is
     /// and the more often another agent was seen on it since the agent got its target.
     Follower,
+    /// As [`Planner::Follower`] without the cost of central cells: shortest paths that give way to whom the agent has
+    /// seen.
+    Congestion,
+}
+
+impl Planner {
+    /// Whether plans are made anew at every step.
+    pub(super) fn replans(self) -> bool {
+        self != Planner::Shortest
+    }
 }
 
 /// In which order a list of maps or instances is used.

@@ -145,7 +145,9 @@ impl Pathfinding {
                 let (mut cell, target) = (world.positions[agent] as usize, world.targets[agent] as usize);
                 let steps = match self.config.planner {
                     // Made at every step.
-                    Planner::Follower if !world.steps[agent].is_empty() => &world.steps[agent],
+                    Planner::Follower | Planner::Congestion if !world.steps[agent].is_empty() => {
+                        &world.steps[agent]
+                    }
                     _ => {
                         search.label(&ground.blocked, ground.stride, target, &mut steps);
                         &steps

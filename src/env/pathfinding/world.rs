@@ -31,7 +31,7 @@ pub(super) struct Ground {
     /// With `restart`: the component of every padded cell, and the cells of each that targets are drawn from.
     component: Vec<u32>,
     candidates: Vec<Vec<u32>>,
-    /// With Follower's planner: what entering a padded cell costs at least; 0 where blocked.
+    /// With planners that give way: what entering a padded cell costs at least; 0 where blocked.
     pub costs: Vec<f32>,
 }
 
@@ -77,6 +77,9 @@ impl Ground {
                 let number = ground.component[cell as usize];
                 ground.candidates[number as usize].push(cell);
             }
+        }
+        if config.planner == Planner::Congestion {
+            ground.costs = ground.blocked.iter().map(|blocked| if *blocked { 0.0 } else { 1.0 }).collect();
         }
         if config.planner == Planner::Follower {
             let cells = (0..map.height()).flat_map(|row| (0..map.width()).map(move |column| (row, column)));
@@ -129,7 +132,7 @@ impl<'a> Rules<'a> {
 
     /// Whether paths are planned anew at every step.
     pub fn replans(&self) -> bool {
-        self.needs_paths() && self.config.planner == Planner::Follower
+        self.needs_paths() && self.config.planner.replans()
     }
 }
 
@@ -181,10 +184,10 @@ pub(super) struct World {
     /// With planned paths: how many present agents' targets each cell is, and whether any.
     pub target_count: Vec<u32>,
     pub target_seen: Vec<f32>,
-    /// Per agent: the first step of a shortest path from every cell; with Follower's planner, that of the planned path
+    /// Per agent: the first step of a shortest path from every cell; with planners that give way, that of the planned path
     /// from every cell on it.
     pub steps: Vec<Vec<u8>>,
-    /// With Follower's planner, per agent: how many times it saw another agent on each padded cell since it got its
+    /// With planners that give way, per agent: how many times it saw another agent on each padded cell since it got its
     /// target.
     pub sightings: Vec<Vec<u16>>,
 }
@@ -255,7 +258,7 @@ impl World {
         }
     }
 
-    /// With Follower's planner, plans every agent's path.
+    /// With planners that give way, plans every agent's path.
     pub fn plan(&mut self, rules: &Rules, memory: &mut Memory) {
         if !rules.replans() {
             return;
