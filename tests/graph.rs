@@ -1,6 +1,6 @@
 //! Graphs, gradients and programs, on the smallest ops.
 
-use synod::{CompileOptions, Device, Graph};
+use synod::{CompileOptions, Device, Graph, TensorType};
 
 #[test]
 fn a_gradient_is_a_graph_that_can_be_differentiated_again() {
@@ -87,4 +87,22 @@ fn mistakes_name_the_op_and_the_shapes() {
     assert!(message.contains("did you mean `observation`"), "{message}");
     let message = program.run(&[("observation", &[0.0f32; 3])]).err().unwrap().to_string();
     assert!(message.contains("3 elements"), "{message}");
+}
+
+/// The last step may write to a variable itself; what else takes the same value, whole or in part, must not miss it.
+#[test]
+fn a_value_may_be_assigned_to_several_variables() {
+    let device = Device::cpu();
+    let variable = |name: &str, n: usize| device.variable(name, TensorType::f32([n]), &vec![9.0f32; n]).unwrap();
+    let (a, b, part) = (variable("a", 4), variable("b", 4), variable("part", 2));
+    let g = Graph::new();
+    let value = g.input("x", [4]).tanh() + 1.0;
+    g.assign(&a, value);
+    g.assign(&b, value);
+    g.assign(&part, value.slice(0, 0, 2));
+    let mut program = device.compile(&g, &[]).unwrap();
+    program.run(&[("x", &[0.0f32; 4])]).unwrap();
+    for variable in [a, b, part] {
+        assert!(variable.read().unwrap().iter().all(|x| *x == 1.0), "{}", variable.name());
+    }
 }

@@ -238,8 +238,11 @@ pub(crate) fn compile(
 /// step: were a later one to fail, the variables would have to be as before.
 fn write_variables_in_place(compiled: &mut Compiled) {
     let Some((last, _)) = compiled.steps.split_last_mut() else { return };
+    let assigned: Vec<Root> = compiled.assignments.iter().map(|(_, source)| source.root).collect();
     for (variable, source) in &mut compiled.assignments {
         let Root::Buffer(buffer) = source.root else { continue };
+        // What other assignments copy from must stay where they look for it.
+        let shared = assigned.iter().filter(|root| **root == source.root).count() > 1;
         let Some(output) = last.outputs.iter().position(|o| o.root == source.root) else { continue };
         let whole = source.offset == 0 && source.of.elements() == compiled.buffers[buffer].elements;
         let read_later = compiled.outputs.iter().any(|(o, _)| o.root == source.root);
@@ -253,7 +256,7 @@ fn write_variables_in_place(compiled: &mut Compiled) {
                 alone && all && last.op.in_place().contains(&(i, output))
             }
         };
-        if !whole || read_later || !suits {
+        if !whole || shared || read_later || !suits {
             continue;
         }
         let place = Location { root: own, ..last.outputs[output].clone() };

@@ -104,9 +104,10 @@ impl CpuExecutor {
             .map(|step| {
                 let outputs: Vec<Piece> = step.outputs.iter().map(piece).collect();
                 let mut inputs: Vec<Piece> = step.inputs.iter().map(piece).collect();
-                for input in &mut inputs {
-                    // Taken in place: the op finds it in the output.
-                    if outputs.iter().any(|o| o.pointer == input.pointer && input.elements > 0) {
+                for (input, location) in inputs.iter_mut().zip(&step.inputs) {
+                    // A variable taken in place: the op finds it in the output.
+                    let variable = matches!(location.root, Root::Variable(_));
+                    if variable && step.outputs.iter().any(|o| o.root == location.root) {
                         input.elements = 0;
                     }
                 }
