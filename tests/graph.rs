@@ -93,7 +93,8 @@ fn mistakes_name_the_op_and_the_shapes() {
 #[test]
 fn a_value_may_be_assigned_to_several_variables() {
     let device = Device::cpu();
-    let variable = |name: &str, n: usize| device.variable(name, TensorType::f32([n]), &vec![9.0f32; n]).unwrap();
+    let variable =
+        |name: &str, n: usize| device.variable(name, TensorType::f32([n]), &vec![9.0f32; n]).unwrap();
     let (a, b, part) = (variable("a", 4), variable("b", 4), variable("part", 2));
     let g = Graph::new();
     let value = g.input("x", [4]).tanh() + 1.0;

@@ -118,7 +118,7 @@ pub(crate) fn copy_rows(
     assert!(source.start + (count - 1) * source.stride + length <= from.len());
     assert!(target.start + (count - 1) * target.stride + length <= to.len());
     assert!(count == 1 || target.stride >= length);
-    let to = SharedPointer(to.as_mut_ptr().cast());
+    let to = SharedPointer(to.as_mut_ptr());
     let parallel = parallel.above(count * length, 4 * COPY_TASK);
     let (count, length, source, target) = match count {
         // One long row is cut into pieces so that it can be shared out.
@@ -128,7 +128,7 @@ pub(crate) fn copy_rows(
             let done = whole * COPY_TASK;
             // SAFETY: within the row, whose bounds were checked; the pieces below end where this begins.
             unsafe {
-                let out = to.get().cast::<u32>().add(target.start + done);
+                let out = to.get().add(target.start + done);
                 std::ptr::copy_nonoverlapping(from.as_ptr().add(source.start + done), out, rest);
             }
             let rows = |start| Rows { start, stride: COPY_TASK };
@@ -142,7 +142,7 @@ pub(crate) fn copy_rows(
             let row_in = &from[at..at + length];
             // SAFETY: the target's bounds were checked above; rows do not overlap and each belongs to one piece.
             let row_out = unsafe {
-                let out = to.get().cast::<u32>().add(target.start + row * target.stride);
+                let out = to.get().add(target.start + row * target.stride);
                 std::slice::from_raw_parts_mut(out, length)
             };
             if length < 16 {

@@ -82,7 +82,7 @@ fn permute(parallel: Parallel, layout: &Layout, from: &[u32], to: &mut [u32]) {
     }
     let parallel = parallel.above(to.len(), 4 * TASK);
     let total = to.len();
-    let to = SharedPointer(to.as_mut_ptr().cast());
+    let to = SharedPointer(to.as_mut_ptr());
     let start_of = |mut index: usize, skip: usize| {
         // Where a row of the output starts in the operand, and how many elements of the output lie before it.
         let (mut at, mut before, mut step) = (0, 0, inner);
@@ -103,8 +103,7 @@ fn permute(parallel: Parallel, layout: &Layout, from: &[u32], to: &mut [u32]) {
                 let (at, before) = start_of(row, usize::MAX);
                 let source = &from[at..at + inner];
                 // SAFETY: rows of the output lie within it, do not overlap, and each belongs to one piece.
-                let target =
-                    unsafe { std::slice::from_raw_parts_mut(to.get().cast::<u32>().add(before), inner) };
+                let target = unsafe { std::slice::from_raw_parts_mut(to.get().add(before), inner) };
                 if inner < 16 {
                     for (o, i) in target.iter_mut().zip(source) {
                         *o = *i;
@@ -135,7 +134,7 @@ fn permute(parallel: Parallel, layout: &Layout, from: &[u32], to: &mut [u32]) {
                         // no two tasks share an output element.
                         unsafe {
                             let value = *from.get_unchecked(at + j * stride + i * side_in);
-                            *to.get().cast::<u32>().add(before + i * side_out + j) = value;
+                            *to.get().add(before + i * side_out + j) = value;
                         }
                     }
                 }

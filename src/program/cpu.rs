@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::graph::{CpuCall, CpuInput, CpuOutput, CpuStorage, Variable};
 use crate::shape::TensorType;
 
-/// Work below which entering the thread pool costs more than it gives, in floating-point operations: some 20 us on one
+/// Work below which waking other threads costs more than it gives, in floating-point operations: some 10 us on one
 /// thread.
-const POOL_THRESHOLD: u64 = 2_000_000;
+const POOL_THRESHOLD: u64 = 1_000_000;
 
 /// A piece of memory at a fixed address.
 struct Piece {
@@ -172,10 +172,6 @@ impl CpuExecutor {
         if let Some(missing) = self.given.iter().position(|given| !given) {
             let (name, of) = &self.compiled.inputs[missing];
             return Err(Error::Graph(format!("input `{name}` ({of}) was never given")));
-        }
-        // One entry into the pool a run; every split inside is then a cheap fork.
-        if self.large && self.parallel == Parallel::Pool && rayon::current_thread_index().is_none() {
-            return rayon::scope(|_| self.run_here(Parallel::Pool));
         }
         let parallel = if self.large { self.parallel } else { Parallel::Serial };
         self.run_here(parallel)

@@ -3,8 +3,9 @@
 use super::epilogue::Curve;
 use super::micro::{Runs, Tile, panel, tile_vectors};
 use super::{Activation, Kind, dots, gemv};
+use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd};
-use std::cell::RefCell;
+use std::cell::Cell;
 
 /// Terms that are summed in registers before C is touched. Part of the order of summation: never chosen by the
 /// number of threads.
@@ -13,15 +14,21 @@ pub(super) const BLOCK_K: usize = 256;
 const BLOCK_ROWS: usize = 24;
 /// Elements of A that pass a panel of B together at most where that is more: half of a first-level cache.
 const BLOCK_A: usize = 4096;
-/// Columns of B that are packed at once: with `BLOCK_K` rows a quarter of a megabyte, half of a small L2 cache.
+/// Columns of B that rows of A pass one after another: with `BLOCK_K` rows a quarter of a megabyte, half of a small
+/// second-level cache. A multiple of every set's vectors.
 const BLOCK_COLUMNS: usize = 256;
+/// Rows of a piece at most. A copy of `BLOCK_K` terms of them and a block of B stay in the second-level cache.
+pub(super) const PIECE_ROWS: usize = 4 * BLOCK_ROWS;
+/// Rows of a piece at least.
+pub(super) const LEAST_ROWS: usize = BLOCK_ROWS;
 
 /// Elements of a block of B above which packing it pays where many rows pass: rows of B far apart fall into few
 /// sets of the first-level cache and throw each other out.
 const PACK_B: usize = 4096;
-
-/// Elements of a block of A at most, for its copy.
-const PACK_A: usize = if BLOCK_A > BLOCK_ROWS * BLOCK_K { BLOCK_A } else { BLOCK_ROWS * BLOCK_K };
+/// Elements of B that are packed before rows pass them, about: they stay in a third-level cache.
+const PACKED_B: usize = 1 << 20;
+/// Floats of the widest vector; packed rows are padded to it.
+const WIDEST: usize = 16;
 
 /// One product with checked operands, as pointers.
 #[derive(Clone, Copy)]
@@ -49,8 +56,134 @@ unsafe impl Send for Product {}
 unsafe impl Sync for Product {}
 
 thread_local! {
-    /// Packed panels: made once a thread, grown to the largest block.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// Packed panels of B: made once a thread, grown to the largest part.
+    static PACKED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Copied rows of A.
+    static COPIED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Columns of B that are packed together, over all terms.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    column: usize,
+    columns: usize,
+}
+
+impl Product {
+    /// Whether rows of A pass packed panels of B. Reading B where it lies costs nothing when it stays in the
+    /// first-level cache or passes only a few times.
+    pub fn packs_b(&self) -> bool {
+        self.b_column != 1 || (self.m > 2 * BLOCK_ROWS && self.k.min(BLOCK_K) * self.n > PACK_B)
+    }
+
+    /// The parts of B that are packed one after another.
+    pub fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        let n = self.n;
+        let width = (PACKED_B / self.k.max(1) / BLOCK_COLUMNS).max(1) * BLOCK_COLUMNS;
+        (0..n).step_by(width).map(move |column| Part { column, columns: width.min(n - column) })
+    }
+
+    /// Calls `body` with this thread's room for the packed panels of the largest part.
+    pub fn with_packed(&self, body: impl FnOnce(&mut [f32])) {
+        let width = self.parts().next().map_or(0, |part| part.columns.next_multiple_of(WIDEST));
+        let mut packed = PACKED.take();
+        if packed.len() < width * self.k {
+            packed.resize(width * self.k, 0.0);
+        }
+        body(&mut packed);
+        PACKED.set(packed);
+    }
+
+    fn blocks_k(&self) -> usize {
+        self.k.div_ceil(BLOCK_K).max(1)
+    }
+}
+
+impl Part {
+    /// Blocks of terms and columns, each packed by itself.
+    pub fn blocks(self, p: &Product) -> usize {
+        self.columns.div_ceil(BLOCK_COLUMNS) * p.blocks_k()
+    }
+
+    /// A block, and where its panels lie among the packed ones.
+    fn block(self, p: &Product, index: usize) -> (Block, usize) {
+        let across = self.columns.div_ceil(BLOCK_COLUMNS);
+        let (start, done) = (index / across * BLOCK_K, index % across * BLOCK_COLUMNS);
+        let block = Block::new(p, start, self.column + done, BLOCK_COLUMNS.min(self.columns - done));
+        (block, start * self.columns.next_multiple_of(WIDEST) + done * block.terms)
+    }
+}
+
+/// Packs one block of a part. `packed` is the whole part's room, of which only the block's panels are written.
+pub(super) struct Pack {
+    pub p: Product,
+    pub part: Part,
+    pub index: usize,
+    pub packed: SharedPointer,
+}
+
+impl Kernel for Pack {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (q, at) = self.part.block(&self.p, self.index);
+        let size = q.terms * q.columns.next_multiple_of(S::LANES);
+        // SAFETY: `with_packed` made room for all blocks, which lie apart from each other; each is packed by one caller.
+        let out = unsafe { std::slice::from_raw_parts_mut(self.packed.get().add(at), size) };
+        s.call(PackB { p: self.p, q, out });
+    }
+}
+
+/// Some rows of the product with a packed part of B.
+pub(super) struct Piece<'a> {
+    pub p: Product,
+    pub part: Part,
+    pub packed: &'a [f32],
+    pub row: usize,
+    /// At most `PIECE_ROWS`.
+    pub rows: usize,
+}
+
+impl Kernel for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Piece { p, part, packed, row, rows } = self;
+        let across = part.columns.div_ceil(BLOCK_COLUMNS);
+        let mut copied = COPIED.take();
+        for index in 0..part.blocks(&p) {
+            let (q, at) = part.block(&p, index);
+            let mut left = Left { a: q.a.wrapping_add(row * p.a_row), row: p.a_row, column: p.a_column };
+            // Elements of A whose distance is a large power of two share few sets of the first-level cache, and those
+            // far apart few entries of the table of pages.
+            let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row.is_multiple_of(256);
+            let terms_apart = p.a_row == 1 && p.a_column >= 256;
+            if q.terms > 0 && part.columns >= 128 && (rows_apart || terms_apart) {
+                // In the order in which they lie: rows of terms, or terms of rows.
+                let (runs, length, step) = match p.a_column {
+                    1 => (rows, q.terms, p.a_row),
+                    _ => (q.terms, rows, p.a_column),
+                };
+                if copied.len() < PIECE_ROWS * BLOCK_K {
+                    copied.resize(PIECE_ROWS * BLOCK_K, 0.0);
+                }
+                if index % across == 0 {
+                    for (i, to) in copied.chunks_exact_mut(length).take(runs).enumerate() {
+                        // SAFETY: these rows and terms lie within A, whose size `gemm` has checked.
+                        let from = unsafe { std::slice::from_raw_parts(left.a.add(i * step), length) };
+                        to.copy_from_slice(from);
+                    }
+                }
+                let (row, column) = if p.a_column == 1 { (length, 1) } else { (1, length) };
+                left = Left { a: copied.as_ptr(), row, column };
+            }
+            let panels = &packed[at..at + q.terms * q.columns.next_multiple_of(S::LANES)];
+            s.call(Rows { p, q, row, rows, packed: Some(panels), left });
+        }
+        COPIED.set(copied);
+    }
 }
 
 impl Kernel for Product {
@@ -67,48 +200,25 @@ impl Kernel for Product {
             Kind::Dots => return dots::run(s, p),
             Kind::Tiles => {}
         }
-        // Reading B where it lies costs nothing when it stays in the first-level cache or passes only a few times.
-        let pack_b = p.b_column != 1 || (p.m > 2 * BLOCK_ROWS && p.k.min(BLOCK_K) * p.n > PACK_B);
-        let block_columns = if pack_b { BLOCK_COLUMNS } else { p.n };
-        let blocks_k = p.k.div_ceil(BLOCK_K).max(1);
-        for column in (0..p.n).step_by(block_columns) {
-            let columns = block_columns.min(p.n - column);
-            for block in 0..blocks_k {
-                let (start, last) = (block * BLOCK_K, block + 1 == blocks_k);
-                let q = Block {
-                    columns,
-                    terms: BLOCK_K.min(p.k - start),
-                    a: p.a.wrapping_add(start * p.a_column),
-                    b: p.b.wrapping_add(start * p.b_row + column * p.b_column),
-                    c: p.c.wrapping_add(column),
-                    accumulate: p.accumulate || block > 0,
-                    bias: if last && !p.bias.is_null() {
-                        p.bias.wrapping_add(column)
-                    } else {
-                        std::ptr::null()
-                    },
-                    activation: if last { p.activation } else { Activation::None },
-                };
-                if pack_b {
-                    SCRATCH.with_borrow_mut(|scratch| {
-                        let size = q.terms * columns.next_multiple_of(S::LANES);
-                        if scratch.len() < size + PACK_A {
-                            scratch.resize(size + PACK_A, 0.0);
-                        }
-                        let (panels, rows) = scratch.split_at_mut(size);
-                        s.call(PackB { p, q, out: panels });
-                        // Elements of A whose distance is a large power of two share few sets of the first-level
-                        // cache, and those far apart few entries of the table of pages.
-                        let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row.is_multiple_of(256);
-                        let terms_apart = p.a_row == 1 && p.a_column >= 256;
-                        let pack_a = q.terms > 0 && columns >= 128 && (rows_apart || terms_apart);
-                        let rows = pack_a.then_some(rows);
-                        s.call(Rows { p, q, packed: Some(panels), left: rows });
-                    });
-                } else {
-                    s.call(Rows { p, q, packed: None, left: None });
+        if p.packs_b() {
+            return p.with_packed(|packed| {
+                for part in p.parts() {
+                    for index in 0..part.blocks(&p) {
+                        s.call(Pack { p, part, index, packed: SharedPointer(packed.as_mut_ptr()) });
+                    }
+                    let mut row = 0;
+                    while row < p.m {
+                        let rows = even_share(p.m - row, PIECE_ROWS);
+                        s.call(Piece { p, part, packed, row, rows });
+                        row += rows;
+                    }
                 }
-            }
+            });
+        }
+        for block in 0..p.blocks_k() {
+            let q = Block::new(&p, block * BLOCK_K, 0, p.n);
+            let left = Left { a: q.a, row: p.a_row, column: p.a_column };
+            s.call(Rows { p, q, row: 0, rows: p.m, packed: None, left });
         }
     }
 }
@@ -124,6 +234,23 @@ struct Block {
     accumulate: bool,
     bias: *const f32,
     activation: Activation,
+}
+
+impl Block {
+    fn new(p: &Product, start: usize, column: usize, columns: usize) -> Block {
+        let last = start + BLOCK_K >= p.k;
+        let bias = if last && !p.bias.is_null() { p.bias.wrapping_add(column) } else { std::ptr::null() };
+        Block {
+            columns,
+            terms: BLOCK_K.min(p.k - start),
+            a: p.a.wrapping_add(start * p.a_column),
+            b: p.b.wrapping_add(start * p.b_row + column * p.b_column),
+            c: p.c.wrapping_add(column),
+            accumulate: p.accumulate || start > 0,
+            bias,
+            activation: if last { p.activation } else { Activation::None },
+        }
+    }
 }
 
 /// Copies a block of B into panels as wide as the tiles, padded with zeros.
@@ -183,13 +310,23 @@ impl Kernel for PackB<'_> {
     }
 }
 
-/// All rows of one block.
+/// Rows of A, where they lie or where they were copied to.
+#[derive(Clone, Copy)]
+struct Left {
+    a: *const f32,
+    row: usize,
+    column: usize,
+}
+
+/// `rows` rows of one block, from `row` on.
 struct Rows<'a> {
     p: Product,
     q: Block,
+    row: usize,
+    rows: usize,
     packed: Option<&'a [f32]>,
-    /// Where rows of A are copied next to each other before they pass the panels.
-    left: Option<&'a mut [f32]>,
+    /// The first of the rows.
+    left: Left,
 }
 
 impl Kernel for Rows<'_> {
@@ -197,24 +334,13 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Rows { p, q, packed, mut left } = self;
+        let Rows { p, q, row: first, rows: all, packed, left } = self;
         let many = p.n > 2 * S::LANES;
-        let block_rows = if many { (BLOCK_A / q.terms.max(1) / 24 * 24).max(BLOCK_ROWS) } else { p.m };
-        let mut row = 0;
-        while row < p.m {
-            let rows = even_share(p.m - row, block_rows);
-            let (mut a, mut a_row, mut a_column) = (q.a.wrapping_add(row * p.a_row), p.a_row, p.a_column);
-            if let Some(copy) = &mut left {
-                // In the order in which they lie: rows of terms, or terms of rows.
-                let (runs, length, step) =
-                    if a_column == 1 { (rows, q.terms, a_row) } else { (q.terms, rows, a_column) };
-                for (i, to) in copy.chunks_exact_mut(length).take(runs).enumerate() {
-                    // SAFETY: these rows and terms lie within A, whose size `gemm` has checked.
-                    to.copy_from_slice(unsafe { std::slice::from_raw_parts(a.add(i * step), length) });
-                }
-                (a_row, a_column) = if a_column == 1 { (length, 1) } else { (1, length) };
-                a = copy.as_ptr();
-            }
+        let block_rows = if many { (BLOCK_A / q.terms.max(1) / 24 * 24).max(BLOCK_ROWS) } else { all };
+        let mut past = 0;
+        while past < all {
+            let (row, rows) = (first + past, even_share(all - past, block_rows));
+            let a = left.a.wrapping_add(past * left.row);
             let mut done = 0;
             while done < q.columns {
                 let rest = q.columns - done;
@@ -232,8 +358,8 @@ impl Kernel for Rows<'_> {
                     runs: Runs::ONE,
                     outer: Runs::ONE,
                     a,
-                    a_row,
-                    a_column,
+                    a_row: left.row,
+                    a_column: left.column,
                     b,
                     b_row,
                     c: q.c.wrapping_add(row * p.c_row + done),
@@ -247,7 +373,7 @@ impl Kernel for Rows<'_> {
                 done += width;
             }
             curve(s, q.activation, q.c.wrapping_add(row * p.c_row), rows, q.columns, p.c_row);
-            row += rows;
+            past += rows;
         }
     }
 }

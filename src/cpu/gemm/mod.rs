@@ -19,7 +19,7 @@ mod tests;
 use super::pool::{Parallel, SharedPointer, for_each_chunk};
 use super::simd::{Isa, dispatch_on};
 use crate::{Error, Result};
-use driver::{BLOCK_K, Product};
+use driver::{BLOCK_K, LEAST_ROWS, PIECE_ROWS, Pack, Piece, Product};
 pub(crate) use epilogue::Curve;
 pub use epilogue::{Activation, Epilogue};
 use std::cell::Cell;
@@ -182,7 +182,8 @@ fn gemm_on(
             dispatch_on(isa, member(product, &batch, i));
         }
     } else if batch.count > 1 {
-        for_each_chunk(parallel, batch.count, PIECE_WORK.div_ceil(work), |range| {
+        let lots = batch.count.div_ceil(2 * PIECES * rayon::current_num_threads());
+        for_each_chunk(parallel, batch.count, lots.max(PIECE_WORK.div_ceil(work)), |range| {
             range.for_each(|i| dispatch_on(isa, member(product, &batch, i)));
         });
     } else {
@@ -222,15 +223,11 @@ fn in_pieces(isa: Isa, p: Product) {
     if p.kind == Kind::Tiles && p.m * p.n <= 64 * 1024 && blocks >= 8 && blocks * 16 * 1024 > p.m * p.n {
         return split_terms(isa, &p);
     }
-    // Whole blocks of columns keep the packing of B to once for every piece of rows; so pieces are as high as leaves
-    // every thread a few of them. How they are cut changes no sum.
-    let columns = if p.n >= 1024 {
-        512
-    } else if p.m < 48 {
-        64
-    } else {
-        p.n
-    };
+    if p.kind == Kind::Tiles && p.packs_b() {
+        return with_shared_panels(isa, p);
+    }
+    // How they are cut changes no sum.
+    let columns = if p.m < 48 { 64 } else { p.n };
     let across = p.n.div_ceil(columns);
     let pieces = (PIECES * rayon::current_num_threads()).div_ceil(across);
     let rows =
@@ -249,6 +246,24 @@ fn in_pieces(isa: Isa, p: Product) {
                 q.bias = p.bias.wrapping_add(column);
             }
             dispatch_on(isa, q);
+        }
+    });
+}
+
+/// A product whose B is packed: once for all threads, by all, and then passed by pieces of rows.
+fn with_shared_panels(isa: Isa, p: Product) {
+    let even = p.m.div_ceil(PIECES * rayon::current_num_threads());
+    let height = even.next_multiple_of(LEAST_ROWS).min(PIECE_ROWS);
+    p.with_packed(|packed| {
+        for part in p.parts() {
+            let to = SharedPointer(packed.as_mut_ptr());
+            for_each_chunk(Parallel::Pool, part.blocks(&p), 1, |blocks| {
+                blocks.for_each(|index| dispatch_on(isa, Pack { p, part, index, packed: to }));
+            });
+            let packed = &*packed;
+            for_each_chunk(Parallel::Pool, p.m, height, |rows| {
+                dispatch_on(isa, Piece { p, part, packed, row: rows.start, rows: rows.len() });
+            });
         }
     });
 }
