@@ -1,7 +1,18 @@
 //! Worlds: what agents act in. A world module steps many worlds of many agents at once over flat arrays that the
 //! caller owns. Nothing here knows of networks, trainers, the terminal or the disk (maps excepted).
 
+mod config;
+pub mod deep_sea;
+pub mod lever;
+pub mod matrix_game;
 pub mod pathfinding;
+pub mod repeat_previous;
+pub mod switch;
+pub mod taxi;
+pub mod vectorised;
+
+pub use config::WorldConfig;
+pub use pathfinding::Pcg64;
 
 use crate::error::Result;
 

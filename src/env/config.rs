@@ -1,0 +1,114 @@
+//! One configuration for every kind of world, by name.
+
+use serde::{Deserialize, Serialize};
+
+use super::VecEnv;
+use super::deep_sea::{DeepSea, DeepSeaConfig};
+use super::lever::{Lever, LeverConfig};
+use super::matrix_game::{MatrixGame, MatrixGameConfig};
+use super::pathfinding::{Pathfinding, PathfindingConfig};
+use super::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
+use super::switch::{Switch, SwitchConfig};
+use super::taxi::{Taxi, TaxiConfig};
+use crate::error::{Error, Result, nearest};
+
+macro_rules! worlds {
+    ($($(#[doc = $doc:literal])* $variant:ident($config:ty) = $name:literal, $summary:literal => $env:ty;)*) => {
+        /// The settings of a world of any kind, told apart by `kind`.
+        ///
+        /// ```
+        /// use synod::env::{Buffers, WorldConfig};
+        /// let mut env = WorldConfig::named("lever")?.build(1)?;
+        /// let mut out = Buffers::new(env.spec());
+        /// env.reset(&vec![true; env.spec().worlds], &mut out)?;
+        /// # Ok::<(), synod::Error>(())
+        /// ```
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum WorldConfig {
+            /// Agents with targets on a grid.
+            Pathfinding(PathfindingConfig),
+            $($(#[doc = $doc])* $variant($config),)*
+        }
+
+        impl WorldConfig {
+            /// Every kind of world: its name and a line about it.
+            pub const KINDS: &'static [(&'static str, &'static str)] = &[
+                ("pathfinding", "agents with targets on a grid: bottlenecks, mazes, random maps, warehouses"),
+                $(($name, $summary),)*
+            ];
+
+            /// The kind's default settings.
+            ///
+            /// # Errors
+            /// [`Error::Config`] with the nearest name where there is no such kind.
+            pub fn named(name: &str) -> Result<Self> {
+                match name {
+                    "pathfinding" => Ok(Self::Pathfinding(PathfindingConfig::default())),
+                    $($name => Ok(Self::$variant(<$config>::default())),)*
+                    _ => Err(unknown(name)),
+                }
+            }
+
+            /// The kind's name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    Self::Pathfinding(_) => "pathfinding",
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+
+            /// Worlds stepped at once.
+            pub fn worlds(&self) -> usize {
+                match self {
+                    Self::Pathfinding(config) => config.worlds,
+                    $(Self::$variant(config) => config.worlds,)*
+                }
+            }
+
+            /// The same world, as many times.
+            #[must_use]
+            pub fn with_worlds(mut self, worlds: usize) -> Self {
+                match &mut self {
+                    Self::Pathfinding(config) => config.worlds = worlds,
+                    $(Self::$variant(config) => config.worlds = worlds,)*
+                }
+                self
+            }
+
+            /// The worlds, all random numbers from `seed` (it takes the place of pathfinding's own).
+            ///
+            /// # Errors
+            /// [`Error::Config`] for a setting out of range; for pathfinding also those of its maps.
+            pub fn build(&self, seed: u64) -> Result<Box<dyn VecEnv>> {
+                Ok(match self {
+                    Self::Pathfinding(config) => {
+                        Box::new(Pathfinding::new(PathfindingConfig { seed, ..config.clone() })?)
+                    }
+                    $(Self::$variant(config) => Box::new(<$env>::new(config.clone(), seed)?),)*
+                })
+            }
+        }
+    };
+}
+
+worlds! {
+    /// Two agents, one payoff: climbing, penalty, the two-step game.
+    MatrixGame(MatrixGameConfig) = "matrix_game", "climbing, penalty, QMIX's two-step game" => MatrixGame;
+    /// Repeat the symbol of some steps ago.
+    RepeatPrevious(RepeatPreviousConfig) = "repeat_previous", "repeat the symbol of some steps ago" => RepeatPrevious;
+    /// Pull different levers.
+    Lever(LeverConfig) = "lever", "CommNet's lever game" => Lever;
+    /// Say when all have been in the room.
+    Switch(SwitchConfig) = "switch", "the switch riddle" => Switch;
+    /// A treasure that only a long run of right moves finds.
+    DeepSea(DeepSeaConfig) = "deep_sea", "a treasure that only a long run of right moves finds" => DeepSea;
+    /// Fetch a passenger, bring it where it wants to go.
+    Taxi(TaxiConfig) = "taxi", "fetch a passenger, bring it where it wants to go" => Taxi;
+}
+
+fn unknown(name: &str) -> Error {
+    let near = nearest(name, WorldConfig::KINDS.iter().map(|(name, _)| *name));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Error::config("world.kind", format!("no kind of world is called `{name}`{hint}"))
+}

@@ -1,0 +1,122 @@
+//! The lever game of CommNet (arXiv 1605.07736, section 4.1): who is drawn must agree on a lever each, without a
+//! word unless the agents have a way to talk.
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentKind;
+use super::pathfinding::Pcg64;
+use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::error::Result;
+
+/// Many lever games at once.
+pub type Lever = Vectorised<LeverConfig>;
+
+/// The settings of [`Lever`]. An episode is one step: `agents` of `population` are drawn, each sees which it is
+/// (one-hot) and pulls one of `levers`; all are paid the number of different levers pulled over `levers`. With 5
+/// agents and levers, play at random gets .6723 and agents that sort themselves get 1. The state for a centralised
+/// critic is who was drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeverConfig {
+    /// Worlds stepped at once.
+    pub worlds: usize,
+    /// From how many agents are drawn.
+    pub population: usize,
+    /// Agents drawn.
+    pub agents: usize,
+    /// Levers.
+    pub levers: usize,
+}
+
+impl Default for LeverConfig {
+    /// CommNet's: 5 of 500 agents, 5 levers; 64 worlds.
+    fn default() -> Self {
+        LeverConfig { worlds: 64, population: 500, agents: 5, levers: 5 }
+    }
+}
+
+/// Who was drawn.
+#[derive(Debug, Clone)]
+pub struct Draw {
+    drawn: Vec<u32>,
+}
+
+impl Draw {
+    /// Which of the population each agent is.
+    pub fn drawn(&self) -> &[u32] {
+        &self.drawn
+    }
+}
+
+impl Rules for LeverConfig {
+    type World = Draw;
+    const NAME: &'static str = "lever";
+
+    fn worlds(&self) -> usize {
+        self.worlds
+    }
+
+    fn check(&self) -> Result<()> {
+        within(Self::NAME, "population", self.population, 1, 1 << 20)?;
+        within(Self::NAME, "agents", self.agents, 1, self.population.min(1 << 12))?;
+        within(Self::NAME, "levers", self.levers, 1, 1 << 12)
+    }
+
+    fn kinds(&self) -> Vec<AgentKind> {
+        let (count, actions) = (self.agents, self.levers);
+        vec![AgentKind { name: "agent".to_owned(), count, observation: vec![self.population], actions }]
+    }
+
+    fn state(&self) -> usize {
+        self.population
+    }
+
+    fn blank(&self) -> Draw {
+        Draw { drawn: (0..self.agents as u32).collect() }
+    }
+
+    fn reset(&self, world: &mut Draw, _episode: u64, random: &mut Pcg64) {
+        // Floyd's sampling without replacement draws as often as there are agents; then a fair order.
+        world.drawn.clear();
+        for top in self.population - self.agents..self.population {
+            let drawn = random.below(top as u32 + 1);
+            let taken = world.drawn.contains(&drawn);
+            world.drawn.push(if taken { top as u32 } else { drawn });
+        }
+        random.shuffle(&mut world.drawn);
+    }
+
+    fn step(&self, _world: &mut Draw, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let mut pulled = vec![false; self.levers];
+        for action in actions {
+            pulled[*action as usize] = true;
+        }
+        let different = pulled.iter().filter(|pulled| **pulled).count();
+        pay.rewards.fill(different as f32 / self.levers as f32);
+        Outcome::Ends
+    }
+
+    fn observe(&self, world: &Draw, view: &mut View) {
+        let seen = view.observations(0);
+        seen.fill(0.0);
+        for (seen, drawn) in seen.chunks_exact_mut(self.population).zip(&world.drawn) {
+            seen[*drawn as usize] = 1.0;
+        }
+        let state = view.state();
+        state.fill(0.0);
+        for drawn in &world.drawn {
+            state[*drawn as usize] = 1.0;
+        }
+    }
+
+    fn visit(&self, world: &mut Draw, codec: &mut Codec) -> Result<()> {
+        codec.all(&mut world.drawn)
+    }
+
+    fn valid(&self, world: &Draw) -> bool {
+        let mut sorted = world.drawn.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted.len() == self.agents && sorted.iter().all(|drawn| (*drawn as usize) < self.population)
+    }
+}

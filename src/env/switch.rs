@@ -1,0 +1,182 @@
+//! The switch riddle (Foerster et al. 2016, arXiv 1605.06676, section 6.2): prisoners are led into a room one at a
+//! time and must say when all have been there.
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentKind;
+use super::pathfinding::Pcg64;
+use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::error::{Error, Result};
+
+/// Many riddles at once.
+pub type Switch = Vectorised<SwitchConfig>;
+
+/// An action: say nothing.
+pub const NOTHING: u32 = 0;
+/// An action of the one in the room: say that all have been there.
+pub const TELL: u32 = 1;
+
+/// The settings of [`Switch`].
+///
+/// Every day one agent, drawn evenly, is in the room. It alone may [`TELL`]: that ends the episode and pays all 1
+/// where every agent has been in the room, else -1. After `days` the episode ends without pay. Each agent sees
+/// whether it is in the room today. What it leaves behind there is up to the agents: the message of who is in the
+/// room today is for who is there tomorrow (DIAL, RIAL). With `lamp` the world keeps it: the one in the room has
+/// actions 2 and 3 to leave the lamp off or on and sees how it was left (others see 0).
+///
+/// An oracle that tells as soon as all have been there reaches .7407 with 3 agents and .7806 with 4. The state for
+/// a centralised critic is who is in the room, who has been there, the lamp, and the part of the days that is over.
+/// Reports have `solved`: 1 where it was told in time and rightly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchConfig {
+    /// Worlds stepped at once.
+    pub worlds: usize,
+    /// Agents in each world.
+    pub agents: usize,
+    /// Days in an episode; 0 for the paper's `4 agents - 6`.
+    pub days: usize,
+    /// Whether the room has a lamp of the world's own.
+    pub lamp: bool,
+}
+
+impl Default for SwitchConfig {
+    /// 3 agents, 6 days, 64 worlds, no lamp.
+    fn default() -> Self {
+        SwitchConfig { worlds: 64, agents: 3, days: 0, lamp: false }
+    }
+}
+
+/// A riddle between two days.
+#[derive(Debug, Clone)]
+pub struct Days {
+    day: u32,
+    inside: u32,
+    been: Vec<bool>,
+    lamp: bool,
+    solved: bool,
+}
+
+impl Days {
+    /// Who is in the room today.
+    pub fn inside(&self) -> usize {
+        self.inside as usize
+    }
+
+    /// Who has been in the room, today included.
+    pub fn been(&self) -> &[bool] {
+        &self.been
+    }
+}
+
+impl SwitchConfig {
+    fn length(&self) -> u32 {
+        if self.days > 0 { self.days as u32 } else { (4 * self.agents).saturating_sub(6) as u32 }
+    }
+
+    fn enter(&self, world: &mut Days, random: &mut Pcg64) {
+        world.inside = random.below(self.agents as u32);
+        world.been[world.inside as usize] = true;
+    }
+
+    fn actions(&self) -> usize {
+        if self.lamp { 4 } else { 2 }
+    }
+}
+
+impl Rules for SwitchConfig {
+    type World = Days;
+    const NAME: &'static str = "switch";
+    const METRICS: &'static [&'static str] = &["solved"];
+
+    fn worlds(&self) -> usize {
+        self.worlds
+    }
+
+    fn check(&self) -> Result<()> {
+        within(Self::NAME, "agents", self.agents, 1, 1 << 12)?;
+        within(Self::NAME, "days", self.days, 0, 1 << 24)?;
+        if self.length() == 0 {
+            return Err(Error::config("switch.days", "expected at least 1 with a single agent"));
+        }
+        Ok(())
+    }
+
+    fn kinds(&self) -> Vec<AgentKind> {
+        let observation = vec![1 + usize::from(self.lamp)];
+        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: self.actions() }]
+    }
+
+    fn state(&self) -> usize {
+        2 * self.agents + 2
+    }
+
+    fn blank(&self) -> Days {
+        Days { day: 0, inside: 0, been: vec![false; self.agents], lamp: false, solved: false }
+    }
+
+    fn reset(&self, world: &mut Days, _episode: u64, random: &mut Pcg64) {
+        *world = self.blank();
+        self.enter(world, random);
+    }
+
+    fn step(&self, world: &mut Days, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let action = actions[world.inside as usize];
+        world.day += 1;
+        if action == TELL {
+            world.solved = world.been.iter().all(|been| *been);
+            pay.rewards.fill(if world.solved { 1.0 } else { -1.0 });
+            return Outcome::Ends;
+        }
+        if action > TELL {
+            world.lamp = action == 3;
+        }
+        if world.day == self.length() {
+            return Outcome::Ends;
+        }
+        self.enter(world, random);
+        Outcome::GoesOn
+    }
+
+    fn observe(&self, world: &Days, view: &mut View) {
+        let inside = world.inside as usize;
+        let seen = view.observations(0);
+        seen.fill(0.0);
+        let length = seen.len() / self.agents;
+        seen[inside * length] = 1.0;
+        if self.lamp {
+            seen[inside * length + 1] = f32::from(u8::from(world.lamp));
+        }
+        let actions = self.actions();
+        for (agent, mask) in view.masks(0).chunks_exact_mut(actions).enumerate() {
+            mask[1..].fill(f32::from(u8::from(agent == inside)));
+        }
+        let state = view.state();
+        state.fill(0.0);
+        state[inside] = 1.0;
+        for (agent, been) in world.been.iter().enumerate() {
+            state[self.agents + agent] = f32::from(u8::from(*been));
+        }
+        state[2 * self.agents] = f32::from(u8::from(world.lamp));
+        state[2 * self.agents + 1] = world.day as f32 / self.length() as f32;
+    }
+
+    fn metrics(&self, world: &Days) -> Vec<f64> {
+        vec![f64::from(u8::from(world.solved))]
+    }
+
+    fn visit(&self, world: &mut Days, codec: &mut Codec) -> Result<()> {
+        codec.one(&mut world.day)?;
+        codec.one(&mut world.inside)?;
+        codec.all(&mut world.been)?;
+        codec.one(&mut world.lamp)?;
+        codec.one(&mut world.solved)
+    }
+
+    fn valid(&self, world: &Days) -> bool {
+        (world.inside as usize) < self.agents
+            && world.been[world.inside as usize]
+            && world.day <= self.length()
+            && (self.lamp || !world.lamp)
+    }
+}

@@ -1,0 +1,484 @@
+//! A vectorised environment out of the rules of one world: [`Rules`] says how a world starts, steps and looks,
+//! [`Vectorised`] steps many of them in parallel, counts returns, cuts episodes off, saves and loads. No world's own
+//! rules live here.
+
+mod codec;
+mod rows;
+
+pub use codec::{Codec, Number};
+pub use rows::View;
+
+use std::fmt::Debug;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::pathfinding::Pcg64;
+use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::error::{Error, Result};
+use rows::{Layout, Rows};
+
+const MAGIC: &[u8; 8] = b"synodvw1";
+
+/// Agents in a chunk of worlds that one task steps. Smaller chunks would cost more to hand out than to step.
+const CHUNK_AGENTS: usize = 256;
+
+/// Reports that may wait to be taken; bytes with more are refused before memory is set aside for them.
+const MAX_REPORTS: u64 = 1 << 24;
+
+/// The rules of one world. They are shared by all worlds of an environment; what changes is in [`Rules::World`].
+///
+/// A step must depend on nothing but its arguments: then the outcome is the same for any number of threads.
+pub trait Rules: Debug + Send + Sync + Serialize {
+    /// One world between two steps.
+    type World: Clone + Debug + Send + Sync;
+
+    /// What settings and errors call this world, e.g. `matrix_game`.
+    const NAME: &'static str;
+
+    /// Names of what an episode is judged by, beside `return` and `length`.
+    const METRICS: &'static [&'static str] = &[];
+
+    /// Worlds stepped at once.
+    fn worlds(&self) -> usize;
+
+    /// Checks the settings; [`Rules::kinds`] and all others are only called after it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first setting out of range.
+    fn check(&self) -> Result<()>;
+
+    /// The kinds of agent in a world.
+    fn kinds(&self) -> Vec<AgentKind>;
+
+    /// Numbers in a world's state for a centralised critic.
+    fn state(&self) -> usize {
+        0
+    }
+
+    /// The step after which an episode is cut off (truncated).
+    fn limit(&self) -> u32 {
+        u32::MAX
+    }
+
+    /// A world before its first episode, with room for everything.
+    fn blank(&self) -> Self::World;
+
+    /// Starts the world's episode number `episode` (from 0). All that the last episode left is replaced.
+    fn reset(&self, world: &mut Self::World, episode: u64, random: &mut Pcg64);
+
+    /// One step. `actions` are in range for all agents that take part; what others hold is to be ignored.
+    fn step(&self, world: &mut Self::World, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome;
+
+    /// Writes what the agents see, every number of it: the rows hold anything before. Masks are 1 unless written.
+    fn observe(&self, world: &Self::World, view: &mut View);
+
+    /// Which agents take part in the coming step; all, unless written.
+    fn active(&self, _world: &Self::World, _active: &mut [bool]) {}
+
+    /// The values of [`Rules::METRICS`] at the end of an episode, in their order.
+    fn metrics(&self, _world: &Self::World) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Writes or reads everything that [`Rules::reset`] or [`Rules::step`] can change, always in the same order.
+    ///
+    /// # Errors
+    /// Those of the codec.
+    fn visit(&self, world: &mut Self::World, codec: &mut Codec) -> Result<()>;
+
+    /// Whether the rules can step a world that was read from bytes that are not trusted.
+    fn valid(&self, _world: &Self::World) -> bool {
+        true
+    }
+}
+
+/// Whether an episode goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on, unless the limit of steps is reached.
+    GoesOn,
+    /// It ends here by the rules, for all agents.
+    Ends,
+}
+
+/// What a step pays and whose episode it ends. All 0 and false before.
+#[derive(Debug)]
+pub struct Pay<'a> {
+    /// Per agent.
+    pub rewards: &'a mut [f32],
+    /// Per agent: its own episode ended here by the rules. With [`Outcome::Ends`] it need not be written.
+    pub terminated: &'a mut [bool],
+}
+
+/// One world and what is counted about it.
+#[derive(Debug, Clone)]
+struct Slot<W> {
+    world: W,
+    random: Pcg64,
+    started: bool,
+    ended: bool,
+    /// The number of the next episode.
+    episode: u64,
+    step: u32,
+    /// The sum of all agents' rewards.
+    total: f64,
+}
+
+/// Many worlds of the same rules, stepped at once.
+#[derive(Debug)]
+pub struct Vectorised<R: Rules> {
+    rules: R,
+    spec: Spec,
+    layout: Layout,
+    fingerprint: u64,
+    slots: Vec<Slot<R::World>>,
+    reports: Vec<EpisodeReport>,
+}
+
+impl<R: Rules> Vectorised<R> {
+    /// Worlds as `rules` say, each with its own stream of random numbers from `seed`. Nothing is in them until the
+    /// first [`VecEnv::reset`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting out of range.
+    pub fn new(rules: R, seed: u64) -> Result<Self> {
+        rules.check()?;
+        let worlds = rules.worlds();
+        let too_large = |expected: &str| Error::config(format!("{}.worlds", R::NAME), expected);
+        if !(1..=1 << 20).contains(&worlds) {
+            return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
+        }
+        let spec = Spec { worlds, kinds: rules.kinds(), state: rules.state() };
+        let numbers = spec.kinds.iter().try_fold(0usize, |sum, kind| {
+            let observation = kind.observation.iter().try_fold(1usize, |n, side| n.checked_mul(*side))?;
+            let each = observation.checked_add(kind.actions)?.checked_mul(kind.count)?;
+            sum.checked_add(each)
+        });
+        let numbers = numbers.and_then(|n| n.checked_add(spec.state)).and_then(|n| n.checked_mul(worlds));
+        if numbers.is_none_or(|n| n > 1 << 34) || spec.agents() > u32::MAX as usize {
+            return Err(too_large("expected worlds x agents x observation of at most 2^34 numbers"));
+        }
+        let stream = |world: usize| {
+            Slot {
+                world: rules.blank(),
+                // The last word keeps streams of other lengths of seed apart.
+                random: Pcg64::from_entropy(&[seed as u32, (seed >> 32) as u32, world as u32, 1]),
+                started: false,
+                ended: false,
+                episode: 0,
+                step: 0,
+                total: 0.0,
+            }
+        };
+        let slots = (0..worlds).map(stream).collect();
+        let layout = Layout::new(&spec);
+        let fingerprint = fingerprint(&rules, seed);
+        Ok(Vectorised { rules, spec, layout, fingerprint, slots, reports: Vec::new() })
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &R {
+        &self.rules
+    }
+
+    /// A world as it is now, for pictures and scripted play; `None` before its first reset or where there is none.
+    pub fn world(&self, index: usize) -> Option<&R::World> {
+        self.slots.get(index).filter(|slot| slot.started).map(|slot| &slot.world)
+    }
+
+    /// Gives a world another stream of random numbers, to draw its next episodes from.
+    ///
+    /// # Errors
+    /// There is no such world.
+    pub fn set_random(&mut self, world: usize, random: Pcg64) -> Result<()> {
+        let worlds = self.slots.len();
+        let slot = self
+            .slots
+            .get_mut(world)
+            .ok_or_else(|| Error::Usage(format!("set_random: world {world} of {worlds}")))?;
+        slot.random = random;
+        Ok(())
+    }
+
+    fn check_buffers(&self, out: &Buffers) -> Result<()> {
+        let (spec, lanes) = (&self.spec, self.spec.worlds * self.spec.agents());
+        let lengths = [
+            ("observations", out.observations.len(), spec.observation_length()),
+            ("masks", out.masks.len(), spec.mask_length()),
+            ("rewards", out.rewards.len(), lanes),
+            ("terminated", out.terminated.len(), lanes),
+            ("truncated", out.truncated.len(), lanes),
+            ("active", out.active.len(), lanes),
+            ("ended", out.ended.len(), spec.worlds),
+            ("state", out.state.len(), spec.worlds * spec.state),
+        ];
+        for (name, got, expected) in lengths {
+            if got != expected {
+                return Err(Error::Usage(format!("buffers: {name} has {got} entries, expected {expected}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an action that an agent does not have, where the agent takes part.
+    fn check_actions(&self, actions: &[u32]) -> Result<()> {
+        let agents = self.layout.agents;
+        for (index, (slot, actions)) in self.slots.iter().zip(actions.chunks_exact(agents)).enumerate() {
+            if !slot.started {
+                return Err(Error::Usage(format!("step: world {index} has never been reset")));
+            }
+            let in_range = |(action, limit): (&u32, &u32)| action < limit;
+            if slot.ended || actions.iter().zip(&self.layout.actions).all(in_range) {
+                continue;
+            }
+            let mut active = vec![true; agents];
+            self.rules.active(&slot.world, &mut active);
+            for (agent, (action, limit)) in actions.iter().zip(&self.layout.actions).enumerate() {
+                if active[agent] && action >= limit {
+                    return Err(Error::Usage(format!(
+                        "step: action {action} of agent {agent} in world {index}; actions go from 0 to {}",
+                        limit - 1
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `each` with every world (its index, itself, its rows), chunks of worlds in parallel; gives what it gave.
+fn for_worlds<W: Send, T: Send>(
+    slots: &mut [Slot<W>],
+    layout: &Layout,
+    out: &mut Buffers,
+    each: impl Fn(usize, &mut Slot<W>, &mut View) -> Option<T> + Sync,
+) -> Vec<T> {
+    // A function of the sizes, never of the threads.
+    let chunk = (CHUNK_AGENTS / layout.agents).max(1);
+    let run = |number: usize, slots: &mut [Slot<W>], mut rows: Rows| -> Vec<T> {
+        let mut given = Vec::new();
+        for (at, slot) in slots.iter_mut().enumerate() {
+            given.extend(each(number * chunk + at, slot, &mut View::new(&mut rows, layout, at)));
+        }
+        given
+    };
+    let rows = Rows::chunks(out, layout, slots.len(), chunk);
+    if slots.len() <= chunk {
+        let given = slots.chunks_mut(chunk).zip(rows).enumerate();
+        return given.flat_map(|(number, (slots, rows))| run(number, slots, rows)).collect();
+    }
+    let given: Vec<Vec<T>> = slots
+        .par_chunks_mut(chunk)
+        .zip(rows)
+        .enumerate()
+        .map(|(number, (slots, rows))| run(number, slots, rows))
+        .collect();
+    given.into_iter().flatten().collect()
+}
+
+/// Writes what a world shows between two steps.
+fn show<R: Rules>(rules: &R, slot: &Slot<R::World>, view: &mut View) {
+    view.all_masks();
+    rules.observe(&slot.world, view);
+    let active = view.active();
+    active.fill(!slot.ended);
+    if !slot.ended {
+        rules.active(&slot.world, active);
+    }
+    view.set_ended(slot.ended);
+}
+
+/// One step of one world; the report if its episode ended with it.
+fn advance<R: Rules>(
+    rules: &R,
+    index: usize,
+    slot: &mut Slot<R::World>,
+    actions: &[u32],
+    view: &mut View,
+) -> Option<EpisodeReport> {
+    view.clear();
+    if slot.ended {
+        show(rules, slot, view);
+        return None;
+    }
+    let (rewards, terminated, truncated, active) = view.lanes();
+    active.fill(true);
+    rules.active(&slot.world, active);
+    let outcome = rules.step(&mut slot.world, actions, &mut slot.random, &mut Pay { rewards, terminated });
+    slot.step += 1;
+    let at_limit = slot.step >= rules.limit();
+    slot.ended = outcome == Outcome::Ends || at_limit;
+    slot.total += rewards.iter().map(|r| f64::from(*r)).sum::<f64>();
+    for agent in (0..active.len()).filter(|agent| active[*agent]) {
+        terminated[agent] |= outcome == Outcome::Ends;
+        truncated[agent] = at_limit && !terminated[agent];
+    }
+    let report = slot.ended.then(|| {
+        let agents = actions.len();
+        let mut values = vec![("return", slot.total / agents as f64), ("length", f64::from(slot.step))];
+        values.extend(R::METRICS.iter().copied().zip(rules.metrics(&slot.world)));
+        EpisodeReport { world: index, label: String::new(), agents, values }
+    });
+    show(rules, slot, view);
+    report
+}
+
+impl<R: Rules> VecEnv for Vectorised<R> {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()> {
+        if which.len() != self.spec.worlds {
+            let (got, expected) = (which.len(), self.spec.worlds);
+            return Err(Error::Usage(format!("reset: {got} marks for {expected} worlds")));
+        }
+        self.check_buffers(out)?;
+        let rules = &self.rules;
+        for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {
+            if which[index] {
+                rules.reset(&mut slot.world, slot.episode, &mut slot.random);
+                (slot.started, slot.ended) = (true, false);
+                (slot.step, slot.total) = (0, 0.0);
+                slot.episode += 1;
+                view.clear();
+                show(rules, slot, view);
+            }
+            None::<()>
+        });
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+        let agents = self.layout.agents;
+        if actions.len() != self.spec.worlds * agents {
+            let (got, expected) = (actions.len(), self.spec.worlds * agents);
+            return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
+        }
+        self.check_buffers(out)?;
+        self.check_actions(actions)?;
+        let rules = &self.rules;
+        let reports = for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {
+            advance(rules, index, slot, &actions[index * agents..][..agents], view)
+        });
+        self.reports.extend(reports);
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Vec<EpisodeReport> {
+        std::mem::take(&mut self.reports)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let mut codec = Codec::writer();
+        let mut slots = self.slots.clone();
+        let mut reports = self.reports.clone();
+        let (mut magic, mut fingerprint) = (*MAGIC, self.fingerprint);
+        let mut count = reports.len() as u64;
+        // Writing into memory cannot fail.
+        let _ = codec.all(&mut magic);
+        let _ = codec.one(&mut fingerprint);
+        for slot in &mut slots {
+            let _ = visit(&self.rules, slot, &mut codec);
+        }
+        let _ = codec.one(&mut count);
+        for report in &mut reports {
+            let _ = visit_report(report, &mut codec);
+        }
+        codec.into_bytes()
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut codec = Codec::reader(bytes);
+        let (mut magic, mut fingerprint, mut count) = ([0; 8], 0, 0);
+        if codec.all(&mut magic).is_err() || &magic != MAGIC {
+            return Err(codec::broken("not those of such an environment"));
+        }
+        codec.one(&mut fingerprint)?;
+        if fingerprint != self.fingerprint {
+            return Err(codec::broken("those of an environment with other settings"));
+        }
+        let mut slots = self.slots.clone();
+        for slot in &mut slots {
+            visit(&self.rules, slot, &mut codec)?;
+            let over = slot.step > self.rules.limit() || (slot.step == self.rules.limit() && !slot.ended);
+            if (slot.started && (over || !self.rules.valid(&slot.world)))
+                || (slot.started != (slot.episode > 0))
+                || slot.episode == u64::MAX
+                || (slot.ended && !slot.started)
+            {
+                return Err(codec::broken("damaged"));
+            }
+        }
+        codec.one(&mut count)?;
+        if count > MAX_REPORTS {
+            return Err(codec::broken("damaged"));
+        }
+        let mut reports = Vec::new();
+        for _ in 0..count {
+            let agents = self.layout.agents;
+            let mut report = EpisodeReport { world: 0, label: String::new(), agents, values: names::<R>() };
+            visit_report(&mut report, &mut codec)?;
+            if report.world >= self.spec.worlds {
+                return Err(codec::broken("damaged"));
+            }
+            reports.push(report);
+        }
+        codec.finish()?;
+        (self.slots, self.reports) = (slots, reports);
+        Ok(())
+    }
+}
+
+fn visit<R: Rules>(rules: &R, slot: &mut Slot<R::World>, codec: &mut Codec) -> Result<()> {
+    codec.one(&mut slot.started)?;
+    codec.one(&mut slot.ended)?;
+    codec.one(&mut slot.episode)?;
+    codec.one(&mut slot.step)?;
+    codec.one(&mut slot.total)?;
+    let mut words = slot.random.words();
+    codec.all(&mut words)?;
+    slot.random = Pcg64::from_words(words);
+    if slot.started { rules.visit(&mut slot.world, codec) } else { Ok(()) }
+}
+
+fn names<R: Rules>() -> Vec<(&'static str, f64)> {
+    ["return", "length"].iter().chain(R::METRICS).map(|name| (*name, 0.0)).collect()
+}
+
+fn visit_report(report: &mut EpisodeReport, codec: &mut Codec) -> Result<()> {
+    let mut world = report.world as u64;
+    codec.one(&mut world)?;
+    report.world = usize::try_from(world).map_err(|_| codec::broken("damaged"))?;
+    for (_, value) in &mut report.values {
+        codec.one(value)?;
+    }
+    Ok(())
+}
+
+/// What tells one environment from another: a hash (FNV-1a) of its name, settings and seed.
+fn fingerprint<R: Rules>(rules: &R, seed: u64) -> u64 {
+    let settings = serde_json::to_vec(rules).unwrap_or_else(|_| format!("{rules:?}").into_bytes());
+    let bytes = R::NAME.bytes().chain([0]).chain(settings).chain(seed.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Checks that a setting is in a range, both ends included.
+///
+/// # Errors
+/// [`Error::Config`] that names `world.key`.
+pub(super) fn within<T: PartialOrd + std::fmt::Display>(
+    world: &str,
+    key: &str,
+    value: T,
+    low: T,
+    high: T,
+) -> Result<()> {
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    Err(Error::config(format!("{world}.{key}"), format!("expected {low} to {high}, got {value}")))
+}
