@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::neighbours::{self, Neighbours};
 use super::{Policy, Sequence};
 use crate::cpu::Parallel;
 use crate::device::Device;
@@ -21,6 +22,9 @@ pub enum Choice {
     Sample,
     /// The most probable one.
     Greedy,
+    /// The one of the highest value among those allowed; with the chance [`Actors::epsilon`] any of those allowed, all
+    /// alike.
+    EpsilonGreedy,
 }
 
 /// What agents see at one step.
@@ -32,7 +36,13 @@ pub struct Seen<'a> {
     pub ages: &'a [f32],
     /// `[agents, worlds]`: 1 where the agent is in its world.
     pub present: &'a [f32],
+    /// `[worlds, agents, actions]`, as worlds write it: 1 where an action is allowed. [`Choice::EpsilonGreedy`] looks
+    /// at it.
+    pub masks: &'a [f32],
 }
+
+/// What stands in for the value of an action that is not allowed.
+pub const FORBIDDEN: f32 = -1e9;
 
 struct Shard {
     act: Program,
@@ -40,6 +50,7 @@ struct Shard {
     first: usize,
     worlds: usize,
     state: Vec<Variable>,
+    neighbours: Option<Neighbours>,
 }
 
 /// A policy acting in many worlds. What it did last lies in the public arrays, `[agents, worlds]` each.
@@ -48,6 +59,9 @@ pub struct Actors {
     agents: usize,
     worlds: usize,
     observation: usize,
+    action_count: usize,
+    /// The chance of an action at random, for [`Choice::EpsilonGreedy`]; 0 at first.
+    pub epsilon: f32,
     /// The critic's values.
     pub values: Vec<f32>,
     /// Log-probabilities of the actions.
@@ -90,6 +104,8 @@ impl Actors {
             agents,
             worlds,
             observation: kind.observation.iter().product(),
+            action_count: kind.actions,
+            epsilon: 0.0,
             values: vec![0.0; lanes],
             log_probabilities: vec![0.0; lanes],
             actions: vec![0; lanes],
@@ -115,15 +131,20 @@ impl Actors {
 
     fn run(&mut self, seen: Seen<'_>, key: Option<[u64; 2]>) -> Result<()> {
         let (agents, worlds, size) = (self.agents, self.worlds, self.observation);
+        let (action_count, epsilon) = (self.action_count, self.epsilon);
         self.shards.par_iter_mut().enumerate().try_for_each(|(index, shard)| -> Result<()> {
             let (first, each) = (shard.first, shard.worlds);
             let program = if key.is_some() { &mut shard.act } else { &mut shard.value };
-            let input = program.input_mut("observations")?;
-            for agent in 0..agents {
-                for world in 0..each {
-                    let from = ((first + world) * agents + agent) * size;
-                    let to = (agent * each + world) * size;
-                    input[to..to + size].copy_from_slice(&seen.observations[from..from + size]);
+            for (name, source, size) in
+                [("observations", seen.observations, size), ("masks", seen.masks, action_count)]
+            {
+                let Ok(input) = program.input_mut(name) else { continue };
+                for agent in 0..agents {
+                    for world in 0..each {
+                        let from = ((first + world) * agents + agent) * size;
+                        let to = (agent * each + world) * size;
+                        input[to..to + size].copy_from_slice(&source[from..from + size]);
+                    }
                 }
             }
             for (name, source) in [("ages", seen.ages), ("present", seen.present)] {
@@ -133,6 +154,12 @@ impl Actors {
                     let from = agent * worlds + first;
                     input[agent * each..(agent + 1) * each].copy_from_slice(&source[from..from + each]);
                 }
+            }
+            if let Ok(input) = program.input_mut("epsilon") {
+                input.fill(epsilon);
+            }
+            if let Some(of) = &shard.neighbours {
+                neighbours::fill_by(program, of, [1, agents, each])?;
             }
             // Greedy choice needs no random numbers.
             if let (Some(key), Ok(input)) = (key, program.input_mut_u32("key")) {
@@ -235,12 +262,7 @@ impl Shard {
         let build = |act: bool| -> Result<Program> {
             let graph = Graph::new();
             let weights = policy.parameters().weights(&graph);
-            let sequence = Sequence {
-                observations: graph
-                    .input("observations", [&[1, agents, worlds], &kind.observation[..]].concat()),
-                ages: graph.input("ages", [1, agents, worlds]),
-                present: graph.input("present", [1, agents, worlds]),
-            };
+            let sequence = Sequence::input(&graph, policy, [1, agents, worlds], &kind.observation);
             let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
             let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
             let mut outputs = vec![unrolled.values];
@@ -249,6 +271,17 @@ impl Shard {
                 let actions = match choice {
                     Choice::Sample => unrolled.logits.categorical(graph.input_u32("key", [2])),
                     Choice::Greedy => unrolled.logits.argmax(),
+                    Choice::EpsilonGreedy => {
+                        let of = [1, agents, worlds];
+                        let allowed = graph.input("masks", [1, agents, worlds, kind.actions]);
+                        let keys = graph.input_u32("key", [2]).split_key(2);
+                        let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
+                        let no = graph.scalar(FORBIDDEN);
+                        let best = allowed.select(unrolled.logits, no).argmax();
+                        let any = allowed.select(graph.scalar(0.0), no).categorical(key(0));
+                        let explore = key(1).random_uniform(of).less(graph.input("epsilon", []));
+                        explore.select(any.to_f32(), best.to_f32()).to_u32()
+                    }
                 };
                 outputs.push(log_probabilities.take_along_last(actions));
                 outputs.push(actions);
@@ -261,6 +294,13 @@ impl Shard {
             program.set_parallel(Parallel::Serial);
             Ok(program)
         };
-        Ok(Shard { act: build(true)?, value: build(false)?, first, worlds, state })
+        Ok(Shard {
+            act: build(true)?,
+            value: build(false)?,
+            first,
+            worlds,
+            state,
+            neighbours: policy.neighbours().cloned(),
+        })
     }
 }

@@ -3,11 +3,17 @@
 //! learns lives in `train`.
 
 pub mod actors;
+pub mod communication;
+pub mod neighbours;
 pub mod srmt;
+pub mod team;
 
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
+use crate::op::message::Edges;
+
+use neighbours::Neighbours;
 
 /// What an agent is shown over `time` steps of `worlds` worlds with `agents` agents each. Agents stand before worlds: so
 /// agents with parameters of their own are lanes of one program.
@@ -20,11 +26,53 @@ pub struct Sequence<'g> {
     pub ages: Tensor<'g>,
     /// `[time, agents, worlds]`: 1 where the agent is in its world, 0 where it has left it.
     pub present: Tensor<'g>,
+    /// Who hears whom, one graph over the agents for each step and world (leading dimensions `[time, worlds]`), where
+    /// [`Policy::neighbours`] asks for it.
+    pub edges: Option<Edges<'g>>,
+}
+
+impl<'g> Sequence<'g> {
+    /// The inputs `observations`, `ages`, `present` and, where the policy wants them, `edges` of a program over
+    /// `[time, agents, worlds]`. [`neighbours::fill`] fills the last.
+    pub fn input(
+        graph: &'g Graph,
+        policy: &dyn Policy,
+        [time, agents, worlds]: [usize; 3],
+        observation: &[usize],
+    ) -> Self {
+        let lanes = [time, agents, worlds];
+        Sequence {
+            observations: graph.input("observations", [&lanes, observation].concat()),
+            ages: graph.input("ages", lanes),
+            present: graph.input("present", lanes),
+            edges: policy
+                .neighbours()
+                .map(|n| Edges::input(graph, "edges", &[time, worlds], agents, n.most(agents))),
+        }
+    }
+
+    /// The steps from `first` on, `count` of them.
+    pub fn steps(&self, first: usize, count: usize) -> Self {
+        let cut = |x: Tensor<'g>| x.slice(0, first, count);
+        Sequence {
+            observations: cut(self.observations),
+            ages: cut(self.ages),
+            present: cut(self.present),
+            edges: self.edges.map(|e| Edges {
+                offsets: cut(e.offsets),
+                sources: cut(e.sources),
+                transposed_offsets: cut(e.transposed_offsets),
+                destinations: cut(e.destinations),
+                edges: cut(e.edges),
+            }),
+        }
+    }
 }
 
 /// What an agent makes of a [`Sequence`].
 pub struct Unrolled<'g> {
-    /// `[time, agents, worlds, actions]`: log-probabilities up to a constant.
+    /// `[time, agents, worlds, actions]`: log-probabilities up to a constant, or, for an agent that learns by
+    /// Q-learning, the values of its actions.
     pub logits: Tensor<'g>,
     /// `[time, agents, worlds]`: the critic's value of each observation.
     pub values: Tensor<'g>,
@@ -44,7 +92,7 @@ pub struct StatePart {
     pub shape: Vec<usize>,
 }
 
-/// An agent with a stochastic policy over discrete actions, a critic and perhaps a recurrent state.
+/// An agent with a stochastic policy (or action values) over discrete actions, a critic and perhaps a recurrent state.
 pub trait Policy: Send + Sync {
     /// One line that says which network this is; checkpoints of another architecture are refused by it.
     fn architecture(&self) -> String;
@@ -54,6 +102,11 @@ pub trait Policy: Send + Sync {
 
     /// Its recurrent state; empty where it has none. A state starts as zeros.
     fn state(&self) -> Vec<StatePart>;
+
+    /// How its graph of neighbours is made from observations; `None` where it has no use for one.
+    fn neighbours(&self) -> Option<&Neighbours> {
+        None
+    }
 
     /// Unrolls it from `state` over a sequence. Gradients flow through time.
     ///

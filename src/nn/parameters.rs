@@ -124,7 +124,11 @@ impl Parameters {
 
     /// The parameters as tensors of `graph`, for the forward functions of layers.
     pub fn weights<'g>(&self, graph: &'g Graph) -> Weights<'g> {
-        let flat = graph.variable(&self.flat);
+        self.weights_of(graph, graph.variable(&self.flat))
+    }
+
+    /// As [`Parameters::weights`], from a vector laid out like [`Parameters::flat`], e.g. a target network's.
+    pub fn weights_of<'g>(&self, graph: &'g Graph, flat: Tensor<'g>) -> Weights<'g> {
         let tensors = self
             .entries
             .iter()

@@ -1,13 +1,14 @@
 //! One episode of trained agents as a scene to look at.
 
 use super::Settings;
-use super::evaluate::{Evaluation, Player};
+use super::evaluate::Evaluation;
 use crate::agent::Policy;
 use crate::device::Device;
 use crate::env::EpisodeReport;
 use crate::env::pathfinding::{Pathfinding, PathfindingConfig, Source};
 use crate::error::{Error, Result};
 use crate::run::picture::{AgentView, Frame, Scene};
+use crate::train::player::Player;
 
 /// A recorded episode.
 pub struct Episode {

@@ -5,8 +5,13 @@
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
 
 pub mod checkpoint;
+pub mod dqn;
+pub mod mixer;
+pub mod player;
 pub mod ppo;
+pub mod replay;
 pub mod rollout;
+mod sum_tree;
 
 pub use checkpoint::{Checkpoint, ElementType, TensorData};
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer};
-use crate::agent::{Policy, Sequence};
+use crate::agent::{Policy, Sequence, neighbours};
 use crate::cpu::Parallel;
 use crate::device::Device;
 use crate::env::VecEnv;
@@ -237,11 +237,13 @@ impl Ppo {
         let (mean, scale, count) = moments(experience, advantages, worlds, self.config.advantage_epsilon);
         let each = worlds.len() / self.learners.len();
         let config = &self.config;
+        let policy = self.policy.as_ref();
         let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
         let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
         self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             fill(learner, experience, own)?;
+            neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
             let rows = experience.time * experience.agents;
             let mut put = |name: &str, of: &dyn Fn(usize) -> f32| -> Result<()> {
                 let input = learner.input_mut(name)?;
@@ -376,11 +378,7 @@ fn loss_program(
     let graph = Graph::new();
     let lanes = [config.rollout, agents, worlds];
     let weights = policy.parameters().weights(&graph);
-    let sequence = Sequence {
-        observations: graph.input("observations", [&lanes, observation].concat()),
-        ages: graph.input("ages", lanes),
-        present: graph.input("present", lanes),
-    };
+    let sequence = Sequence::input(&graph, policy, lanes, observation);
     let state: Vec<Tensor<'_>> = policy
         .state()
         .iter()
@@ -540,7 +538,7 @@ pub fn check_architecture(policy: &dyn Policy, checkpoint: &Checkpoint) -> Resul
 }
 
 /// Means over the episodes that ended, by name.
-fn episodes(reports: &[crate::env::EpisodeReport]) -> Vec<(String, f64)> {
+pub(super) fn episodes(reports: &[crate::env::EpisodeReport]) -> Vec<(String, f64)> {
     let mut sums: Vec<(&str, f64, f64)> = Vec::new();
     for report in reports {
         for &(name, value) in &report.values {

@@ -41,12 +41,17 @@ pub struct Experience {
     pub terminated: Vec<bool>,
     /// The agent's episode was cut off.
     pub truncated: Vec<bool>,
+    /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Only where the rollout explores
+    /// ([`Rollout::exploring`]); else empty.
+    pub masks: Vec<f32>,
+    /// `[time, worlds, state]`: the worlds' states for centralised learners, as `masks`.
+    pub world_state: Vec<f32>,
     /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
     pub state: Vec<Vec<f32>>,
 }
 
 impl Experience {
-    fn new(time: usize, agents: usize, worlds: usize, observation: usize) -> Self {
+    pub(super) fn new(time: usize, agents: usize, worlds: usize, observation: usize) -> Self {
         let lanes = time * agents * worlds;
         Experience {
             time,
@@ -63,6 +68,8 @@ impl Experience {
             rewards: vec![0.0; lanes],
             terminated: vec![false; lanes],
             truncated: vec![false; lanes],
+            masks: Vec::new(),
+            world_state: Vec::new(),
             state: Vec::new(),
         }
     }
@@ -102,6 +109,9 @@ pub struct Rollout {
     agents: usize,
     worlds: usize,
     observation: usize,
+    action_count: usize,
+    state_size: usize,
+    explores: bool,
     /// `[agents, worlds]`.
     ages: Vec<f32>,
     present: Vec<f32>,
@@ -125,10 +135,38 @@ impl Rollout {
     pub fn new(
         device: &Device,
         policy: &dyn Policy,
+        environment: Box<dyn VecEnv>,
+        time: usize,
+        shards: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::with_choice(device, policy, environment, time, shards, seed, Choice::Sample)
+    }
+
+    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; masks and world states are noted too, and the
+    /// critic's values are not.
+    ///
+    /// # Errors
+    /// As [`Rollout::new`].
+    pub fn exploring(
+        device: &Device,
+        policy: &dyn Policy,
+        environment: Box<dyn VecEnv>,
+        time: usize,
+        shards: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::with_choice(device, policy, environment, time, shards, seed, Choice::EpsilonGreedy)
+    }
+
+    fn with_choice(
+        device: &Device,
+        policy: &dyn Policy,
         mut environment: Box<dyn VecEnv>,
         time: usize,
         shards: usize,
         seed: u64,
+        choice: Choice,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
         let [kind] = &spec.kinds[..] else {
@@ -138,7 +176,7 @@ impl Rollout {
             )));
         };
         let (agents, worlds) = (kind.count, spec.worlds);
-        let actors = Actors::new(device, policy, kind, worlds, shards, Choice::Sample, false)?;
+        let actors = Actors::new(device, policy, kind, worlds, shards, choice, false)?;
         let observation = kind.observation.iter().product();
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
@@ -154,8 +192,15 @@ impl Rollout {
             agents,
             worlds,
             observation,
+            action_count: kind.actions,
+            state_size: spec.state,
+            explores: choice == Choice::EpsilonGreedy,
             seed,
         };
+        if rollout.explores {
+            rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions];
+            rollout.experience.world_state = vec![0.0; time * worlds * spec.state];
+        }
         for lane in 0..agents * worlds {
             rollout.present[lane] = f32::from(u8::from(rollout.buffers.active[rollout.in_buffers(lane)]));
         }
@@ -182,6 +227,9 @@ impl Rollout {
             experience.log_probabilities[now.clone()].copy_from_slice(&self.actors.log_probabilities);
             experience.actions[now].copy_from_slice(&self.actors.actions);
             self.advance(t * lanes)?;
+        }
+        if self.explores {
+            return Ok(&self.experience);
         }
         // What comes after the last step is valued with the state that belongs to it.
         self.actors.value(seen(&self.buffers, &self.ages, &self.present))?;
@@ -218,6 +266,21 @@ impl Rollout {
         }
         self.experience.ages[base..base + lanes].copy_from_slice(&self.ages);
         self.experience.present[base..base + lanes].copy_from_slice(&self.present);
+        if self.explores {
+            let size = self.action_count;
+            for lane in 0..lanes {
+                let from = self.in_buffers(lane) * size;
+                let to = (base + lane) * size;
+                self.experience.masks[to..to + size].copy_from_slice(&self.buffers.masks[from..from + size]);
+            }
+            let size = self.worlds * self.state_size;
+            self.experience.world_state[t * size..(t + 1) * size].copy_from_slice(&self.buffers.state);
+        }
+    }
+
+    /// The chance of a random action from now on, where the rollout explores.
+    pub fn set_epsilon(&mut self, epsilon: f32) {
+        self.actors.epsilon = epsilon;
     }
 
     /// Steps the worlds with the actions at `base` and starts new episodes where old ones are over.
@@ -275,6 +338,10 @@ impl Rollout {
         checkpoint.insert("rollout/present", flat(&self.present)?);
         checkpoint.insert("rollout/closing", flags(&self.closing)?);
         checkpoint.insert("rollout/steps", TensorData::u64(&[1], &[self.steps])?);
+        if self.explores {
+            checkpoint.insert("rollout/masks", flat(&self.buffers.masks)?);
+            checkpoint.insert("rollout/world_state", flat(&self.buffers.state)?);
+        }
         for (i, part) in self.actors.state()?.iter().enumerate() {
             checkpoint.insert(format!("rollout/state{i}"), flat(part)?);
         }
@@ -303,6 +370,11 @@ impl Rollout {
         let ages = floats("rollout/ages", lanes)?;
         let present = floats("rollout/present", lanes)?;
         let closing = flags("rollout/closing", self.worlds)?;
+        let (mut masks, mut world_state) = (Vec::new(), Vec::new());
+        if self.explores {
+            masks = floats("rollout/masks", self.buffers.masks.len())?;
+            world_state = floats("rollout/world_state", self.buffers.state.len())?;
+        }
         let steps = checkpoint.tensor("rollout/steps")?.to_u64()?;
         expect_length("rollout/steps", steps.len(), 1)?;
         let mut state = Vec::new();
@@ -311,6 +383,9 @@ impl Rollout {
         }
         self.environment.load(checkpoint.tensor("worlds/state")?.bytes())?;
         self.actors.set_state(&state)?;
+        if self.explores {
+            (self.buffers.masks, self.buffers.state) = (masks, world_state);
+        }
         self.buffers.observations = observations;
         self.buffers.active = active;
         self.buffers.ended = ended;
@@ -327,7 +402,7 @@ fn expect_length(name: &str, found: usize, expected: usize) -> Result<()> {
 }
 
 fn seen<'a>(buffers: &'a Buffers, ages: &'a [f32], present: &'a [f32]) -> Seen<'a> {
-    Seen { observations: &buffers.observations, ages, present }
+    Seen { observations: &buffers.observations, ages, present, masks: &buffers.masks }
 }
 
 #[cfg(test)]

@@ -1,0 +1,371 @@
+//! Teams put together from parts: an encoder, a recurrent core, rounds of communication, heads. Each part is a setting,
+//! and everything combines.
+//!
+//! ```text
+//! observation -> encoder -> [recurrent core] -> [communication, several rounds] -> action values or logits
+//! ```
+//!
+//! With [`TeamConfig::talk_first`] communication comes before the core. What is said at a step is heard within the same
+//! step. The head is a plain or a dueling one (Wang et al. 2016); a critic stands beside it for trainers that want one.
+//! Without communication and core this is DQN's network, with a core DRQN's (Hausknecht and Stone 2015).
+
+use serde::{Deserialize, Serialize};
+
+use super::communication::{Communication, Hearing, Layer};
+use super::neighbours::Neighbours;
+use super::{Policy, Sequence, StatePart, Unrolled};
+use crate::device::Device;
+use crate::env::AgentKind;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Tensor};
+use crate::nn::{Builder, Gru, Linear, Lstm, Parameters, RELU_GAIN, Weights};
+
+/// A recurrent core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recurrent {
+    /// The agent sees the present only.
+    None,
+    /// A gated recurrent unit.
+    Gru,
+    /// Long short-term memory.
+    Lstm,
+}
+
+/// The parts of the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamConfig {
+    /// Features of every layer.
+    pub features: usize,
+    /// Layers of the encoder, each a linear map and a ReLU.
+    pub layers: usize,
+    /// The observation is joined by the number of the agent, as a row with a one, so that agents with the same
+    /// parameters can act apart.
+    pub identity: bool,
+    /// The recurrent core.
+    pub recurrent: Recurrent,
+    /// How agents talk.
+    pub communication: Communication,
+    /// Rounds of communication, each with weights of its own.
+    pub rounds: usize,
+    /// Heads of attention; must divide the features.
+    pub heads: usize,
+    /// TarMAC lets in what is heard through a gate.
+    pub gated: bool,
+    /// Agents talk before the recurrent core, not after it.
+    pub talk_first: bool,
+    /// The head is the sum of a value and of advantages.
+    pub dueling: bool,
+    /// Who is a neighbour, for communication over graphs.
+    pub neighbours: Neighbours,
+}
+
+impl Default for TeamConfig {
+    fn default() -> Self {
+        TeamConfig {
+            features: 64,
+            layers: 1,
+            identity: true,
+            recurrent: Recurrent::None,
+            communication: Communication::None,
+            rounds: 1,
+            heads: 1,
+            gated: false,
+            talk_first: false,
+            dueling: false,
+            neighbours: Neighbours { positions: vec![0, 1], radius: 0.0, nearest: 8, itself: true },
+        }
+    }
+}
+
+impl TeamConfig {
+    /// Checks every setting against what agents see.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self, kind: &AgentKind, separate: bool) -> Result<()> {
+        let numbers = [
+            ("features", self.features, 1, 8192),
+            ("layers", self.layers, 1, 64),
+            ("rounds", self.rounds, 1, 64),
+            ("heads", self.heads, 1, 1024),
+            ("neighbours.nearest", self.neighbours.nearest, 0, 1 << 20),
+        ];
+        for (key, value, low, high) in numbers {
+            if !(low..=high).contains(&value) {
+                return Err(Error::config(format!("agent.{key}"), format!("{low} to {high}, got {value}")));
+            }
+        }
+        if !self.features.is_multiple_of(self.heads) {
+            let message = format!("a divisor of agent.features ({}), got {}", self.features, self.heads);
+            return Err(Error::config("agent.heads", message));
+        }
+        if self.communication.needs_neighbours() {
+            self.neighbours.check(kind.observation.iter().product())?;
+            if separate {
+                return Err(Error::config(
+                    "separate_parameters",
+                    format!("agents on graphs ({}) share their parameters", self.communication.name()),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Core {
+    None,
+    Gru(Gru),
+    Lstm(Lstm),
+}
+
+/// The network with its parameters.
+pub struct Team {
+    config: TeamConfig,
+    observation: Vec<usize>,
+    agents: usize,
+    actions: usize,
+    separate: bool,
+    encoder: Vec<Linear>,
+    core: Core,
+    talk: Vec<Box<dyn Layer>>,
+    actor: Linear,
+    dueling: Option<Linear>,
+    critic: Linear,
+    parameters: Parameters,
+}
+
+impl Team {
+    /// A network for agents of this kind, its initial parameters drawn from `seed`; with `separate`, each agent has
+    /// parameters of its own.
+    ///
+    /// # Errors
+    /// Settings out of range ([`TeamConfig::check`]), or no room on the device.
+    pub fn new(
+        device: &Device,
+        config: &TeamConfig,
+        kind: &AgentKind,
+        separate: bool,
+        seed: u64,
+    ) -> Result<Self> {
+        config.check(kind, separate)?;
+        let features = config.features;
+        let mut builder = match separate {
+            true => Builder::with_lanes(seed, kind.count),
+            false => Builder::new(seed),
+        };
+        let seen = kind.observation.iter().product::<usize>() + if config.identity { kind.count } else { 0 };
+        let encoder = builder.within("encoder", |b| {
+            (0..config.layers)
+                .map(|i| {
+                    let inputs = if i == 0 { seen } else { features };
+                    Linear::new(b, &i.to_string(), inputs, features, RELU_GAIN)
+                })
+                .collect()
+        });
+        let core = match config.recurrent {
+            Recurrent::None => Core::None,
+            Recurrent::Gru => Core::Gru(Gru::new(&mut builder, "gru", features, features)),
+            Recurrent::Lstm => Core::Lstm(Lstm::new(&mut builder, "lstm", features, features)),
+        };
+        let talk = (0..config.rounds)
+            .filter_map(|i| {
+                let name = format!("{}{i}", config.communication.name());
+                config.communication.layer(&mut builder, &name, features, config.heads, config.gated)
+            })
+            .collect();
+        // Near 0 at first: an even policy, or values that no action stands out by.
+        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
+        let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
+        let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
+        Ok(Team {
+            config: config.clone(),
+            observation: kind.observation.clone(),
+            agents: kind.count,
+            actions: kind.actions,
+            separate,
+            encoder,
+            core,
+            talk,
+            actor,
+            dueling,
+            critic,
+            parameters: builder.build(device)?,
+        })
+    }
+
+    /// The parts of the network.
+    pub fn config(&self) -> &TeamConfig {
+        &self.config
+    }
+
+    fn encode<'g>(&self, weights: &Weights<'g>, sequence: Sequence<'g>) -> Tensor<'g> {
+        let graph = weights.graph();
+        let shape = sequence.observations.shape();
+        let (time, agents, worlds) = (shape[0], shape[1], shape[2]);
+        let size = self.observation.iter().product::<usize>();
+        let mut x = sequence.observations.reshape([time, agents, worlds, size]);
+        if self.config.identity {
+            let mut identity = vec![0.0; self.agents * self.agents];
+            (0..self.agents).for_each(|i| identity[i * self.agents + i] = 1.0);
+            let identity = graph.constant([1, self.agents, 1, self.agents], &identity).broadcast_to([
+                time,
+                agents,
+                worlds,
+                self.agents,
+            ]);
+            x = graph.concat(&[x, identity], 3);
+        }
+        for layer in &self.encoder {
+            x = layer.forward(weights, x).relu();
+        }
+        x
+    }
+
+    /// The core over features `[time, agents, worlds, features]`, and the state after the last step.
+    fn recur<'g>(
+        &self,
+        weights: &Weights<'g>,
+        sequence: Sequence<'g>,
+        x: Tensor<'g>,
+        state: &[Tensor<'g>],
+    ) -> (Tensor<'g>, Vec<Tensor<'g>>) {
+        let shape = x.shape();
+        let (time, agents, worlds, features) = (shape[0], shape[1], shape[2], shape[3]);
+        let resets = sequence.ages.equal(weights.graph().scalar(0.0));
+        // With weights of their own agents are lanes and come first; else they are so many more rows.
+        let (inputs, resets, rows) = if self.separate {
+            (x.transpose(&[1, 0, 2, 3]), resets.transpose(&[1, 0, 2]), vec![agents, worlds])
+        } else {
+            let rows = agents * worlds;
+            (x.reshape([time, rows, features]), resets.reshape([time, rows]), vec![rows])
+        };
+        let axis = isize::from(self.separate);
+        let before = |i: usize| state[i].reshape([&rows[..], &[features]].concat());
+        let back = |y: Tensor<'g>| {
+            if self.separate {
+                y.transpose(&[1, 0, 2, 3])
+            } else {
+                y.reshape([time, agents, worlds, features])
+            }
+        };
+        let last = |y: Tensor<'g>| y.slice(axis, time - 1, 1).reshape([agents, worlds, features]);
+        match &self.core {
+            Core::None => (x, Vec::new()),
+            Core::Gru(layer) => {
+                let hidden = layer.forward(weights, inputs, before(0), Some(resets));
+                (back(hidden), vec![last(hidden)])
+            }
+            Core::Lstm(layer) => {
+                let out = layer.forward(weights, inputs, [before(0), before(1)], Some(resets));
+                (back(out.hidden), vec![last(out.hidden), last(out.cells)])
+            }
+        }
+    }
+
+    /// All rounds of communication, and the attention of the last, `[agents, worlds, heads, agents]`, where a single
+    /// step is looked at.
+    fn talk<'g>(
+        &self,
+        weights: &Weights<'g>,
+        sequence: Sequence<'g>,
+        mut x: Tensor<'g>,
+    ) -> Result<(Tensor<'g>, Option<Tensor<'g>>)> {
+        let shape = sequence.present.shape();
+        let here = sequence.present.reshape([&shape[..], &[1]].concat());
+        let mut attention = None;
+        for layer in &self.talk {
+            let watch = shape[0] == 1;
+            let hearing = Hearing { present: sequence.present, edges: sequence.edges, watch };
+            let heard = layer.exchange(weights, x, hearing)?;
+            // The absent neither hear nor say anything.
+            x = heard.features * here;
+            attention = heard.attention.map(|a| a.reshape(&a.shape()[1..]));
+        }
+        Ok((x, attention))
+    }
+}
+
+impl Policy for Team {
+    fn architecture(&self) -> String {
+        let c = &self.config;
+        let recurrent = match c.recurrent {
+            Recurrent::None => "none",
+            Recurrent::Gru => "gru",
+            Recurrent::Lstm => "lstm",
+        };
+        format!(
+            "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
+             talk_first={} dueling={} identity={} separate={} observation={:?} actions={}",
+            c.features,
+            c.layers,
+            c.communication.name(),
+            c.rounds,
+            c.heads,
+            c.gated,
+            c.talk_first,
+            c.dueling,
+            if c.identity { self.agents } else { 0 },
+            if self.separate { self.agents } else { 0 },
+            self.observation,
+            self.actions
+        )
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn state(&self) -> Vec<StatePart> {
+        let part = |name| StatePart { name, shape: vec![self.config.features] };
+        match self.config.recurrent {
+            Recurrent::None => Vec::new(),
+            Recurrent::Gru => vec![part("hidden")],
+            Recurrent::Lstm => vec![part("hidden"), part("cell")],
+        }
+    }
+
+    fn neighbours(&self) -> Option<&Neighbours> {
+        self.config.communication.needs_neighbours().then_some(&self.config.neighbours)
+    }
+
+    fn unroll<'g>(
+        &self,
+        graph: &'g Graph,
+        weights: &Weights<'g>,
+        sequence: Sequence<'g>,
+        state: &[Tensor<'g>],
+    ) -> Result<Unrolled<'g>> {
+        let shape = sequence.observations.shape();
+        let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
+        let known = shape.len() < 2 || shape[1] == self.agents || !(self.config.identity || self.separate);
+        if !fits || !known || state.len() != self.state().len() {
+            return Err(Error::Graph(format!(
+                "this team of {} takes observations [time, agents, worlds, {:?}] and {} parts of state, and was given \
+                 {shape:?} and {}",
+                self.agents,
+                self.observation,
+                self.state().len(),
+                state.len()
+            )));
+        }
+        let mut x = self.encode(weights, sequence);
+        graph.check()?;
+        let mut attention = None;
+        if self.config.talk_first {
+            (x, attention) = self.talk(weights, sequence, x)?;
+        }
+        let (mut x, state) = self.recur(weights, sequence, x, state);
+        if !self.config.talk_first {
+            (x, attention) = self.talk(weights, sequence, x)?;
+        }
+        let mut logits = self.actor.forward(weights, x);
+        if let Some(value) = &self.dueling {
+            let lanes = [&shape[..3], &[1]].concat();
+            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
+        }
+        let values = self.critic.forward(weights, x).reshape(&shape[..3]);
+        Ok(Unrolled { logits, values, state, attention })
+    }
+}

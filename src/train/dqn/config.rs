@@ -1,0 +1,175 @@
+//! The settings of Q-learning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::optim::Schedule;
+use crate::train::mixer::Mixing;
+
+/// The settings of Q-learning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DqnConfig {
+    /// Steps that every world makes between learning.
+    pub rollout: usize,
+    /// Updates after each rollout.
+    pub updates: usize,
+    /// Sequences of an update.
+    pub batch: usize,
+    /// Steps of a sequence that are learned from; 1 for single transitions.
+    pub sequence: usize,
+    /// Steps before these that only warm up the recurrent state (Kapturowski et al. 2019).
+    pub burn_in: usize,
+    /// Sequences start with the recurrent state that the agent had then; otherwise with zeros.
+    pub stored_state: bool,
+    /// Steps of rewards in a target before it bootstraps.
+    pub n_step: usize,
+    /// Steps of all worlds together that are kept, rounded up to whole rollouts.
+    pub replay: usize,
+    /// Steps of all worlds together before the first update.
+    pub warmup: usize,
+    /// Draw sequences by their error (Schaul et al. 2016).
+    pub prioritised: bool,
+    /// The power of the error.
+    pub priority_alpha: f32,
+    /// How far weights make up for uneven drawing, at the start; it rises to 1 over training.
+    pub priority_beta: f32,
+    /// Adam's learning rate at the start.
+    pub learning_rate: f32,
+    /// How it goes down over training.
+    pub schedule: Schedule,
+    /// Adam's epsilon.
+    pub adam_epsilon: f32,
+    /// The gradient's norm is clipped to this.
+    pub max_gradient_norm: f32,
+    /// Discount of a step.
+    pub gamma: f32,
+    /// Choose the next action by the learning network and value it by the target network (van Hasselt et al. 2016).
+    pub double: bool,
+    /// Errors beyond this count by their size and not their square; 0 for squares throughout.
+    pub huber: f32,
+    /// Updates between those of the target network.
+    pub target_every: usize,
+    /// How far the target network then moves to the learning one: 1 for a copy.
+    pub target_rate: f32,
+    /// The chance of a random action at first.
+    pub epsilon_start: f32,
+    /// The chance of a random action in the end.
+    pub epsilon_end: f32,
+    /// The share of the training over which it goes from one to the other.
+    pub epsilon_fraction: f32,
+    /// How agents' values become the team's.
+    pub mixer: Mixing,
+    /// Width of QMIX's mixing network.
+    pub mixer_features: usize,
+    /// Width of the networks that make its weights.
+    pub mixer_hidden: usize,
+    /// Shards of an update. Part of the result: sums are taken shard by shard.
+    pub learning_shards: usize,
+    /// Shards of the worlds while acting; must divide the number of worlds.
+    pub acting_shards: usize,
+}
+
+impl Default for DqnConfig {
+    fn default() -> Self {
+        DqnConfig {
+            rollout: 4,
+            updates: 1,
+            batch: 64,
+            sequence: 1,
+            burn_in: 0,
+            stored_state: true,
+            n_step: 1,
+            replay: 50_000,
+            warmup: 1_000,
+            prioritised: false,
+            priority_alpha: 0.6,
+            priority_beta: 0.4,
+            learning_rate: 5e-4,
+            schedule: Schedule::Constant,
+            adam_epsilon: 1e-8,
+            max_gradient_norm: 10.0,
+            gamma: 0.99,
+            double: true,
+            huber: 0.0,
+            target_every: 200,
+            target_rate: 1.0,
+            epsilon_start: 1.0,
+            epsilon_end: 0.05,
+            epsilon_fraction: 0.2,
+            mixer: Mixing::None,
+            mixer_features: 32,
+            mixer_hidden: 64,
+            learning_shards: 2,
+            acting_shards: 1,
+        }
+    }
+}
+
+impl DqnConfig {
+    /// Steps of a drawn sequence: those that warm up, those that are learned from, and those that are bootstrapped from.
+    pub fn length(&self) -> usize {
+        self.burn_in + self.sequence + self.n_step
+    }
+
+    /// Checks every setting against the number of worlds.
+    ///
+    /// # Errors
+    /// The first setting out of range, with what was expected.
+    pub fn check(&self, worlds: usize) -> Result<()> {
+        let counts = [
+            ("rollout", self.rollout, 1, 1 << 16),
+            ("updates", self.updates, 1, 1 << 16),
+            ("batch", self.batch, 1, 1 << 20),
+            ("sequence", self.sequence, 1, 1 << 16),
+            ("burn_in", self.burn_in, 0, 1 << 16),
+            ("n_step", self.n_step, 1, 1 << 10),
+            ("replay", self.replay, 1, 1 << 36),
+            ("warmup", self.warmup, 0, self.replay),
+            ("target_every", self.target_every, 1, usize::MAX),
+            ("mixer_features", self.mixer_features, 1, 4096),
+            ("mixer_hidden", self.mixer_hidden, 1, 4096),
+        ];
+        for (key, value, low, high) in counts {
+            if !(low..=high).contains(&value) {
+                return Err(Error::config(format!("dqn.{key}"), format!("{low} to {high}, got {value}")));
+            }
+        }
+        if self.learning_shards == 0 || !self.batch.is_multiple_of(self.learning_shards) {
+            let message = format!("a divisor of dqn.batch ({}), got {}", self.batch, self.learning_shards);
+            return Err(Error::config("dqn.learning_shards", message));
+        }
+        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
+            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
+            return Err(Error::config("dqn.acting_shards", message));
+        }
+        let numbers = [
+            ("priority_alpha", self.priority_alpha, 0.0, 1e2),
+            ("priority_beta", self.priority_beta, 0.0, 1.0),
+            ("learning_rate", self.learning_rate, 0.0, 1.0),
+            ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
+            ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
+            ("gamma", self.gamma, 0.0, 1.0),
+            ("huber", self.huber, 0.0, f32::MAX),
+            ("target_rate", self.target_rate, 0.0, 1.0),
+            ("epsilon_start", self.epsilon_start, 0.0, 1.0),
+            ("epsilon_end", self.epsilon_end, 0.0, 1.0),
+            ("epsilon_fraction", self.epsilon_fraction, 0.0, 1.0),
+        ];
+        for (key, value, low, high) in numbers {
+            if !(low..=high).contains(&value) {
+                return Err(Error::config(format!("dqn.{key}"), format!("{low} to {high:e}, got {value}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The chance of a random action at `progress` (0 at the start of training, 1 at its end).
+    pub fn epsilon(&self, progress: f64) -> f32 {
+        let share = match self.epsilon_fraction {
+            0.0 => 1.0,
+            fraction => (progress as f32 / fraction).clamp(0.0, 1.0),
+        };
+        self.epsilon_start + (self.epsilon_end - self.epsilon_start) * share
+    }
+}

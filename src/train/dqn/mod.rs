@@ -1,0 +1,374 @@
+//! Deep Q-learning for teams: DQN (Mnih et al. 2015) with double and dueling networks, n-step returns and priorities;
+//! DRQN and R2D2 for agents with recurrent state (Hausknecht and Stone 2015; Kapturowski et al. 2019); VDN and QMIX for
+//! values of the whole team. Which of them it is, is a matter of settings.
+//!
+//! An iteration is a rollout of all worlds, kept in a replay, and then some updates from sequences drawn there. An
+//! update is cut into a fixed number of shards as in `train::ppo`. The programs stand in `program`, the settings in
+//! `config`; what is kept and drawn is `train::replay`'s affair, the mixers' `train::mixer`'s.
+
+mod config;
+mod program;
+
+pub use config::DqnConfig;
+
+use rayon::prelude::*;
+
+use super::mixer::{Mixer, Mixing, Qmix};
+use super::ppo::{check_architecture, episodes};
+use super::replay::{Draw, Priority, Replay, Sizes, Targets};
+use super::rollout::Rollout;
+use super::{Checkpoint, Report, TensorData, Trainer};
+use crate::agent::{Policy, neighbours};
+use crate::cpu::Parallel;
+use crate::device::Device;
+use crate::env::VecEnv;
+use crate::error::{Error, Result};
+use crate::graph::Data;
+use crate::nn::initial::Stream;
+use crate::optim::{Rule, STEP_INPUT};
+use crate::program::{Program, Summary};
+use program::{Learned, Parts, STATISTICS, loss_program, target_program, update_program};
+
+/// Q-learning for one kind of agent.
+pub struct Dqn {
+    config: DqnConfig,
+    device: Device,
+    policy: Box<dyn Policy>,
+    rollout: Rollout,
+    replay: Replay,
+    learned: Vec<Learned>,
+    learners: Vec<Program>,
+    /// The optimiser step; none where there is one shard, whose program does it all.
+    update: Option<Program>,
+    target: Program,
+    agents: usize,
+    worlds: usize,
+    budget: u64,
+    steps: u64,
+    seed: u64,
+}
+
+impl Dqn {
+    /// A trainer for `policy` (its logits are the values of actions) in `environment`. `budget` is the number of
+    /// agent-steps that schedules end at.
+    ///
+    /// # Errors
+    /// Settings out of range, kinds of agent that differ, or what compilation reports.
+    pub fn new(
+        device: &Device,
+        policy: Box<dyn Policy>,
+        environment: Box<dyn VecEnv>,
+        config: DqnConfig,
+        budget: u64,
+        seed: u64,
+    ) -> Result<Self> {
+        let spec = environment.spec().clone();
+        config.check(spec.worlds)?;
+        // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
+        let (acting, learning) =
+            if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
+        let rollout = Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
+        let kind = &spec.kinds[0];
+        let observation: usize = kind.observation.iter().product();
+        let parts = policy.state();
+        let keeps = config.stored_state && !parts.is_empty();
+        // Whole rollouts; room for two sequences at least.
+        let steps = config.replay.div_ceil(spec.worlds).max(2 * config.length());
+        let replay = Replay::new(
+            Sizes {
+                steps: steps.next_multiple_of(config.rollout),
+                agents: kind.count,
+                worlds: spec.worlds,
+                observation,
+                actions: kind.actions,
+                world_state: spec.state,
+                state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
+                stride: if keeps { config.rollout } else { 1 },
+                length: config.length(),
+            },
+            config.prioritised,
+        )?;
+        let mixer = match config.mixer {
+            Mixing::None => Mixer::None,
+            Mixing::Vdn => Mixer::Vdn,
+            Mixing::Qmix => {
+                let state = if spec.state == 0 { kind.count * observation } else { spec.state };
+                let (features, hidden) = (config.mixer_features, config.mixer_hidden);
+                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, features, hidden, seed)?))
+            }
+        };
+        let rule = Rule::adam(config.adam_epsilon);
+        let learned = [Some(policy.parameters()), mixer.parameters()]
+            .into_iter()
+            .flatten()
+            .map(|parameters| Learned::new(device, parameters, rule))
+            .collect::<Result<Vec<_>>>()?;
+        let parts = Parts {
+            config: &config,
+            policy: policy.as_ref(),
+            kind,
+            mixer: &mixer,
+            world_state: spec.state,
+            learned: &learned,
+        };
+        let mut learners = vec![loss_program(device, &parts, config.batch / learning, learning == 1)?];
+        while learners.len() < learning {
+            learners.push(learners[0].fork()?);
+        }
+        for learner in &mut learners {
+            // Shards are spread over threads; alone, a shard may use them all.
+            learner.set_parallel(if learning > 1 { Parallel::Serial } else { Parallel::Pool });
+        }
+        let update = match learning {
+            1 => None,
+            shards => Some(update_program(device, &learned, shards)?),
+        };
+        let target = target_program(device, &learned)?;
+        let (agents, worlds) = (kind.count, spec.worlds);
+        Ok(Dqn {
+            config,
+            device: device.clone(),
+            policy,
+            rollout,
+            replay,
+            learned,
+            learners,
+            update,
+            target,
+            agents,
+            worlds,
+            budget,
+            steps: 0,
+            seed,
+        })
+    }
+
+    /// The agent that learns.
+    pub fn policy(&self) -> &dyn Policy {
+        self.policy.as_ref()
+    }
+
+    /// What the program of one learning shard is made of, and how many such shards there are.
+    pub fn learning(&self) -> (Summary, usize) {
+        (self.learners[0].summary(), self.learners.len())
+    }
+
+    /// The device that it learns on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Updates so far.
+    fn updates(&self) -> u64 {
+        self.learned[0].optimiser.steps()
+    }
+
+    /// How much of the training is done, 0 to 1.
+    fn progress(&self) -> f64 {
+        self.steps as f64 / self.budget.max(1) as f64
+    }
+
+    fn priority(&self) -> Priority {
+        let (alpha, beta) = (self.config.priority_alpha, self.config.priority_beta);
+        Priority { alpha, beta: beta + (1.0 - beta) * self.progress().min(1.0) as f32 }
+    }
+
+    /// One update; the statistics and the gradient's norm.
+    fn learn(&mut self, learning_rate: f32) -> Result<[f64; 4]> {
+        let config = &self.config;
+        let team = config.mixer != Mixing::None;
+        let units = if team { 1 } else { self.agents };
+        let mut stream = Stream::new(self.seed ^ 0x7265_706c_6179 ^ self.updates().rotate_left(20));
+        let draws = self.replay.draw(config.batch, self.priority(), &mut stream)?;
+        let targets: Vec<Targets> = draws
+            .iter()
+            .map(|draw| {
+                let steps = (config.burn_in, config.sequence);
+                self.replay.targets(*draw, steps, config.n_step, config.gamma, team)
+            })
+            .collect();
+        let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
+        let share = (1.0 / counted.max(1.0)) as f32;
+        let each = config.batch / self.learners.len();
+        let step = self.update.is_none().then(|| self.advance(learning_rate));
+        let (config, replay, policy, agents) =
+            (&self.config, &self.replay, self.policy.as_ref(), self.agents);
+        self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
+            let own = i * each..(i + 1) * each;
+            replay.fill(learner, &draws[own.clone()])?;
+            neighbours::fill(learner, policy, [config.length(), agents, each])?;
+            fill_targets(learner, &draws[own.clone()], &targets[own], share)?;
+            match &step {
+                Some(step) => {
+                    let inputs: [(&str, &dyn Data); 2] =
+                        [(STEP_INPUT, step), ("gradient limit", &config.max_gradient_norm)];
+                    learner.run(&inputs).map(|_| ())
+                }
+                None => learner.run(&[]).map(|_| ()),
+            }
+        })?;
+        let mut statistics = [0f64; 4];
+        for learner in &self.learners {
+            for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
+                *sum += f64::from(*value);
+            }
+        }
+        for (name, value) in STATISTICS.iter().zip(statistics) {
+            self.finite(name, value)?;
+        }
+        statistics[3] = match &step {
+            Some(_) => f64::from(self.learners[0].outputs().scalar(0)),
+            None => self.apply(learning_rate)?,
+        };
+        self.finite("gradient", statistics[3])?;
+        let errors: Vec<f32> = (0..self.config.batch)
+            .map(|i| {
+                let errors = self.learners[i / each].outputs().f32(2);
+                sequence_error(errors, &targets[i].weights, self.config.sequence * units, each, i % each)
+            })
+            .collect();
+        let priority = self.priority();
+        self.replay.set_priorities(&draws, &errors, priority);
+        if self.updates().is_multiple_of(self.config.target_every as u64) {
+            self.target.run(&[("rate", &[self.config.target_rate])])?;
+        }
+        Ok(statistics)
+    }
+
+    /// Counts a step of every optimiser; their numbers are the same.
+    fn advance(&mut self, learning_rate: f32) -> Vec<f32> {
+        let mut numbers = Vec::new();
+        for learned in &mut self.learned {
+            numbers = learned.optimiser.advance(learning_rate);
+        }
+        numbers
+    }
+
+    /// The optimisers' step from the shards' gradients, which are looked at before any parameter changes.
+    fn apply(&mut self, learning_rate: f32) -> Result<f64> {
+        let length: usize = self.learned.iter().map(|l| l.parameters.length()).sum();
+        let Some(update) = &mut self.update else { return Ok(0.0) };
+        let input = update.input_mut("gradients")?;
+        for (learner, row) in self.learners.iter().zip(input.chunks_exact_mut(length)) {
+            row.copy_from_slice(learner.outputs().f32(0));
+        }
+        let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            return Ok(norm);
+        }
+        let numbers = self.advance(learning_rate);
+        let limit = self.config.max_gradient_norm;
+        let Some(update) = &mut self.update else { return Ok(0.0) };
+        Ok(f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0)))
+    }
+
+    fn finite(&self, name: &str, value: f64) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(Error::NotFinite { step: self.steps, tensor: name.to_string(), checkpoint: String::new() })
+    }
+
+    /// Names of the sets of parameters in checkpoints.
+    fn prefixes(&self) -> impl Iterator<Item = &'static str> {
+        ["agent", "team"].into_iter().take(self.learned.len())
+    }
+}
+
+/// Writes targets `[sequence, units]` of every draw into the inputs of a loss program.
+fn fill_targets(learner: &mut Program, draws: &[Draw], targets: &[Targets], share: f32) -> Result<()> {
+    let each = targets.len();
+    let mut put = |name: &str, of: &dyn Fn(usize, usize) -> f32| -> Result<()> {
+        let input = learner.input_mut(name)?;
+        for row in 0..input.len() / each {
+            for j in 0..each {
+                input[row * each + j] = of(row, j);
+            }
+        }
+        Ok(())
+    };
+    put("returns", &|row, j| targets[j].returns[row])?;
+    put("bootstraps", &|row, j| targets[j].bootstraps[row])?;
+    put("weights", &|row, j| targets[j].weights[row] * draws[j].weight * share)?;
+    put("shares", &|row, j| targets[j].weights[row] * share)
+}
+
+/// The error of a whole sequence: 0.9 of the largest and 0.1 of the mean (Kapturowski et al. 2019, section 2.3).
+fn sequence_error(errors: &[f32], weights: &[f32], rows: usize, each: usize, draw: usize) -> f32 {
+    let (mut largest, mut sum, mut count) = (0f32, 0f32, 0f32);
+    for row in 0..rows {
+        if weights[row] > 0.0 {
+            let error = errors[row * each + draw];
+            largest = largest.max(error);
+            sum += error;
+            count += 1.0;
+        }
+    }
+    0.9 * largest + 0.1 * sum / count.max(1.0)
+}
+
+impl Trainer for Dqn {
+    fn step(&mut self) -> Result<Report> {
+        let epsilon = self.config.epsilon(self.progress());
+        self.rollout.set_epsilon(epsilon);
+        let experience = self.rollout.collect()?;
+        let rows = experience.weights.len();
+        let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
+        self.replay.add(experience)?;
+        self.steps += (self.config.rollout * self.agents * self.worlds) as u64;
+        let learning_rate = self.config.learning_rate * self.config.schedule.factor(self.progress());
+        let mut sums = [0f64; 4];
+        let full = self.replay.len() * self.worlds >= self.config.warmup && self.replay.is_ready();
+        let updates = if full { self.config.updates } else { 0 };
+        for _ in 0..updates {
+            for (sum, value) in sums.iter_mut().zip(self.learn(learning_rate)?) {
+                *sum += value;
+            }
+        }
+        let mut values = episodes(&self.rollout.take_reports());
+        if updates > 0 {
+            let mean = |i: usize| sums[i] / updates as f64;
+            values.extend(STATISTICS.iter().enumerate().map(|(i, name)| (name.to_string(), mean(i))));
+            values.push(("gradient_norm".into(), mean(3)));
+            values.push(("learning_rate".into(), f64::from(learning_rate)));
+        }
+        values.push(("epsilon".into(), f64::from(epsilon)));
+        values.push(("active".into(), lived / rows as f64));
+        Ok(Report { steps: self.steps, updates: self.updates(), values })
+    }
+
+    fn save(&self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("architecture", self.policy.architecture());
+        for (learned, prefix) in self.learned.iter().zip(self.prefixes()) {
+            learned.save(&mut checkpoint, prefix)?;
+        }
+        self.rollout.save(&mut checkpoint)?;
+        self.replay.save(&mut checkpoint)?;
+        checkpoint.insert("trainer/counters", TensorData::u64(&[1], &[self.steps])?);
+        Ok(checkpoint)
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        check_architecture(self.policy.as_ref(), checkpoint)?;
+        let own = self.save()?;
+        // The worlds' own state may have another length: they check it themselves.
+        let expected = own.tensors.iter().map(|(name, own)| {
+            let shape = match checkpoint.tensors.get(name) {
+                Some(found) if name == "worlds/state" => found.shape(),
+                _ => own.shape(),
+            };
+            (name.as_str(), own.element_type(), shape)
+        });
+        checkpoint.check(expected)?;
+        let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;
+        self.replay.load(checkpoint)?;
+        self.rollout.load(checkpoint)?;
+        let prefixes: Vec<&str> = self.prefixes().collect();
+        for (learned, prefix) in self.learned.iter_mut().zip(prefixes) {
+            learned.load(checkpoint, prefix)?;
+        }
+        self.steps = counters[0];
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The programs of Q-learning: loss and gradient of a shard, the optimiser's step, the target network's.
+
+use super::config::DqnConfig;
+use crate::agent::actors::FORBIDDEN;
+use crate::agent::{Policy, Sequence};
+use crate::device::Device;
+use crate::env::AgentKind;
+use crate::error::Result;
+use crate::graph::{Graph, Tensor, Variable};
+use crate::nn::{Parameters, Weights};
+use crate::optim::{Optimiser, Rule, clip_by_global_norm};
+use crate::program::Program;
+use crate::shape::TensorType;
+use crate::train::Checkpoint;
+use crate::train::mixer::Mixer;
+
+/// Statistics of an update, in the order in which the loss program gives them.
+pub(super) const STATISTICS: [&str; 3] = ["loss", "q", "td_error"];
+
+/// A set of parameters that learns: with its optimiser, and with a copy that targets come from.
+pub(super) struct Learned {
+    pub parameters: Parameters,
+    pub optimiser: Optimiser,
+    pub target: Variable,
+}
+
+impl Learned {
+    pub fn new(device: &Device, parameters: &Parameters, rule: Rule) -> Result<Self> {
+        let values = parameters.flat().read()?;
+        Ok(Learned {
+            optimiser: Optimiser::new(device, parameters, rule)?,
+            target: device.variable("target", TensorType::f32([values.len()]), &values)?,
+            parameters: parameters.clone(),
+        })
+    }
+
+    /// The parameters themselves, and their copy.
+    fn weights<'g>(&self, graph: &'g Graph) -> [Weights<'g>; 2] {
+        let target = graph.variable(&self.target);
+        [self.parameters.weights(graph), self.parameters.weights_of(graph, target)]
+    }
+
+    pub fn save(&self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<()> {
+        self.parameters.save(prefix, checkpoint)?;
+        self.parameters.save_flat(&self.target, &format!("target/{prefix}"), checkpoint)?;
+        self.optimiser.save(checkpoint)
+    }
+
+    pub fn load(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<()> {
+        self.parameters.load(prefix, checkpoint)?;
+        self.parameters.load_flat(&self.target, &format!("target/{prefix}"), checkpoint)?;
+        self.optimiser.load(checkpoint)
+    }
+}
+
+/// What the loss is made from.
+pub(super) struct Parts<'a> {
+    pub config: &'a DqnConfig,
+    pub policy: &'a dyn Policy,
+    pub kind: &'a AgentKind,
+    pub mixer: &'a Mixer,
+    /// Numbers in a world's state; 0 where there is none, and the agents' observations stand in for it.
+    pub world_state: usize,
+    /// The agent's parameters, then those of the mixer where it has some.
+    pub learned: &'a [Learned],
+}
+
+/// Loss and gradient of `batch` sequences. Outputs: the gradients one after another (or, with `whole`, the gradient's
+/// norm, the step being part of the program); the [`STATISTICS`]; the size of every error `[sequence, units, batch]`.
+pub(super) fn loss_program(device: &Device, parts: &Parts<'_>, batch: usize, whole: bool) -> Result<Program> {
+    let graph = Graph::new();
+    let Parts { config, policy, kind, mixer, .. } = parts;
+    let (length, agents) = (config.length(), kind.count);
+    let lanes = [length, agents, batch];
+    let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation);
+    let state: Vec<Tensor<'_>> = policy
+        .state()
+        .iter()
+        .enumerate()
+        .map(|(i, part)| {
+            let shape = [&[agents, batch], &part.shape[..]].concat();
+            if config.stored_state {
+                graph.input(&format!("state{i}"), shape)
+            } else {
+                graph.full(shape, 0.0)
+            }
+        })
+        .collect();
+    let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(&graph)).collect();
+
+    let values = |which: usize| -> Result<Tensor<'_>> {
+        let weights = &weights[0][which];
+        let burn_in = config.burn_in;
+        if burn_in == 0 {
+            return Ok(policy.unroll(&graph, weights, sequence, &state)?.logits);
+        }
+        let before = policy.unroll(&graph, weights, sequence.steps(0, burn_in), &state)?;
+        let state: Vec<Tensor<'_>> = before.state.iter().map(|s| s.detach()).collect();
+        Ok(policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)?.logits)
+    };
+    // From here on time begins after the burn-in.
+    let (learning, target) = (values(0)?, values(1)?);
+    let steps = length - config.burn_in;
+    let window = (config.burn_in, steps);
+    let actions = graph.input_u32("actions", lanes).slice(0, config.burn_in, config.sequence);
+    let chosen = learning.slice(0, 0, config.sequence).take_along_last(actions);
+    let allowed = cut(graph.input("masks", [&lanes[..], &[kind.actions]].concat()), window);
+    let no = graph.scalar(FORBIDDEN);
+    let best = allowed.select(if config.double { learning } else { target }, no).argmax();
+    let next = target.take_along_last(best);
+
+    // The absent count for nothing in their team's value.
+    let present = cut(sequence.present, window);
+    let world = matches!(mixer, Mixer::Qmix(_)).then(|| match parts.world_state {
+        0 => {
+            let size: usize = kind.observation.iter().product();
+            let all = cut(sequence.observations, window).reshape([steps, agents, batch, size]);
+            all.transpose(&[0, 2, 1, 3]).reshape([steps, batch, agents * size])
+        }
+        size => cut(graph.input("world state", [length, batch, size]), window),
+    });
+    let own: [Option<&Weights<'_>>; 2] = [0, 1].map(|which| weights.get(1).map(|w| &w[which]));
+    let chosen = mix(mixer, own[0], chosen, present, world);
+    let next = mix(mixer, own[1], next, present, world);
+
+    let units = chosen.shape()[1];
+    let rows = [config.sequence, units, batch];
+    let bootstraps = graph.input("bootstraps", [&[config.n_step], &rows[..]].concat());
+    let mut goal = graph.input("returns", rows);
+    for m in 0..config.n_step {
+        let value = next.slice(0, m + 1, config.sequence);
+        goal = goal + bootstraps.slice(0, m, 1).reshape(rows) * value;
+    }
+    let error = chosen - goal;
+    let size = error.abs();
+    let loss = if config.huber > 0.0 {
+        let near = size.minimum(graph.scalar(config.huber));
+        near.square() * 0.5 + (size - near) * config.huber
+    } else {
+        error.square() * 0.5
+    };
+    // Each step's share of the batch times the weight of its sequence; and its share alone.
+    let (share, plain) = (graph.input("weights", rows), graph.input("shares", rows));
+    let loss = (loss * share).sum_all();
+    let gradients = parts
+        .learned
+        .iter()
+        .zip(&weights)
+        .map(|(learned, [own, _])| learned.parameters.gradient(loss, own))
+        .collect::<Result<Vec<_>>>()?;
+    let gradient = graph.concat(&gradients, 0);
+    let statistics: Vec<Tensor<'_>> =
+        [loss, (chosen * plain).sum_all(), (size * plain).sum_all()].iter().map(|s| s.reshape([1])).collect();
+    let first = if whole { step(&graph, parts.learned, gradient) } else { gradient };
+    device.compile(&graph, &[first, graph.concat(&statistics, 0), size])
+}
+
+fn cut<'g>(x: Tensor<'g>, (first, count): (usize, usize)) -> Tensor<'g> {
+    x.slice(0, first, count)
+}
+
+/// Agents' values `[steps, agents, batch]` mixed; the presences and states may be of more steps.
+fn mix<'g>(
+    mixer: &Mixer,
+    weights: Option<&Weights<'g>>,
+    values: Tensor<'g>,
+    present: Tensor<'g>,
+    world: Option<Tensor<'g>>,
+) -> Tensor<'g> {
+    let window = (0, values.shape()[0]);
+    match mixer {
+        Mixer::None => values,
+        _ => mixer.mix(weights, values * cut(present, window), world.map(|w| cut(w, window))),
+    }
+}
+
+/// Builds the optimisers' steps for the gradients one after another, clipped as one; gives the norm.
+fn step<'g>(graph: &'g Graph, learned: &[Learned], gradient: Tensor<'g>) -> Tensor<'g> {
+    let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
+    let mut at = 0;
+    for learned in learned {
+        let length = learned.parameters.length();
+        learned.optimiser.update(graph, gradient.slice(0, at, length));
+        at += length;
+    }
+    norm
+}
+
+/// The optimisers' step from the gradients of all shards. Output: the gradient's norm before clipping.
+pub(super) fn update_program(device: &Device, learned: &[Learned], shards: usize) -> Result<Program> {
+    let graph = Graph::new();
+    let length: usize = learned.iter().map(|l| l.parameters.length()).sum();
+    let gradient = graph.input("gradients", [shards, length]).sum(&[0]);
+    let norm = step(&graph, learned, gradient);
+    device.compile(&graph, &[norm])
+}
+
+/// Moves the targets towards the parameters by the input `rate`. Output: that rate.
+pub(super) fn target_program(device: &Device, learned: &[Learned]) -> Result<Program> {
+    let graph = Graph::new();
+    let rate = graph.input("rate", [1]);
+    for learned in learned {
+        let (own, target) = (graph.variable(learned.parameters.flat()), graph.variable(&learned.target));
+        // Written so that a rate of 1 is an exact copy.
+        graph.assign(&learned.target, own * rate + target * (1.0 - rate));
+    }
+    device.compile(&graph, &[rate])
+}

@@ -1,0 +1,78 @@
+//! Whole episodes played by a policy that does not learn: for evaluation and for pictures.
+
+use crate::agent::Policy;
+use crate::agent::actors::{Actors, Choice, Seen};
+use crate::device::Device;
+use crate::env::{Buffers, EpisodeReport, VecEnv};
+use crate::error::{Error, Result};
+
+/// A policy compiled for worlds of one size.
+pub struct Player {
+    actors: Actors,
+}
+
+impl Player {
+    /// For the worlds of `environment`. With `watch` the attention of agents is computed too.
+    ///
+    /// # Errors
+    /// Kinds of agent that differ, or what compilation reports.
+    pub fn new(
+        device: &Device,
+        policy: &dyn Policy,
+        environment: &dyn VecEnv,
+        choice: Choice,
+        watch: bool,
+    ) -> Result<Self> {
+        let spec = environment.spec();
+        let [kind] = &spec.kinds[..] else {
+            return Err(Error::Usage(format!("a policy plays one kind of agent, not {}", spec.kinds.len())));
+        };
+        let shards = (1..=8).rev().find(|s| spec.worlds.is_multiple_of(*s)).unwrap_or(1);
+        let actors = Actors::new(device, policy, kind, spec.worlds, shards, choice, watch)?;
+        Ok(Player { actors })
+    }
+
+    /// One episode in every world. `watch` is called before each step with the actors' last outputs, and after the
+    /// last, with the steps made.
+    ///
+    /// # Errors
+    /// What the device or the worlds report.
+    pub fn play<E: VecEnv + ?Sized>(
+        &mut self,
+        environment: &mut E,
+        seed: u64,
+        mut watch: impl FnMut(&E, &Actors, usize) -> Result<()>,
+    ) -> Result<Vec<EpisodeReport>> {
+        let spec = environment.spec().clone();
+        let (worlds, agents) = (spec.worlds, spec.agents());
+        let mut buffers = Buffers::new(&spec);
+        environment.reset(&vec![true; worlds], &mut buffers)?;
+        let zeros: Vec<Vec<f32>> = self.actors.state()?.iter().map(|part| vec![0.0; part.len()]).collect();
+        self.actors.set_state(&zeros)?;
+        let mut present = vec![0.0; worlds * agents];
+        let mut actions = vec![0; worlds * agents];
+        let mut step = 0usize;
+        while buffers.ended.contains(&false) {
+            let ages = vec![step as f32; worlds * agents];
+            for lane in 0..worlds * agents {
+                let active = buffers.active[lane % worlds * agents + lane / worlds];
+                present[lane] = f32::from(u8::from(active));
+            }
+            let seen = Seen {
+                observations: &buffers.observations,
+                ages: &ages,
+                present: &present,
+                masks: &buffers.masks,
+            };
+            self.actors.act(seen, [seed ^ 0x5e1f, step as u64])?;
+            watch(environment, &self.actors, step)?;
+            for lane in 0..worlds * agents {
+                actions[lane % worlds * agents + lane / worlds] = self.actors.actions[lane];
+            }
+            environment.step(&actions, &mut buffers)?;
+            step += 1;
+        }
+        watch(environment, &self.actors, step)?;
+        Ok(environment.take_reports())
+    }
+}

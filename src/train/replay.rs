@@ -1,0 +1,526 @@
+//! Experience that is kept and learned from again and again: the last steps of every world, in which sequences are
+//! drawn evenly or by priority (Schaul et al. 2016; for sequences Kapturowski et al. 2019). It lives in host memory.
+//!
+//! All worlds write at once, so that one ring of steps serves them all. A sequence may run over the end of an episode:
+//! agents forget where a new one begins, and nothing is bootstrapped across (see [`Replay::targets`]).
+
+use super::rollout::Experience;
+use super::sum_tree::SumTree;
+use super::{Checkpoint, TensorData};
+use crate::error::{Error, Result};
+use crate::nn::initial::Stream;
+use crate::program::Program;
+
+/// The sizes of what is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sizes {
+    /// Steps kept of each world.
+    pub steps: usize,
+    /// Agents of a world.
+    pub agents: usize,
+    /// Worlds.
+    pub worlds: usize,
+    /// Numbers in an observation.
+    pub observation: usize,
+    /// Actions.
+    pub actions: usize,
+    /// Numbers in a world's state.
+    pub world_state: usize,
+    /// Numbers in each part of an agent's recurrent state.
+    pub state: Vec<usize>,
+    /// Sequences begin at multiples of so many steps, and there the recurrent state is kept.
+    pub stride: usize,
+    /// Steps of a sequence.
+    pub length: usize,
+}
+
+/// How sequences are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Priority {
+    /// The power of a sequence's error; 0 draws evenly.
+    pub alpha: f32,
+    /// How far the uneven drawing is made up for by weights: 0 not at all, 1 wholly.
+    pub beta: f32,
+}
+
+/// A sequence: where it begins, and its weight in the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draw {
+    /// The world.
+    pub world: usize,
+    /// The place in the ring at which the sequence begins.
+    pub slot: usize,
+    /// Its weight; 1 where sequences are drawn evenly.
+    pub weight: f32,
+}
+
+/// What a step of a sequence is to be worth, for each unit (an agent, or the team as one).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Targets {
+    /// `[time, units]`: the discounted sum of the rewards up to where it bootstraps.
+    pub returns: Vec<f32>,
+    /// `[n, time, units]`: what the value `1 + i` steps later counts for in row `i`.
+    pub bootstraps: Vec<f32>,
+    /// `[time, units]`: 1 where the step counts.
+    pub weights: Vec<f32>,
+}
+
+const TERMINATED: u8 = 1;
+const TRUNCATED: u8 = 2;
+
+/// The last steps of every world.
+pub struct Replay {
+    sizes: Sizes,
+    /// Steps written so far.
+    written: u64,
+    /// `[steps, agents, worlds, observation]`, and so on.
+    observations: Vec<f32>,
+    ages: Vec<f32>,
+    present: Vec<f32>,
+    weights: Vec<f32>,
+    rewards: Vec<f32>,
+    actions: Vec<u32>,
+    ends: Vec<u8>,
+    masks: Vec<u8>,
+    /// `[steps, worlds, state]`.
+    world_state: Vec<f32>,
+    /// Part by part: `[steps / stride, agents, worlds, size]`.
+    state: Vec<Vec<f32>>,
+    priorities: Option<(SumTree, f64)>,
+}
+
+impl Replay {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// Fewer steps than two sequences take, steps that are no multiple of the stride, or more than there is memory.
+    pub fn new(sizes: Sizes, prioritised: bool) -> Result<Self> {
+        let fault = |message: String| Err(Error::config("dqn.replay", message));
+        if sizes.stride == 0 || !sizes.steps.is_multiple_of(sizes.stride) {
+            return fault(format!("a multiple of {} steps a world, got {}", sizes.stride, sizes.steps));
+        }
+        if sizes.steps < 2 * sizes.length {
+            return fault(format!("at least {} steps a world, got {}", 2 * sizes.length, sizes.steps));
+        }
+        let lanes = sizes.agents * sizes.worlds;
+        let total = [sizes.steps, lanes, sizes.observation + sizes.actions + 8]
+            .iter()
+            .try_fold(1usize, |product, &n| product.checked_mul(n));
+        if total.is_none_or(|t| t > 1 << 36) {
+            return fault("less than 2^36 numbers in all".into());
+        }
+        let steps = sizes.steps * lanes;
+        let mark = sizes.steps / sizes.stride;
+        Ok(Replay {
+            written: 0,
+            observations: vec![0.0; steps * sizes.observation],
+            ages: vec![0.0; steps],
+            present: vec![0.0; steps],
+            weights: vec![0.0; steps],
+            rewards: vec![0.0; steps],
+            actions: vec![0; steps],
+            ends: vec![0; steps],
+            masks: vec![0; steps * sizes.actions],
+            world_state: vec![0.0; sizes.steps * sizes.worlds * sizes.world_state],
+            state: sizes.state.iter().map(|size| vec![0.0; mark * lanes * size]).collect(),
+            priorities: prioritised.then(|| (SumTree::new(mark * sizes.worlds), 1.0)),
+            sizes,
+        })
+    }
+
+    /// Steps of each world that are there to be drawn from.
+    pub fn len(&self) -> usize {
+        (self.written as usize).min(self.sizes.steps)
+    }
+
+    /// Whether there is nothing yet.
+    pub fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Whether a sequence can be drawn.
+    pub fn is_ready(&self) -> bool {
+        let (first, count) = self.beginnings();
+        count > 0 && first <= self.written
+    }
+
+    /// The first step (of all written) at which a sequence may begin, and how many such steps there are.
+    fn beginnings(&self) -> (u64, usize) {
+        let stride = self.sizes.stride as u64;
+        let oldest = self.written.saturating_sub(self.sizes.steps as u64).next_multiple_of(stride);
+        match self.written.checked_sub(self.sizes.length as u64) {
+            Some(last) if last >= oldest => (oldest, ((last - oldest) / stride + 1) as usize),
+            _ => (oldest, 0),
+        }
+    }
+
+    fn leaf(&self, step: u64, world: usize) -> usize {
+        step as usize % self.sizes.steps / self.sizes.stride * self.sizes.worlds + world
+    }
+
+    /// Adds a rollout; the oldest steps make room.
+    ///
+    /// # Errors
+    /// Its sizes are others, or its time is no divisor of the steps that are kept and no multiple of the stride.
+    pub fn add(&mut self, experience: &Experience) -> Result<()> {
+        let sizes = &self.sizes;
+        let (time, lanes) = (experience.time, sizes.agents * sizes.worlds);
+        let fits = experience.agents == sizes.agents
+            && experience.worlds == sizes.worlds
+            && experience.observation == sizes.observation
+            && experience.masks.len() == time * lanes * sizes.actions
+            && experience.world_state.len() == time * sizes.worlds * sizes.world_state
+            && time > 0
+            && sizes.steps.is_multiple_of(time)
+            && (time.is_multiple_of(sizes.stride))
+            && (sizes.state.is_empty() || sizes.stride == time);
+        if !fits {
+            return Err(Error::Usage("a rollout of other sizes cannot be kept in this replay".into()));
+        }
+        let slot = self.written as usize % sizes.steps;
+        let at = slot * lanes;
+        let put = |to: &mut [f32], from: &[f32], size: usize| {
+            to[at * size..at * size + from.len()].copy_from_slice(from);
+        };
+        put(&mut self.observations, &experience.observations, sizes.observation);
+        put(&mut self.ages, &experience.ages, 1);
+        put(&mut self.present, &experience.present, 1);
+        put(&mut self.weights, &experience.weights, 1);
+        put(&mut self.rewards, &experience.rewards, 1);
+        self.actions[at..at + time * lanes].copy_from_slice(&experience.actions);
+        for i in 0..time * lanes {
+            self.ends[at + i] = u8::from(experience.terminated[i]) * TERMINATED
+                + u8::from(experience.truncated[i]) * TRUNCATED;
+        }
+        for (to, from) in self.masks[at * sizes.actions..].iter_mut().zip(&experience.masks) {
+            *to = u8::from(*from != 0.0);
+        }
+        let size = sizes.worlds * sizes.world_state;
+        self.world_state[slot * size..(slot + time) * size].copy_from_slice(&experience.world_state);
+        for ((to, from), size) in self.state.iter_mut().zip(&experience.state).zip(&sizes.state) {
+            let at = slot / sizes.stride * lanes * size;
+            to[at..at + lanes * size].copy_from_slice(from);
+        }
+        let (first, count) = self.beginnings();
+        let known = first + (count * sizes.stride) as u64;
+        let overwritten: Vec<u64> =
+            (0..time as u64).step_by(sizes.stride).map(|t| self.written + t).collect();
+        self.written += time as u64;
+        let (first, count) = self.beginnings();
+        let end = first + (count * self.sizes.stride) as u64;
+        let stride = self.sizes.stride;
+        let worlds = self.sizes.worlds;
+        let leaves = |replay: &Replay, step: u64| -> std::ops::Range<usize> {
+            let first = replay.leaf(step, 0);
+            first..first + worlds
+        };
+        let gone: Vec<_> = overwritten.iter().map(|&step| leaves(self, step)).collect();
+        let new: Vec<_> = (known.max(first)..end).step_by(stride).map(|step| leaves(self, step)).collect();
+        if let Some((tree, highest)) = &mut self.priorities {
+            gone.into_iter().flatten().for_each(|leaf| tree.set(leaf, 0.0));
+            // What was never learned from is as urgent as anything.
+            new.into_iter().flatten().for_each(|leaf| tree.set(leaf, *highest));
+        }
+        Ok(())
+    }
+
+    /// Draws `count` sequences. Weights are scaled so that the largest is 1.
+    ///
+    /// # Errors
+    /// There is none yet ([`Replay::is_ready`]).
+    pub(super) fn draw(&self, count: usize, priority: Priority, stream: &mut Stream) -> Result<Vec<Draw>> {
+        let (first, beginnings) = self.beginnings();
+        if beginnings == 0 {
+            return Err(Error::Usage("the replay holds no whole sequence yet".into()));
+        }
+        let (steps, stride, worlds) = (self.sizes.steps, self.sizes.stride, self.sizes.worlds);
+        let Some((tree, _)) = &self.priorities else {
+            return Ok((0..count)
+                .map(|_| {
+                    let pick = stream.below(beginnings * worlds);
+                    let step = first + (pick / worlds * stride) as u64;
+                    Draw { world: pick % worlds, slot: step as usize % steps, weight: 1.0 }
+                })
+                .collect());
+        };
+        let total = tree.total();
+        let items = (beginnings * worlds) as f64;
+        let mut draws: Vec<Draw> = (0..count)
+            .map(|i| {
+                // One from each of as many parts of equal weight.
+                let leaf = tree.find((i as f64 + stream.uniform()) / count as f64 * total);
+                let share = tree.get(leaf) / total * items;
+                let weight = share.max(f64::MIN_POSITIVE).powf(-f64::from(priority.beta)) as f32;
+                Draw { world: leaf % worlds, slot: leaf / worlds * stride, weight }
+            })
+            .collect();
+        let most = draws.iter().fold(f32::MIN_POSITIVE, |m, d| m.max(d.weight));
+        draws.iter_mut().for_each(|d| d.weight /= most);
+        Ok(draws)
+    }
+
+    /// Notes how large the errors of drawn sequences were.
+    pub fn set_priorities(&mut self, draws: &[Draw], errors: &[f32], priority: Priority) {
+        let (stride, worlds) = (self.sizes.stride, self.sizes.worlds);
+        if let Some((tree, highest)) = &mut self.priorities {
+            for (draw, error) in draws.iter().zip(errors) {
+                // Nothing is ever wholly out of reach.
+                let weight = (f64::from(*error) + 1e-6).powf(f64::from(priority.alpha));
+                if weight.is_finite() {
+                    tree.set(draw.slot / stride * worlds + draw.world, weight);
+                    *highest = highest.max(weight);
+                }
+            }
+        }
+    }
+
+    /// Writes sequences into the inputs of a program over `[length, agents, draws]`: `observations`, `ages`, `present`,
+    /// `masks`, `actions`, `state0`, `state1`, .. and `world state` `[length, draws, state]`. Inputs that the program
+    /// lacks are left out.
+    ///
+    /// # Errors
+    /// An input of another size.
+    pub fn fill(&self, program: &mut Program, draws: &[Draw]) -> Result<()> {
+        let Sizes { steps, agents, worlds, observation, actions, world_state, stride, length, .. } =
+            self.sizes;
+        let each = draws.len();
+        // (t, agent, draw) lies at `to` in the program and at `from` here.
+        let places = |mut copy: Box<dyn FnMut(usize, usize) + '_>| {
+            for t in 0..length {
+                for agent in 0..agents {
+                    for (j, draw) in draws.iter().enumerate() {
+                        let from = ((draw.slot + t) % steps * agents + agent) * worlds + draw.world;
+                        copy((t * agents + agent) * each + j, from);
+                    }
+                }
+            }
+        };
+        let expect = |name: &str, found: usize, size: usize| match found == size {
+            true => Ok(()),
+            false => {
+                Err(Error::Usage(format!("input `{name}` has {found} elements, the replay gives {size}")))
+            }
+        };
+        let rows = length * agents * each;
+        for (name, source, size) in [
+            ("observations", &self.observations, observation),
+            ("ages", &self.ages, 1),
+            ("present", &self.present, 1),
+        ] {
+            let Ok(input) = program.input_mut(name) else { continue };
+            expect(name, input.len(), rows * size)?;
+            places(Box::new(|to, from| {
+                input[to * size..(to + 1) * size].copy_from_slice(&source[from * size..(from + 1) * size]);
+            }));
+        }
+        if let Ok(input) = program.input_mut("masks") {
+            expect("masks", input.len(), rows * actions)?;
+            places(Box::new(|to, from| {
+                for a in 0..actions {
+                    input[to * actions + a] = f32::from(self.masks[from * actions + a]);
+                }
+            }));
+        }
+        if let Ok(input) = program.input_mut_u32("actions") {
+            expect("actions", input.len(), rows)?;
+            places(Box::new(|to, from| input[to] = self.actions[from]));
+        }
+        if let Ok(input) = program.input_mut("world state") {
+            expect("world state", input.len(), length * each * world_state)?;
+            for t in 0..length {
+                for (j, draw) in draws.iter().enumerate() {
+                    let from = ((draw.slot + t) % steps * worlds + draw.world) * world_state;
+                    let to = (t * each + j) * world_state;
+                    input[to..to + world_state].copy_from_slice(&self.world_state[from..from + world_state]);
+                }
+            }
+        }
+        for (i, (part, &size)) in self.state.iter().zip(&self.sizes.state).enumerate() {
+            let name = format!("state{i}");
+            let Ok(input) = program.input_mut(&name) else { continue };
+            expect(&name, input.len(), agents * each * size)?;
+            for agent in 0..agents {
+                for (j, draw) in draws.iter().enumerate() {
+                    let from = ((draw.slot / stride * agents + agent) * worlds + draw.world) * size;
+                    let to = (agent * each + j) * size;
+                    input[to..to + size].copy_from_slice(&part[from..from + size]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the steps `first .. first + count` of a sequence are worth by `n`-step returns at a discount of `gamma`:
+    /// for every agent, or with `team` for the team as one (its reward is the mean over the agents, and it goes on
+    /// while one of them does).
+    ///
+    /// The sum of rewards stops at a step that terminates, without a bootstrap, and at one that was cut off, with the
+    /// value of what was seen after it. The sequence must reach `n` steps beyond.
+    pub fn targets(
+        &self,
+        draw: Draw,
+        (first, count): (usize, usize),
+        n: usize,
+        gamma: f32,
+        team: bool,
+    ) -> Targets {
+        let agents = self.sizes.agents;
+        let units = if team { 1 } else { agents };
+        let mut targets = Targets {
+            returns: vec![0.0; count * units],
+            bootstraps: vec![0.0; n * count * units],
+            weights: vec![0.0; count * units],
+        };
+        for unit in 0..units {
+            for t in 0..count {
+                let at = t * units + unit;
+                let Some(start) = self.happened(draw, first + t, unit, team) else { continue };
+                targets.weights[at] = 1.0;
+                let (mut now, mut discount) = (start, 1.0f32);
+                for m in 0..n {
+                    targets.returns[at] += discount * now.reward;
+                    if now.terminated {
+                        break;
+                    }
+                    discount *= gamma;
+                    let next = self.happened(draw, first + t + m + 1, unit, team);
+                    match next {
+                        Some(next) if !now.truncated && m + 1 < n => now = next,
+                        _ => {
+                            targets.bootstraps[(m * count + t) * units + unit] = discount;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        targets
+    }
+
+    /// What a step paid a unit and whether its episode went on; none where the step does not count.
+    fn happened(&self, draw: Draw, t: usize, unit: usize, team: bool) -> Option<Happened> {
+        let Sizes { steps, agents, worlds, .. } = self.sizes;
+        let at = |agent: usize| ((draw.slot + t) % steps * agents + agent) * worlds + draw.world;
+        let units = if team { 0..agents } else { unit..unit + 1 };
+        let share = units.len() as f32;
+        let mut all: Option<Happened> = None;
+        for i in units.map(at).filter(|&i| self.weights[i] > 0.0) {
+            let all = all.get_or_insert(Happened { reward: 0.0, terminated: true, truncated: false });
+            all.reward += self.rewards[i] / share;
+            let terminated = self.ends[i] & TERMINATED > 0;
+            all.terminated &= terminated;
+            all.truncated |= !terminated && self.ends[i] & TRUNCATED > 0;
+        }
+        all
+    }
+
+    /// Writes everything into a checkpoint.
+    ///
+    /// # Errors
+    /// None in practice: shapes are its own.
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+        let flat = |values: &[f32]| TensorData::f32(&[values.len()], values);
+        for (name, values) in self.floats() {
+            checkpoint.insert(format!("replay/{name}"), flat(values)?);
+        }
+        checkpoint.insert("replay/actions", TensorData::u32(&[self.actions.len()], &self.actions)?);
+        checkpoint.insert("replay/ends", TensorData::u8(&[self.ends.len()], &self.ends)?);
+        checkpoint.insert("replay/masks", TensorData::u8(&[self.masks.len()], &self.masks)?);
+        checkpoint.insert("replay/written", TensorData::u64(&[1], &[self.written])?);
+        for (i, part) in self.state.iter().enumerate() {
+            checkpoint.insert(format!("replay/state{i}"), flat(part)?);
+        }
+        if let Some((tree, highest)) = &self.priorities {
+            let weights = tree.weights();
+            checkpoint.insert("replay/priorities", TensorData::f64(&[weights.len()], weights)?);
+            checkpoint.insert("replay/highest", TensorData::f64(&[1], &[*highest])?);
+        }
+        Ok(())
+    }
+
+    fn floats(&self) -> [(&'static str, &Vec<f32>); 6] {
+        [
+            ("observations", &self.observations),
+            ("ages", &self.ages),
+            ("present", &self.present),
+            ("weights", &self.weights),
+            ("rewards", &self.rewards),
+            ("world_state", &self.world_state),
+        ]
+    }
+
+    /// Takes up what [`Replay::save`] wrote. The numbers are not trusted.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another length, an action or a priority is out of range. The replay is unchanged
+    /// then.
+    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        fn of_length<T>(name: &str, values: Vec<T>, length: usize) -> Result<Vec<T>> {
+            match values.len() == length {
+                true => Ok(values),
+                false => Err(Error::Usage(format!(
+                    "the checkpoint's `{name}` has {} elements, expected {length}",
+                    values.len()
+                ))),
+            }
+        }
+        let tensor = |name: &str| checkpoint.tensor(&format!("replay/{name}"));
+        let mut floats = Vec::new();
+        for (name, own) in self.floats() {
+            floats.push(of_length(name, tensor(name)?.to_f32()?, own.len())?);
+        }
+        let actions = of_length("replay/actions", tensor("actions")?.to_u32()?, self.actions.len())?;
+        if actions.iter().any(|a| *a as usize >= self.sizes.actions) {
+            return Err(Error::Usage(format!(
+                "the checkpoint's `replay/actions` names an action beyond {}",
+                self.sizes.actions
+            )));
+        }
+        let ends = of_length("replay/ends", tensor("ends")?.to_u8()?, self.ends.len())?;
+        let masks = of_length("replay/masks", tensor("masks")?.to_u8()?, self.masks.len())?;
+        let written = of_length("replay/written", tensor("written")?.to_u64()?, 1)?[0];
+        let mut state = Vec::new();
+        for (i, part) in self.state.iter().enumerate() {
+            let name = format!("state{i}");
+            state.push(of_length(&name, tensor(&name)?.to_f32()?, part.len())?);
+        }
+        if !written.is_multiple_of(self.sizes.stride as u64) || written > 1 << 60 {
+            return Err(Error::Usage(format!("the checkpoint's `replay/written` cannot be {written}")));
+        }
+        if let Some((tree, highest)) = &mut self.priorities {
+            let weights = tensor("priorities")?.to_f64()?;
+            let weights = of_length("replay/priorities", weights, tree.weights().len())?;
+            let top = of_length("replay/highest", tensor("highest")?.to_f64()?, 1)?[0];
+            if !weights.iter().chain([&top]).all(|w| w.is_finite() && *w >= 0.0) {
+                return Err(Error::Usage("the checkpoint's `replay/priorities` are no weights".into()));
+            }
+            weights.iter().enumerate().for_each(|(i, w)| tree.set(i, *w));
+            *highest = top;
+        }
+        let mut floats = floats.into_iter();
+        for own in [
+            &mut self.observations,
+            &mut self.ages,
+            &mut self.present,
+            &mut self.weights,
+            &mut self.rewards,
+            &mut self.world_state,
+        ] {
+            *own = floats.next().unwrap_or_default();
+        }
+        (self.actions, self.ends, self.masks) = (actions, ends, masks);
+        (self.state, self.written) = (state, written);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Happened {
+    reward: f32,
+    terminated: bool,
+    truncated: bool,
+}
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;
