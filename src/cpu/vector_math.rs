@@ -27,24 +27,24 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// `(exp(r) - 1 - r) / r^2` for `|r| <= ln 2 / 2`; relative error of `exp` 2^-28.3.
 const EXP: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_717, 0.001_381_46];
 
-/// `(n, r)` with `x = n ln 2 + r` and `|r| <= ln 2 / 2`; `n` is an integer and also comes as the low bits of the
-/// third value.
+/// `(n, r)` with `x = n ln 2 + r` and `|r| <= ln 2 / 2`; `n` is an integer, and `n + BIAS` comes as the low bits of the
+/// third value: with a bias of 127, shifted into the place of the exponent, they are `2^n`.
 #[inline(always)]
-fn split_by_ln_2<S: Simd>(s: S, x: S::V) -> (S::V, S::V, S::I) {
-    let shifted = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUNDER));
-    let n = s.sub(shifted, s.splat(ROUNDER));
+fn split_by_ln_2<S: Simd, const BIAS: i32>(s: S, x: S::V) -> (S::V, S::V, S::I) {
+    let rounder = s.splat(ROUNDER + BIAS as f32);
+    let shifted = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), rounder);
+    let n = s.sub(shifted, rounder);
     let r = s.neg_mul_add(n, s.splat(LN_2_HIGH), x);
     (n, s.neg_mul_add(n, s.splat(LN_2_LOW), r), s.to_bits(shifted))
 }
 
-/// `exp(x)` for `-87 <= x <= 88` (and NaN), where neither the result nor its power of two leaves the normal range.
+/// `2^(BIAS - 127) exp(x)`, where `x / ln 2 + BIAS` is within 1 to 254; infinite from 254.5 to 255.5. NaN passes.
 #[inline(always)]
-pub(crate) fn exp_normal<S: Simd>(s: S, x: S::V) -> S::V {
-    let (_, r, n) = split_by_ln_2(s, x);
+fn exp_shifted<S: Simd, const BIAS: i32>(s: S, x: S::V) -> S::V {
+    let (_, r, n) = split_by_ln_2::<S, BIAS>(s, x);
     let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
     let p = s.add(p, s.splat(1.0));
-    // The exponent of p plus n; the upper bits of n fall off.
-    s.from_bits(s.int_add(s.to_bits(p), s.shift_left::<23>(n)))
+    s.mul(p, s.from_bits(s.shift_left::<23>(n)))
 }
 
 /// `exp(x)`, within 1 ULP.
@@ -52,7 +52,7 @@ pub(crate) fn exp_normal<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // Beyond these the result is 0 or infinite. The constants come first so that NaN passes.
     let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
-    let (_, r, bits) = split_by_ln_2(s, x);
+    let (_, r, bits) = split_by_ln_2::<S, 0>(s, x);
     let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
     let p = s.add(p, s.splat(1.0));
     // 2^n in two factors: n may be -150 or 128, which no exponent holds. Only the last product rounds.
@@ -72,7 +72,7 @@ fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
 #[inline(always)]
 pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
     let clamped = s.min(s.splat(89.0), s.max(s.splat(-20.0), x));
-    let (_, r, bits) = split_by_ln_2(s, clamped);
+    let (_, r, bits) = split_by_ln_2::<S, 0>(s, clamped);
     let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
     // 2^n p + (2^n - 1), all halved because 2^128 is out of range.
     let n = s.int_sub(bits, s.int_splat(ROUNDER.to_bits() as i32 + 1));
@@ -82,29 +82,27 @@ pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
     s.select(s.lt(s.abs(x), s.splat(2.980_232_2e-8)), x, s.add(y, y))
 }
 
-/// `(tanh(x) - x) / x^3` as a polynomial of `x^2` for `|x| < 0.625`; relative error of `tanh` 2^-27.8.
-const TANH: [f32; 5] = [-0.333_332_8, 0.133_314_4, -0.053_739_525, 0.020_638_434, -0.005_704_226];
-
-/// Hyperbolic tangent, within 2 ULP.
+/// Hyperbolic tangent, within 3 ULP: `y / (y + 2)` with `y = exp(2 x) - 1`.
 #[inline(always)]
 pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
-    let magnitude = s.abs(x);
-    let square = s.mul(x, x);
-    let small = s.mul_add(s.mul(polynomial(s, square, TANH), square), magnitude, magnitude);
-    // 1 - 2 / (exp(2|x|) + 1), which is 1 from 9.02 on.
-    let e = exp_normal(s, s.min(s.splat(20.0), s.add(magnitude, magnitude)));
-    let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
-    // NaN is not large, and goes through the polynomial.
-    s.copysign(s.select(s.ge(magnitude, s.splat(0.625)), large, small), x)
+    // It is 1 from 9.02 on. NaN passes.
+    let twice = s.min(s.splat(20.0), s.max(s.splat(-20.0), s.add(x, x)));
+    let (_, r, bits) = split_by_ln_2::<S, 127>(s, twice);
+    let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
+    let scale = s.from_bits(s.shift_left::<23>(bits));
+    let y = s.mul_add(scale, p, s.sub(scale, s.splat(1.0)));
+    // The sign of zero is lost on the way.
+    s.copysign(s.div(y, s.add(y, s.splat(2.0))), x)
 }
 
 /// `1 / (1 + exp(-x))`, within 3 ULP.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
-    // With e = exp(-|x|) nothing overflows: 1 / (1 + e) above zero, e / (1 + e) below.
-    let e = exp(s, s.neg(s.abs(x)));
-    let one = s.splat(1.0);
-    s.div(s.select(s.lt(x, s.zero()), e, one), s.add(one, e))
+    // Numerator and denominator times 2^-23, so that exp(-x) may be so large that the quotient is denormal; then it is
+    // infinite.
+    let minus = s.min(s.splat(104.6), s.max(s.splat(-71.0), s.neg(x)));
+    let scale = s.splat(f32::EPSILON);
+    s.div(scale, s.add(scale, exp_shifted::<S, { 127 - 23 }>(s, minus)))
 }
 
 /// The tangent form of the Gaussian error linear unit, `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`
@@ -115,8 +113,11 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     // -30 times 0 where -infinity times 0 would be NaN.
     let x = s.max(s.splat(-30.0), x);
-    let inner = s.mul_add(s.mul(x, x), s.splat(0.071_354_814), s.splat(1.595_769));
-    s.mul(x, sigmoid(s, s.mul(x, inner)))
+    let minus = s.mul(x, s.mul_add(s.mul(x, x), s.splat(-0.071_354_814), s.splat(-1.595_769)));
+    let minus = s.min(s.splat(95.7), s.max(s.splat(-80.0), minus));
+    // Times 2^-10, as in `sigmoid`.
+    let scale = s.splat(1.0 / 1024.0);
+    s.mul(x, s.div(scale, s.add(scale, exp_shifted::<S, { 127 - 10 }>(s, minus))))
 }
 
 /// `(ln(1 + f) - f + f^2 / 2) / f^3` for `sqrt(1 / 2) <= 1 + f <= sqrt(2)`; relative error of `ln` 2^-30.3.

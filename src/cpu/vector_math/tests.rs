@@ -25,7 +25,7 @@ macro_rules! functions {
         [
             ("exp", $use!(ExpKernel), f64::exp as Truth, 1.0),
             ("expm1", $use!(Expm1Kernel), f64::exp_m1 as Truth, 2.0),
-            ("tanh", $use!(TanhKernel), f64::tanh as Truth, 2.0),
+            ("tanh", $use!(TanhKernel), f64::tanh as Truth, 3.0),
             ("sigmoid", $use!(SigmoidKernel), (|x: f64| 1.0 / (1.0 + (-x).exp())) as Truth, 3.0),
             ("ln", $use!(LnKernel), f64::ln as Truth, 2.0),
             ("softplus", $use!(SoftplusKernel), softplus_truth as Truth, 3.0),

@@ -170,33 +170,54 @@ pub(super) fn forward(
 ) {
     let features = plan.features();
     let which = plan.kernel();
-    // Long lanes are cut into blocks of queries as well.
-    let block = if 2 * plan.work() > TASK { QUERIES } else { plan.tq };
+    let wide = which == Which::Wide;
+    // Long lanes are cut into blocks of queries as well, and into heads where each is worth a task.
+    let block = if wide || 2 * plan.work() > TASK { QUERIES } else { plan.tq };
     let blocks = plan.tq.div_ceil(block);
-    let items = plan.count() * blocks;
-    let chunk = TASK.div_ceil(2 * plan.work().div_ceil(blocks).max(1));
+    let heads = if wide { plan.heads } else { 1 };
+    let items = plan.count() * blocks * heads;
+    let chunk = TASK.div_ceil(2 * plan.work().div_ceil(blocks * heads).max(1));
     let parallel = parallel.above(2 * plan.work() * plan.count(), POOL_WORK);
     let (out, rows) = (SharedPointer(out.as_mut_ptr()), SharedPointer(rows.as_mut_ptr()));
     let part_of = |item: usize| {
         let (lane, first) = (item / blocks, item % blocks * block);
         let count = block.min(plan.tq - first);
-        let part = plan.part([q, k, v], mask, lane, first, count);
-        let row = lane * plan.tq + first;
-        // SAFETY: every item has its own rows of the outputs.
-        unsafe {
-            let out = std::slice::from_raw_parts_mut(out.get().add(row * features), count * features);
-            let rows = std::slice::from_raw_parts_mut(rows.get().add(row * plan.heads), count * plan.heads);
-            (part, out, rows)
-        }
+        (plan.part([q, k, v], mask, lane, first, count), lane * plan.tq + first)
     };
+    if wide {
+        for_each_chunk(parallel, items, chunk, |range| {
+            for item in range {
+                let (part, row) = part_of(item / heads);
+                let (h, dim) = (item % heads, plan.dim);
+                wide::Scratch::with(&part, |scratch| {
+                    wide::forward(&part, h, scratch);
+                    for i in 0..part.count {
+                        // SAFETY: every item has its own head of its own rows of the outputs.
+                        unsafe {
+                            let to = out.get().add((row + i) * features + h * dim);
+                            to.copy_from_nonoverlapping(scratch.block[i * dim..][..dim].as_ptr(), dim);
+                            *rows.get().add((row + i) * heads + h) = scratch.logarithms[i];
+                        }
+                    }
+                });
+            }
+        });
+        return;
+    }
     for_each_chunk(parallel, items, chunk, |range| {
         let mut scratch = blocks::Scratch::new();
         for item in range {
-            let (part, out, rows) = part_of(item);
+            let (part, row) = part_of(item);
+            let count = part.count;
+            // SAFETY: every item has its own rows of the outputs.
+            let (out, rows) = unsafe {
+                let out = std::slice::from_raw_parts_mut(out.get().add(row * features), count * features);
+                let rows = rows.get().add(row * plan.heads);
+                (out, std::slice::from_raw_parts_mut(rows, count * plan.heads))
+            };
             match which {
                 Which::Blocks => dispatch(blocks::Forward { part, out, rows, scratch: &mut scratch }),
-                Which::Rows => dispatch(rows::Forward { part, out, rows }),
-                Which::Wide => wide::forward(&part, out, rows),
+                Which::Rows | Which::Wide => dispatch(rows::Forward { part, out, rows }),
             }
         }
     });
@@ -216,9 +237,34 @@ pub(super) fn backward(
     let groups: usize = plan.lanes[..apart].iter().map(|d| d[0]).product();
     let lanes = plan.count() / groups;
     let sizes = [dq.len() / groups, dk.len() / groups, dv.len() / groups];
-    let chunk = TASK.div_ceil(5 * plan.work() * lanes);
+    let heads = if which == Which::Wide { plan.heads } else { 1 };
+    let chunk = TASK.div_ceil(5 * plan.work() * lanes / heads);
     let parallel = parallel.above(5 * plan.work() * plan.count(), POOL_WORK);
     let gradients = [dq, dk, dv].map(|d| SharedPointer(d.as_mut_ptr()));
+    let call_of = |lane: usize| {
+        let row = lane * plan.tq;
+        Backward {
+            part: plan.part([given.q, given.k, given.v], given.mask, lane, 0, plan.tq),
+            out: &given.out[row * features..][..plan.tq * features],
+            rows: &given.rows[row * plan.heads..][..plan.tq * plan.heads],
+            d_out: &given.d_out[row * features..][..plan.tq * features],
+        }
+    };
+    if which == Which::Wide {
+        for_each_chunk(parallel, groups * heads, chunk, |range| {
+            for item in range {
+                let (group, h) = (item / heads, item % heads);
+                let gradients = [0, 1, 2].map(|i| OneHead {
+                    first: gradients[i].get().wrapping_add(group * sizes[i] + h * plan.dim),
+                    dim: plan.dim,
+                    stride: features,
+                    count: sizes[i] / features,
+                });
+                one_head(plan, group * lanes..(group + 1) * lanes, h, call_of, gradients);
+            }
+        });
+        return;
+    }
     for_each_chunk(parallel, groups, chunk, |range| {
         let mut scratch = blocks::Scratch::new();
         for group in range {
@@ -231,14 +277,7 @@ pub(super) fn backward(
             dv.fill(0.0);
             let start = plan.offsets(group * lanes);
             for lane in group * lanes..(group + 1) * lanes {
-                let part = plan.part([given.q, given.k, given.v], given.mask, lane, 0, plan.tq);
-                let row = lane * plan.tq;
-                let call = Backward {
-                    part,
-                    out: &given.out[row * features..][..plan.tq * features],
-                    rows: &given.rows[row * plan.heads..][..plan.tq * plan.heads],
-                    d_out: &given.d_out[row * features..][..plan.tq * features],
-                };
+                let call = call_of(lane);
                 let at = plan.offsets(lane);
                 let gradients = Gradients {
                     dq: &mut dq[at[0] - start[0]..][..plan.tq * features],
@@ -247,12 +286,71 @@ pub(super) fn backward(
                 };
                 match which {
                     Which::Blocks => dispatch(blocks::Step { call, gradients, scratch: &mut scratch }),
-                    Which::Rows => dispatch(rows::Step { call, gradients }),
-                    Which::Wide => wide::backward(&call, gradients),
+                    Which::Rows | Which::Wide => dispatch(rows::Step { call, gradients }),
                 }
             }
         }
     });
+}
+
+/// One head of all rows of a group's gradient. Other heads of the same rows belong to other tasks.
+#[derive(Clone, Copy)]
+struct OneHead {
+    first: *mut f32,
+    dim: usize,
+    stride: usize,
+    count: usize,
+}
+
+impl OneHead {
+    /// Calls `change` on the head of `count` rows from `row` on.
+    fn rows(self, row: usize, count: usize, mut change: impl FnMut(usize, &mut [f32])) {
+        assert!(row + count <= self.count);
+        for i in 0..count {
+            // SAFETY: within the group's rows, see above; the head belongs to the one task that made this value.
+            let head = unsafe {
+                std::slice::from_raw_parts_mut(self.first.add((row + i) * self.stride), self.dim)
+            };
+            change(i, head);
+        }
+    }
+
+    /// Adds `[count, dim]` to the rows from `row` on.
+    fn add(self, row: usize, count: usize, values: &[f32]) {
+        let dim = self.dim;
+        self.rows(row, count, |i, to| to.iter_mut().zip(&values[i * dim..]).for_each(|(x, y)| *x += y));
+    }
+}
+
+/// Head `h` of the gradient of the lanes of a group.
+fn one_head<'a>(
+    plan: &'a Plan,
+    lanes: std::ops::Range<usize>,
+    h: usize,
+    call_of: impl Fn(usize) -> Backward<'a>,
+    [dq, dk, dv]: [OneHead; 3],
+) {
+    let start = plan.offsets(lanes.start);
+    for d in [dq, dk, dv] {
+        d.rows(0, d.count, |_, x| x.fill(0.0));
+    }
+    for lane in lanes {
+        let call = call_of(lane);
+        let at = plan.offsets(lane);
+        let row = |i: usize| (at[i] - start[i]) / plan.features();
+        wide::Scratch::with(&call.part, |scratch| {
+            let keys = plan.tk * plan.dim;
+            scratch.dk[..keys].fill(0.0);
+            scratch.dv[..keys].fill(0.0);
+            for first in (0..plan.tq).step_by(QUERIES) {
+                let count = QUERIES.min(plan.tq - first);
+                wide::backward(&call, h, first, count, scratch);
+                dq.add(row(0) + first, count, &scratch.block);
+            }
+            dk.add(row(1), plan.tk, &scratch.dk);
+            dv.add(row(2), plan.tk, &scratch.dv);
+        });
+    }
 }
 
 /// The largest element; minus infinity where there is none.
