@@ -5,10 +5,10 @@
 pub use super::gru_gradient::GruGradient;
 use super::lanes::with_lead;
 use super::recurrent::{
-    POOL_WORK, ScaleRows, Sizes, complete, flat, multiply, parameters, product, slice_mut, tiles,
+    POOL_WORK, ScaleRows, Sizes, complete, flat, multiply, parameters, product, slice_mut, slice_of, tiles,
 };
-use crate::cpu::gemm::Matrix;
-use crate::cpu::pool::{Parallel, SharedPointer};
+use crate::cpu::gemm::{Matrix, Panels};
+use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::vector_math as vm;
 use crate::error::Result;
@@ -40,6 +40,11 @@ pub struct Gru {
 }
 
 const TAILS: [usize; 7] = [3, 2, 2, 2, 1, 1, 2];
+
+/// Floats for the panels of the state's weights: of the two gates, and of the new state.
+fn rooms(hidden: usize) -> [usize; 2] {
+    [2 * hidden, hidden].map(|n| Panels::room(hidden, n))
+}
 
 impl Op for Gru {
     fn name(&self) -> &'static str {
@@ -107,16 +112,19 @@ impl Op for Gru {
         Some(out.iter().map(|steps| g.stack(steps, -3)).collect())
     }
 
-    fn cpu_scratch(&self, _operands: &[TensorType], outputs: &[TensorType]) -> usize {
-        let shape = &outputs[0].shape;
-        if self.resets { outputs[0].elements() / shape[shape.len() - 3] } else { 0 }
+    fn cpu_scratch(&self, operands: &[TensorType], outputs: &[TensorType]) -> usize {
+        let sizes = Sizes::of(&operands[0], &outputs[0]);
+        let masked = if self.resets { sizes.lanes * sizes.batch * sizes.hidden } else { 0 };
+        sizes.lanes * rooms(sizes.hidden).iter().sum::<usize>() + masked
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let sizes = Sizes::of(call.inputs[0].of, call.outputs[0].of);
         let Sizes { time, batch, input, hidden, .. } = sizes;
         let [hs, gates] = [0, 1].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
-        let masked = SharedPointer(call.scratch.as_mut_ptr());
+        let [room, rest] = rooms(hidden);
+        let (packed, masked) = call.scratch.split_at_mut(sizes.lanes * (room + rest));
+        let [packed, masked] = [packed, masked].map(|s| SharedPointer(s.as_mut_ptr()));
         let inputs = call.inputs;
         let parallel = call.parallel.above(sizes.work(3), POOL_WORK);
         sizes.for_each_lane(parallel, |lane, parallel| {
@@ -126,10 +134,21 @@ impl Op for Gru {
             let rows = time * batch;
             // SAFETY: the gates of one lane, which this call alone writes. The last quarter of each row stays free.
             let out = unsafe { slice_mut(gates, lane * rows * 4 * hidden, rows * 4 * hidden) };
-            multiply((rows, 3 * hidden, input), a, b, out, 4 * hidden, false, bias, parallel)
+            multiply((rows, 3 * hidden, input), a, b, out, 4 * hidden, false, bias, parallel)?;
+            let w = sizes.part(inputs[3], 2, lane);
+            // SAFETY: the panels of this lane, which this call alone writes.
+            let (of_gates, of_new) =
+                unsafe { slice_mut(packed, lane * (room + rest), room + rest) }.split_at_mut(room);
+            Panels::pack(hidden, 2 * hidden, Matrix::row_major(w, 3 * hidden), of_gates, parallel)?;
+            let new = Matrix::row_major(&w[2 * hidden..], 3 * hidden);
+            Panels::pack(hidden, hidden, new, of_new, parallel).map(|_| ())
         })?;
         sizes.for_each_block(parallel, |lane, start, rows| {
-            let [h0, w] = [1, 3].map(|i| sizes.part(inputs[i], 2, lane));
+            let h0 = sizes.part(inputs[1], 2, lane);
+            // SAFETY: packed by the loop before, and nobody writes them now.
+            let panels = unsafe { slice_of(packed, lane * (room + rest), room + rest) };
+            let of_gates = Panels::of(hidden, 2 * hidden, &panels[..room]);
+            let of_new = Panels::of(hidden, hidden, &panels[room..]);
             let bias = sizes.part(inputs[5], 1, lane);
             let resets = inputs.get(6).map(|&r| sizes.part(r, 2, lane));
             let count = rows * hidden;
@@ -156,13 +175,9 @@ impl Op for Gru {
                     h = to;
                 }
                 let of_h = Matrix::row_major(h, hidden);
-                let columns =
-                    |from: usize| Matrix { data: &w[from..], row_stride: 3 * hidden, column_stride: 1 };
-                let (two, one) = ((rows, 2 * hidden, hidden), (rows, hidden, hidden));
-                multiply(two, of_h, columns(0), z, 4 * hidden, true, None, Parallel::Serial)?;
+                of_gates.multiply(rows, of_h, z, 4 * hidden, true, None)?;
                 let q = &mut z[3 * hidden..];
-                let own = Some(&bias[2 * hidden..]);
-                multiply(one, of_h, columns(2 * hidden), q, 4 * hidden, false, own, Parallel::Serial)?;
+                of_new.multiply(rows, of_h, q, 4 * hidden, false, Some(&bias[2 * hidden..]))?;
                 dispatch(Cells { z, h, bias, hidden, h_out });
             }
             Ok(())

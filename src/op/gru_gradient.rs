@@ -3,11 +3,11 @@
 use super::gru::{Gru, SHADER};
 use super::lanes::with_lead;
 use super::recurrent::{
-    ColumnSums, Mask, POOL_WORK, ScaleRows, Sizes, flat, multiply, parameters, product, slice_mut, slice_of,
-    tiles, transpose,
+    Mask, POOL_WORK, ScaleRows, Sizes, column_sums, flat, multiply, parameters, product, slice_mut, slice_of,
+    tiles,
 };
-use crate::cpu::gemm::Matrix;
-use crate::cpu::pool::{Parallel, SharedPointer};
+use crate::cpu::gemm::{Matrix, Panels};
+use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, through_decomposition};
@@ -27,6 +27,11 @@ impl GruGradient {
     fn outputs(&self) -> usize {
         6 + usize::from(self.resets)
     }
+}
+
+/// Floats for the panels of the state's transposed weights: of the two gates, and of the new state.
+fn rooms(hidden: usize) -> [usize; 2] {
+    [2 * hidden, hidden].map(|k| Panels::room(k, hidden))
 }
 
 impl Op for GruGradient {
@@ -86,7 +91,7 @@ impl Op for GruGradient {
     fn cpu_scratch(&self, operands: &[TensorType], _outputs: &[TensorType]) -> usize {
         let sizes = Sizes::of(&operands[0], &operands[self.outputs()]);
         let (h, rows) = (sizes.hidden, sizes.time * sizes.batch);
-        sizes.lanes * (rows * 5 * h + 3 * h * h)
+        sizes.lanes * (rows * 5 * h + rooms(h).iter().sum::<usize>())
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
@@ -96,27 +101,32 @@ impl Op for GruGradient {
         let Sizes { lanes, time, batch, input, hidden, .. } = sizes;
         let [hs, gates, dh] = [at, at + 1, at + 2].map(|i| inputs[i].f32());
         let rows = time * batch;
-        let (wide, square) = (4 * hidden, 3 * hidden * hidden);
-        // Gradients of the sums before r, z and n and of q; states before each step; the transposed weights.
+        let wide = 4 * hidden;
+        let rooms = rooms(hidden);
+        let room = rooms[0] + rooms[1];
+        // Gradients of the sums before r, z and n and of q; states before each step; panels of the
+        // transposed weights.
         let (dz, rest) = call.scratch.split_at_mut(lanes * rows * wide);
         let (befores, turned) = rest.split_at_mut(lanes * rows * hidden);
         let [dz, befores, turned] = [dz, befores, turned].map(|s| SharedPointer(s.as_mut_ptr()));
         let [dx, dh0, dw_x, dw_h, dbias_x, dbias_h] =
             [0, 1, 2, 3, 4, 5].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
         let parallel = call.parallel.above(2 * sizes.work(3), POOL_WORK);
-        sizes.for_each_lane(parallel, |lane, _| {
+        sizes.for_each_lane(parallel, |lane, parallel| {
             // SAFETY: the part of this lane, which this call alone writes.
-            let to = unsafe { slice_mut(turned, lane * square, square) };
-            transpose(sizes.part(inputs[3], 2, lane), 3 * hidden, to);
-            Ok(())
+            let (of_gates, of_new) = unsafe { slice_mut(turned, lane * room, room) }.split_at_mut(rooms[0]);
+            let w = sizes.part(inputs[3], 2, lane);
+            let part = |from: usize| Matrix::row_major(&w[from..], 3 * hidden).transposed();
+            Panels::pack(2 * hidden, hidden, part(0), of_gates, parallel)?;
+            Panels::pack(hidden, hidden, part(2 * hidden), of_new, parallel).map(|_| ())
         })?;
         sizes.for_each_block(parallel, |lane, start, count| {
             let h0 = sizes.part(inputs[1], 2, lane);
             let resets = inputs.get(6).filter(|_| self.resets).map(|&r| sizes.part(r, 2, lane));
             // SAFETY: the loop before has written them, and nobody writes them now.
-            let turned = unsafe { slice_of(turned, lane * square, square) };
-            let gates_of = Matrix::row_major(turned, hidden);
-            let new_of = Matrix::row_major(&turned[2 * hidden * hidden..], hidden);
+            let turned = unsafe { slice_of(turned, lane * room, room) };
+            let of_gates = Panels::of(2 * hidden, hidden, &turned[..rooms[0]]);
+            let of_new = Panels::of(hidden, hidden, &turned[rooms[0]..]);
             let width = count * hidden;
             // SAFETY: these rows are this task's alone. What comes from the step after is carried in the output.
             let carry = unsafe { slice_mut(dh0, (lane * batch + start) * hidden, width) };
@@ -138,9 +148,8 @@ impl Op for GruGradient {
                     dz,
                 });
                 let of = |column: usize| Matrix { data: &dz[column..], row_stride: wide, column_stride: 1 };
-                let (two, one) = ((count, hidden, 2 * hidden), (count, hidden, hidden));
-                multiply(two, of(0), gates_of, carry, hidden, true, None, Parallel::Serial)?;
-                multiply(one, of(3 * hidden), new_of, carry, hidden, true, None, Parallel::Serial)?;
+                of_gates.multiply(count, of(0), carry, hidden, true, None)?;
+                of_new.multiply(count, of(3 * hidden), carry, hidden, true, None)?;
                 if let Some(resets) = resets {
                     dispatch(Mask { rows: carry, resets, width: hidden });
                 }
@@ -175,9 +184,9 @@ impl Op for GruGradient {
             multiply((hidden, 2 * hidden, rows), before, of(0), dw_h, width, false, None, parallel)?;
             let new = &mut dw_h[2 * hidden..];
             multiply((hidden, hidden, rows), before, of(3 * hidden), new, width, false, None, parallel)?;
-            dispatch(ColumnSums { from: dz, stride: wide, out: dbias_x });
+            column_sums(dz, wide, dbias_x, parallel);
             dbias_h[..2 * hidden].copy_from_slice(&dbias_x[..2 * hidden]);
-            dispatch(ColumnSums { from: &dz[3 * hidden..], stride: wide, out: &mut dbias_h[2 * hidden..] });
+            column_sums(&dz[3 * hidden..], wide, &mut dbias_h[2 * hidden..], parallel);
             Ok(())
         })
     }

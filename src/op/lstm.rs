@@ -8,10 +8,10 @@
 use super::lanes::with_lead;
 pub use super::lstm_gradient::LstmGradient;
 use super::recurrent::{
-    POOL_WORK, ScaleRows, Sizes, complete, flat, multiply, parameters, product, slice_mut, tiles,
+    POOL_WORK, ScaleRows, Sizes, complete, flat, multiply, parameters, product, slice_mut, slice_of, tiles,
 };
-use crate::cpu::gemm::Matrix;
-use crate::cpu::pool::{Parallel, SharedPointer};
+use crate::cpu::gemm::{Matrix, Panels};
+use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::vector_math as vm;
 use crate::error::Result;
@@ -108,16 +108,19 @@ impl Op for Lstm {
         Some(out.iter().map(|steps| g.stack(steps, -3)).collect())
     }
 
-    fn cpu_scratch(&self, _operands: &[TensorType], outputs: &[TensorType]) -> usize {
-        let shape = &outputs[0].shape;
-        if self.resets { outputs[0].elements() / shape[shape.len() - 3] } else { 0 }
+    fn cpu_scratch(&self, operands: &[TensorType], outputs: &[TensorType]) -> usize {
+        let sizes = Sizes::of(&operands[0], &outputs[0]);
+        let masked = if self.resets { sizes.lanes * sizes.batch * sizes.hidden } else { 0 };
+        sizes.lanes * Panels::room(sizes.hidden, 4 * sizes.hidden) + masked
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let sizes = Sizes::of(call.inputs[0].of, call.outputs[0].of);
         let Sizes { time, batch, input, hidden, .. } = sizes;
         let [hs, cs, gates] = [0, 1, 2].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
-        let masked = SharedPointer(call.scratch.as_mut_ptr());
+        let room = Panels::room(hidden, 4 * hidden);
+        let (packed, masked) = call.scratch.split_at_mut(sizes.lanes * room);
+        let [packed, masked] = [packed, masked].map(|s| SharedPointer(s.as_mut_ptr()));
         let inputs = call.inputs;
         let parallel = call.parallel.above(sizes.work(4), POOL_WORK);
         sizes.for_each_lane(parallel, |lane, parallel| {
@@ -127,11 +130,16 @@ impl Op for Lstm {
             let rows = time * batch;
             // SAFETY: the gates of one lane, which this call alone writes.
             let out = unsafe { slice_mut(gates, lane * rows * 4 * hidden, rows * 4 * hidden) };
-            multiply((rows, 4 * hidden, input), a, b, out, 4 * hidden, false, bias, parallel)
+            multiply((rows, 4 * hidden, input), a, b, out, 4 * hidden, false, bias, parallel)?;
+            let w = Matrix::row_major(sizes.part(inputs[4], 2, lane), 4 * hidden);
+            // SAFETY: the panels of this lane, which this call alone writes.
+            let room = unsafe { slice_mut(packed, lane * room, room) };
+            Panels::pack(hidden, 4 * hidden, w, room, parallel).map(|_| ())
         })?;
         sizes.for_each_block(parallel, |lane, start, rows| {
-            let [h0, c0, w] = [1, 2, 4].map(|i| sizes.part(inputs[i], 2, lane));
-            let w = Matrix::row_major(w, 4 * hidden);
+            let [h0, c0] = [1, 2].map(|i| sizes.part(inputs[i], 2, lane));
+            // SAFETY: packed by the loop before, and nobody writes them now.
+            let panels = Panels::of(hidden, 4 * hidden, unsafe { slice_of(packed, lane * room, room) });
             let resets = inputs.get(6).map(|&r| sizes.part(r, 2, lane));
             let count = rows * hidden;
             for t in 0..time {
@@ -161,7 +169,7 @@ impl Op for Lstm {
                     h = to;
                 }
                 let h = Matrix::row_major(h, hidden);
-                multiply((rows, 4 * hidden, hidden), h, w, z, 4 * hidden, true, None, Parallel::Serial)?;
+                panels.multiply(rows, h, z, 4 * hidden, true, None)?;
                 dispatch(Cells { z, c, resets, hidden, h_out, c_out });
             }
             Ok(())

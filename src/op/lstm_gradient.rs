@@ -3,11 +3,11 @@
 use super::lanes::with_lead;
 use super::lstm::{Lstm, SHADER};
 use super::recurrent::{
-    ColumnSums, Mask, POOL_WORK, ScaleRows, Sizes, flat, multiply, parameters, product, slice_mut, slice_of,
-    tiles, transpose,
+    Mask, POOL_WORK, ScaleRows, Sizes, column_sums, flat, multiply, parameters, product, slice_mut, slice_of,
+    tiles,
 };
-use crate::cpu::gemm::Matrix;
-use crate::cpu::pool::{Parallel, SharedPointer};
+use crate::cpu::gemm::{Matrix, Panels};
+use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::vector_math as vm;
 use crate::error::Result;
@@ -98,7 +98,7 @@ impl Op for LstmGradient {
     fn cpu_scratch(&self, operands: &[TensorType], _outputs: &[TensorType]) -> usize {
         let sizes = Sizes::of(&operands[0], &operands[self.outputs()]);
         let (h, rows) = (sizes.hidden, sizes.time * sizes.batch);
-        sizes.lanes * (rows * 5 * h + 4 * h * h)
+        sizes.lanes * (rows * 5 * h + Panels::room(4 * h, h))
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
@@ -109,25 +109,26 @@ impl Op for LstmGradient {
         let [hs, cs, gates] = [0, 1, 2].map(|i| inputs[at + i].f32());
         let [dh, dc] = self.cotangents().map(|i| i.map(|i| inputs[i].f32()));
         let rows = time * batch;
-        // Gradients of the sums before the gates; states before each step, after resets; the transposed weights.
+        // Gradients of the sums before the gates; states before each step, after resets; panels of the
+        // transposed weights.
         let (dz, rest) = call.scratch.split_at_mut(lanes * rows * 4 * hidden);
         let (befores, turned) = rest.split_at_mut(lanes * rows * hidden);
         let [dz, befores, turned] = [dz, befores, turned].map(|s| SharedPointer(s.as_mut_ptr()));
         let [dx, dh0, dc0, dw_x, dw_h, dbias] =
             [0, 1, 2, 3, 4, 5].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
         let parallel = call.parallel.above(2 * sizes.work(4), POOL_WORK);
-        sizes.for_each_lane(parallel, |lane, _| {
+        let room = Panels::room(4 * hidden, hidden);
+        sizes.for_each_lane(parallel, |lane, parallel| {
             // SAFETY: the part of this lane, which this call alone writes.
-            let to = unsafe { slice_mut(turned, lane * 4 * hidden * hidden, 4 * hidden * hidden) };
-            transpose(sizes.part(inputs[4], 2, lane), 4 * hidden, to);
-            Ok(())
+            let to = unsafe { slice_mut(turned, lane * room, room) };
+            let w = Matrix::row_major(sizes.part(inputs[4], 2, lane), 4 * hidden).transposed();
+            Panels::pack(4 * hidden, hidden, w, to, parallel).map(|_| ())
         })?;
         sizes.for_each_block(parallel, |lane, start, count| {
             let [h0, c0] = [1, 2].map(|i| sizes.part(inputs[i], 2, lane));
             let resets = inputs.get(6).filter(|_| self.resets).map(|&r| sizes.part(r, 2, lane));
             // SAFETY: the loop before has written them, and nobody writes them now.
-            let turned = unsafe { slice_of(turned, lane * 4 * hidden * hidden, 4 * hidden * hidden) };
-            let turned = Matrix::row_major(turned, hidden);
+            let turned = Panels::of(4 * hidden, hidden, unsafe { slice_of(turned, lane * room, room) });
             let width = count * hidden;
             let first = (lane * batch + start) * hidden;
             // SAFETY: these rows are this task's alone. What comes from the step after is carried in the outputs.
@@ -167,8 +168,7 @@ impl Op for LstmGradient {
                     dz,
                 });
                 let dz = Matrix::row_major(dz, 4 * hidden);
-                let sizes = (count, hidden, 4 * hidden);
-                multiply(sizes, dz, turned, carry_h, hidden, false, None, Parallel::Serial)?;
+                turned.multiply(count, dz, carry_h, hidden, false, None)?;
                 if let Some(resets) = resets {
                     dispatch(Mask { rows: carry_h, resets, width: hidden });
                 }
@@ -200,7 +200,7 @@ impl Op for LstmGradient {
             multiply((rows, input, width), of_z, w_x, dx, input, false, None, parallel)?;
             multiply((input, width, rows), x, of_z, dw_x, width, false, None, parallel)?;
             multiply((hidden, width, rows), before, of_z, dw_h, width, false, None, parallel)?;
-            dispatch(ColumnSums { from: dz, stride: width, out: dbias });
+            column_sums(dz, width, dbias, parallel);
             Ok(())
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::lanes::{Lane, common_lead, lane_of, stretch, with_lead};
 use super::matmul::Matmul;
 use crate::cpu::gemm::{Batch, Epilogue, Matrix, gemm_batched};
-use crate::cpu::pool::{Parallel, SharedPointer, for_each_chunk};
+use crate::cpu::pool::{Parallel, SharedPointer, for_each_chunk, for_each_chunk_mut};
 use crate::cpu::simd::{Kernel, Simd};
 use crate::error::{Error, Result};
 use crate::graph::{Binding, CpuInput, GpuCall, GpuPlan, Op, Tensor};
@@ -208,42 +208,16 @@ impl Kernel for Mask<'_> {
     }
 }
 
-/// Sums of columns: `out[j] = sum over rows of from[row * stride + j]`.
-pub(super) struct ColumnSums<'a> {
-    pub from: &'a [f32],
-    pub stride: usize,
-    pub out: &'a mut [f32],
-}
-
-impl Kernel for ColumnSums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let width = self.out.len();
-        let mut j = 0;
-        while j < width {
-            let count = S::LANES.min(width - j);
-            let mut sum = s.zero();
-            let mut at = j;
-            while at < self.from.len() {
-                sum = s.add(sum, s.load_slice(&self.from[at..at + count]));
-                at += self.stride;
-            }
-            s.store_slice(&mut self.out[j..], sum);
-            j += S::LANES;
+/// Sums of columns: `out[j] = sum over rows of from[row * stride + j]`, added up in the order of the rows.
+pub(super) fn column_sums(from: &[f32], stride: usize, out: &mut [f32], parallel: Parallel) {
+    let parallel = parallel.above(from.len(), POOL_WORK);
+    // Columns that fill a few lines of the cache, so that a row is read in one go.
+    for_each_chunk_mut(parallel, out, 1, 64, |columns, out| {
+        out.fill(0.0);
+        for row in from.chunks(stride) {
+            out.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, x)| *sum += x);
         }
-    }
-}
-
-/// `to[j, i] = from[i, j]`.
-pub(super) fn transpose(from: &[f32], columns: usize, to: &mut [f32]) {
-    let rows = from.len() / columns.max(1);
-    for (i, row) in from.chunks_exact(columns).enumerate() {
-        for (j, &x) in row.iter().enumerate() {
-            to[j * rows + i] = x;
-        }
-    }
+    });
 }
 
 /// # Safety

@@ -85,7 +85,7 @@ impl Product {
 
     /// Calls `body` with this thread's room for the packed panels of the largest part.
     pub fn with_packed(&self, body: impl FnOnce(&mut [f32])) {
-        let width = self.parts().next().map_or(0, |part| part.columns.next_multiple_of(WIDEST));
+        let width = self.parts().next().map_or(0, |part| padded(part.columns));
         let mut packed = PACKED.take();
         if packed.len() < width * self.k {
             packed.resize(width * self.k, 0.0);
@@ -99,7 +99,17 @@ impl Product {
     }
 }
 
+/// Columns of a part with their padding.
+pub(super) fn padded(columns: usize) -> usize {
+    columns.next_multiple_of(WIDEST)
+}
+
 impl Part {
+    /// Where the part starts among panels of all of B. All parts but the last have whole blocks.
+    pub fn start(self, p: &Product) -> usize {
+        self.column * p.k
+    }
+
     /// Blocks of terms and columns, each packed by itself.
     pub fn blocks(self, p: &Product) -> usize {
         self.columns.div_ceil(BLOCK_COLUMNS) * p.blocks_k()
@@ -110,7 +120,7 @@ impl Part {
         let across = self.columns.div_ceil(BLOCK_COLUMNS);
         let (start, done) = (index / across * BLOCK_K, index % across * BLOCK_COLUMNS);
         let block = Block::new(p, start, self.column + done, BLOCK_COLUMNS.min(self.columns - done));
-        (block, start * self.columns.next_multiple_of(WIDEST) + done * block.terms)
+        (block, start * padded(self.columns) + done * block.terms)
     }
 }
 

@@ -28,6 +28,8 @@ use std::cell::Cell;
 const POOL_WORK: usize = 600_000;
 /// Pieces of a large product for each thread.
 const PIECES: usize = 4;
+/// Elements from which on packing is shared.
+const PACK_WORK: usize = 1 << 16;
 /// Multiply-adds of a piece at least.
 const PIECE_WORK: usize = 200_000;
 
@@ -190,6 +192,121 @@ fn gemm_on(
         in_pieces(isa, product);
     }
     Ok(())
+}
+
+/// A matrix B packed once for many products with few rows each: the steps of a recurrent layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
+    k: usize,
+    n: usize,
+    packed: &'a [f32],
+}
+
+impl<'a> Panels<'a> {
+    /// Floats that the panels of a `[k, n]` matrix take.
+    pub fn room(k: usize, n: usize) -> usize {
+        driver::padded(n) * k
+    }
+
+    /// Packs `b` into `room`, which has at least [`Panels::room`] floats.
+    ///
+    /// # Errors
+    /// As [`gemm`].
+    pub fn pack(k: usize, n: usize, b: Matrix, room: &'a mut [f32], parallel: Parallel) -> Result<Self> {
+        if room.len() < Self::room(k, n) || !fits(b.data.len(), k, n, b) {
+            return Err(Error::Usage(format!("gemm: no panels of [{k}, {n}] from {} floats", b.data.len())));
+        }
+        let p = Self::product(k, n, Some(b));
+        for part in p.parts() {
+            let packed = SharedPointer(room[part.start(&p)..].as_mut_ptr());
+            let parallel = parallel.above(k * n, PACK_WORK);
+            for_each_chunk(parallel, part.blocks(&p), 1, |blocks| {
+                blocks.for_each(|index| dispatch_on(Isa::best(), Pack { p, part, index, packed }));
+            });
+        }
+        Ok(Panels { k, n, packed: room })
+    }
+
+    /// Panels that [`Panels::pack`] has written before.
+    pub fn of(k: usize, n: usize, packed: &'a [f32]) -> Self {
+        Panels { k, n, packed }
+    }
+
+    /// `c = a b + bias`, or `c = c + a b + bias`, with `a` of `[m, k]`. One thread.
+    ///
+    /// # Errors
+    /// As [`gemm`].
+    pub fn multiply(
+        &self,
+        m: usize,
+        a: Matrix,
+        c: &mut [f32],
+        ldc: usize,
+        accumulate: bool,
+        bias: Option<&[f32]>,
+    ) -> Result<()> {
+        let Panels { k, n, packed } = *self;
+        let whole = packed.len() >= Self::room(k, n)
+            && fits(a.data.len(), m, k, a)
+            && fits(c.len(), m, n, Matrix { data: &[], row_stride: ldc, column_stride: 1 })
+            && (m <= 1 || ldc >= n)
+            && bias.is_none_or(|bias| bias.len() >= n);
+        if !whole {
+            return Err(Error::Usage(format!("gemm: operands too short for m {m}, n {n}, k {k}, ldc {ldc}")));
+        }
+        let p = Product {
+            a: a.data.as_ptr(),
+            a_row: a.row_stride,
+            a_column: a.column_stride,
+            c: c.as_mut_ptr(),
+            c_row: ldc,
+            accumulate,
+            bias: bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            ..Self::product(k, n, None)
+        };
+        for part in p.parts() {
+            let packed = &packed[part.start(&p)..];
+            for row in (0..m).step_by(PIECE_ROWS) {
+                let rows = PIECE_ROWS.min(m - row);
+                dispatch_on(Isa::best(), Piece { p, part, packed, row, rows });
+            }
+        }
+        Ok(())
+    }
+
+    /// What panels depend on. The number of rows, which decides their width, is always that of a whole piece.
+    fn product(k: usize, n: usize, b: Option<Matrix>) -> Product {
+        let (b, b_row, b_column) =
+            b.map_or((std::ptr::null(), 0, 0), |b| (b.data.as_ptr(), b.row_stride, b.column_stride));
+        Product {
+            kind: Kind::Tiles,
+            m: PIECE_ROWS,
+            n,
+            k,
+            a: std::ptr::null(),
+            a_row: 0,
+            a_column: 0,
+            b,
+            b_row,
+            b_column,
+            c: std::ptr::null_mut(),
+            c_row: 0,
+            accumulate: false,
+            bias: std::ptr::null(),
+            activation: Activation::None,
+        }
+    }
+}
+
+/// Whether `len` elements hold a matrix of these sizes and strides.
+fn fits(len: usize, rows: usize, columns: usize, matrix: Matrix) -> bool {
+    let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
+    rows == 0
+        || columns == 0
+        || last(rows, matrix.row_stride)
+            .zip(last(columns, matrix.column_stride))
+            .and_then(|(r, c)| r.checked_add(c))
+            .is_some_and(|end| end < len)
 }
 
 /// The way a product is computed. Chosen for the whole, before it is cut into pieces: each has its own order of

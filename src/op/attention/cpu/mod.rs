@@ -308,9 +308,8 @@ impl OneHead {
         assert!(row + count <= self.count);
         for i in 0..count {
             // SAFETY: within the group's rows, see above; the head belongs to the one task that made this value.
-            let head = unsafe {
-                std::slice::from_raw_parts_mut(self.first.add((row + i) * self.stride), self.dim)
-            };
+            let head =
+                unsafe { std::slice::from_raw_parts_mut(self.first.add((row + i) * self.stride), self.dim) };
             change(i, head);
         }
     }
