@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use criterion::Criterion;
-use synod::{Device, Result};
+use synod::{Device, Graph, Result, TensorType};
 use workloads::{Normal, Row, Runner, rows};
 
 /// The seed of operands in timings.
@@ -65,6 +65,8 @@ enum Command {
     },
     /// Measure operations and bytes a second: `operations<TAB>bytes<TAB>threads`.
     Peak,
+    /// Measure what the host does for a dispatch on a GPU: `dispatches<TAB>seconds each`.
+    Host,
     /// Print the names of rows.
     List,
 }
@@ -90,7 +92,7 @@ impl Choice {
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever is asked for.
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
-    let commands = ["time", "plan", "check", "peak", "list", "help"];
+    let commands = ["time", "plan", "check", "peak", "host", "list", "help"];
     let result = match arguments.get(1) {
         Some(first) if commands.contains(&first.as_str()) => run(Arguments::parse_from(arguments).command),
         _ => with_criterion(),
@@ -140,6 +142,10 @@ fn run(command: Command) -> Result<ExitCode> {
             let (operations, bytes) = (peak::operations_per_second(), peak::bytes_per_second());
             println!("{operations:.4e}\t{bytes:.4e}\t{}", rayon::current_num_threads());
         }
+        Command::Host => {
+            let (dispatches, seconds) = host_time()?;
+            println!("{dispatches}\t{seconds:.3e}");
+        }
         Command::List => rows().iter().for_each(|row| println!("{}", row.name)),
     }
     Ok(ExitCode::SUCCESS)
@@ -149,6 +155,29 @@ fn prepare(row: &Row, device: &Device) -> Result<Runner> {
     let mut random = Normal::seeded(SEED);
     let (values, edges) = (row.work.values(&mut random), row.work.edges(&mut random));
     Runner::new(row, device, &values, &edges)
+}
+
+/// The dispatches of a program of many small products, and the host's seconds for each: the least of many runs.
+fn host_time() -> Result<(usize, f64)> {
+    let device = Device::gpu()?;
+    let g = Graph::new();
+    let (mut x, weight) = (g.input("x", [4, 4]), g.input("weight", [4, 4]));
+    for _ in 0..200 {
+        x = x.matmul(weight);
+    }
+    let result = device.variable("result", TensorType::f32([4, 4]), &[0.0f32; 16])?;
+    g.assign(&result, x);
+    let mut program = device.compile(&g, &[])?;
+    let dispatches = program.summary().dispatches;
+    program.run(&[("x", &[0.5f32; 16]), ("weight", &[0.25f32; 16])])?;
+    let mut least = f64::INFINITY;
+    for _ in 0..200 {
+        program.run(&[])?;
+        // A software adapter would else compete with the next run for the processors.
+        result.read()?;
+        least = program.host_time().map_or(least, |time| least.min(time.as_secs_f64()));
+    }
+    Ok((dispatches, least / dispatches as f64))
 }
 
 /// Seconds of `count` runs.
@@ -183,9 +212,13 @@ fn plan(row: &Row, device: &Device, plain: bool) -> Result<String> {
         return Ok(format!("{}\t{:.6e}\t{:.6e}", row.name, cost.operations, cost.bytes));
     }
     let summary = prepare(row, device)?.summary();
+    let on_gpu = match summary.dispatches {
+        0 => String::new(),
+        count => format!(" in {count} dispatches and one submission"),
+    };
     let mebibytes = |bytes: f64| bytes / f64::from(1 << 20);
     let mut text = format!(
-        "{:<38} {:>3} kernels, {:>8.2} MiB planned ({:.2} live), least {:.3} GFLOP and {:.2} MiB; kernels count {:.3} GFLOP\n ",
+        "{:<38} {:>3} kernels{on_gpu}, {:>8.2} MiB planned ({:.2} live), least {:.3} GFLOP and {:.2} MiB; kernels count {:.3} GFLOP\n ",
         row.name,
         summary.steps,
         mebibytes(summary.planned_bytes as f64),

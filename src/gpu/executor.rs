@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::device::GpuDevice;
 use super::layout::{Layout, Place};
@@ -54,6 +55,7 @@ pub(crate) struct GpuExecutor {
     /// The last run that nobody has waited for.
     in_flight: Option<wgpu::SubmissionIndex>,
     planned_bytes: u64,
+    host_time: Duration,
 }
 
 impl GpuExecutor {
@@ -108,6 +110,7 @@ impl GpuExecutor {
             outputs,
             in_flight: None,
             planned_bytes,
+            host_time: Duration::ZERO,
         })
     }
 
@@ -118,6 +121,16 @@ impl GpuExecutor {
     /// Bytes of all buffers that hold what a run computes on its way.
     pub fn planned_bytes(&self) -> u64 {
         self.planned_bytes
+    }
+
+    /// Dispatches of a run.
+    pub fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// How long the host was at work on the last run before it waited.
+    pub fn host_time(&self) -> Duration {
+        self.host_time
     }
 
     pub fn set_input(&mut self, index: usize, bits: &[u32]) {
@@ -148,6 +161,7 @@ impl GpuExecutor {
             return Err(Error::Graph(format!("input `{name}` ({of}) was never given")));
         }
         self.device.check()?;
+        let start = Instant::now();
         for upload in &mut self.uploads {
             let dirty = std::mem::take(&mut upload.dirty);
             if dirty.start < dirty.end {
@@ -172,6 +186,7 @@ impl GpuExecutor {
             encoder.copy_buffer_to_buffer(&from.buffer, from.offset, to, *to_offset, from.bytes);
         }
         let submission = self.device.submit(encoder.finish());
+        self.host_time = start.elapsed();
         self.device.check()?;
         match &mut self.staging {
             Some(staging) => self.device.fetch(&staging.buffer, submission, &mut staging.results),

@@ -53,6 +53,8 @@ pub struct Summary {
     pub steps: usize,
     /// Their names with how often each occurs, in alphabetical order.
     pub kernels: Vec<(String, usize)>,
+    /// Dispatches of one run on a GPU, in one submission; 0 on the CPU.
+    pub dispatches: usize,
     /// Bytes of planned memory: every value that a run computes on its way.
     pub planned_bytes: u64,
     /// The most bytes that are live at any one step: no plan can do with less.
@@ -172,7 +174,21 @@ impl Program {
         match &self.executor {
             Executor::Cpu(_) => summary,
             #[cfg(feature = "gpu")]
-            Executor::Gpu(executor) => Summary { planned_bytes: executor.planned_bytes(), ..summary },
+            Executor::Gpu(executor) => Summary {
+                planned_bytes: executor.planned_bytes(),
+                dispatches: executor.dispatches(),
+                ..summary
+            },
+        }
+    }
+
+    /// How long the host was at work on the last run before it waited for the device: uploads, encoding and submission.
+    /// `None` on the CPU.
+    pub fn host_time(&self) -> Option<std::time::Duration> {
+        match &self.executor {
+            Executor::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => Some(executor.host_time()),
         }
     }
 
