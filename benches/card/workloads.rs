@@ -2,6 +2,11 @@
 //! operands, the graph of each, and [`Runner`], which compiles a row once and runs it many times. What times rows and
 //! what checks them lives beside this file.
 
+#[allow(dead_code)] // the tests use more of it
+#[path = "../../tests/common/random.rs"]
+mod random;
+
+use random::Random;
 use synod::nn::{Activation, Builder, Initial, Mlp, Parameters};
 use synod::op::message::{Csr, Edges};
 use synod::optim::{Optimiser, Rule, STEP_INPUT};
@@ -351,34 +356,26 @@ fn train_step<'g>(
     Ok((optimiser, parameters))
 }
 
-/// Normal numbers from a seed (SplitMix64: Steele, Lea and Flood 2014; Box and Muller 1958).
+/// Normal numbers from a seed (Box and Muller 1958).
 pub struct Normal {
-    state: u64,
+    random: Random,
 }
 
 impl Normal {
     /// From a seed.
     pub fn seeded(seed: u64) -> Normal {
-        Normal { state: seed }
-    }
-
-    fn bits(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Normal { random: Random::seeded(seed) }
     }
 
     /// A whole number from 0 to below `below`.
     pub fn below(&mut self, below: usize) -> usize {
-        ((u128::from(self.bits()) * below as u128) >> 64) as usize
+        self.random.below(below)
     }
 
     /// A normal number.
     pub fn next(&mut self) -> f32 {
         // In (0, 1], so that the logarithm is finite.
-        let mut uniform = || ((self.bits() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        let mut uniform = || ((self.random.bits() >> 11) + 1) as f64 / (1u64 << 53) as f64;
         let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
         (radius * angle.cos()) as f32
     }

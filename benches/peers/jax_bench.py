@@ -1,8 +1,8 @@
 """Times the card of workloads.py on JAX (jit).  Prints `name<TAB>median<TAB>minimum`, seconds, on a quiet machine."""
-import argparse, math, statistics, time
+import argparse, math
 import jax, jax.numpy as jnp
 import numpy as np
-from workloads import cases
+from workloads import cases, report
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--only", default="", help="only rows whose names begin with this")
@@ -132,17 +132,4 @@ def runner(family, p, which):
 
 
 for name, family, p, which in cases(a.only):
-    run = runner(family, p, which)
-    for _ in range(3):
-        jax.block_until_ready(run())
-    t0 = time.perf_counter(); jax.block_until_ready(run()); one = time.perf_counter() - t0
-    inner = max(1, int(0.02 / max(one, 1e-7)))
-    times = []
-    end = time.perf_counter() + a.seconds
-    while time.perf_counter() < end or len(times) < 5:
-        t0 = time.perf_counter()
-        for _ in range(inner):
-            r = run()
-        jax.block_until_ready(r)
-        times.append((time.perf_counter() - t0) / inner)
-    print(f"{name}\t{statistics.median(times):.3e}\t{min(times):.3e}", flush=True)
+    report(name, runner(family, p, which), jax.block_until_ready, a.seconds)

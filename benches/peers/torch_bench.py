@@ -3,10 +3,10 @@
 Run it on a machine that does nothing else: spinning threads that share a core make PyTorch ten times slower,
 and the comparison worthless.
 """
-import argparse, math, statistics, time
+import argparse, math
 import torch
 import torch.nn.functional as F
-from workloads import cases
+from workloads import cases, report
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--device", default="cpu")
@@ -124,24 +124,10 @@ def runner(family, p, which):
     return run
 
 
-def sync():
+def sync(_result):
     if dev.type == "cuda":
         torch.cuda.synchronize()
 
 
 for name, family, p, which in cases(a.only):
-    run = runner(family, p, which)
-    for _ in range(3):
-        run()
-    sync()
-    t0 = time.perf_counter(); run(); sync(); one = time.perf_counter() - t0
-    inner = max(1, int(0.02 / max(one, 1e-7)))
-    times = []
-    end = time.perf_counter() + a.seconds
-    while time.perf_counter() < end or len(times) < 5:
-        t0 = time.perf_counter()
-        for _ in range(inner):
-            run()
-        sync()
-        times.append((time.perf_counter() - t0) / inner)
-    print(f"{name}\t{statistics.median(times):.3e}\t{min(times):.3e}", flush=True)
+    report(name, runner(family, p, which), sync, a.seconds)

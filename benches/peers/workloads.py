@@ -5,6 +5,8 @@ Names are FAMILY/SIZE/PASS.  Sizes are written out in SIZES; PASS is `fwd` (forw
 `fwdbwd` (forward, a sum-of-squares loss, gradients of every input and weight).  `train` is a whole
 optimiser step.  All numbers are f32, inputs standard normal, weights normal / sqrt(fan_in).
 """
+import statistics
+import time
 
 # family -> size name -> parameters
 SIZES = {
@@ -49,6 +51,24 @@ def cases(only=""):
                 name = f"{family}/{size}/{which}"
                 if name.startswith(only):
                     yield name, family, p, which
+
+
+def report(name, run, wait, seconds):
+    """Prints `name<TAB>median<TAB>minimum` of the seconds of `run`, whose result `wait` waits for."""
+    for _ in range(3):
+        wait(run())
+    start = time.perf_counter()
+    wait(run())
+    inner = max(1, int(0.02 / max(time.perf_counter() - start, 1e-7)))
+    times = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 5:
+        start = time.perf_counter()
+        for _ in range(inner):
+            result = run()
+        wait(result)
+        times.append((time.perf_counter() - start) / inner)
+    print(f"{name}\t{statistics.median(times):.3e}\t{min(times):.3e}", flush=True)
 
 
 if __name__ == "__main__":
