@@ -192,6 +192,8 @@ fn presets_are_listed_and_help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
     let list = text(&synod(&["list"], folder.path()).stdout);
     assert!(list.contains("bottleneck") && list.contains("mazes"));
+    let worlds = text(&synod(&["list", "--worlds"], folder.path()).stdout);
+    assert!(worlds.contains("simple_spread") && worlds.contains("traffic_junction"));
     for command in ["train", "eval", "render"] {
         let help = text(&synod(&[command, "--help"], folder.path()).stdout);
         assert!(help.contains("Examples:"), "{help}");

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use synod::Result;
+use synod::env::WorldConfig;
 use synod::preset::PRESETS;
 
 #[derive(Args)]
@@ -10,19 +11,27 @@ pub struct List {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// List the kinds of world instead of the presets
+    #[arg(long)]
+    worlds: bool,
 }
 
 impl List {
     pub fn run(self) -> Result<()> {
+        let lines: Vec<(&str, &str)> = if self.worlds {
+            WorldConfig::KINDS.to_vec()
+        } else {
+            PRESETS.iter().map(|p| (p.name, p.summary)).collect()
+        };
         if self.json {
-            let presets: Vec<_> =
-                PRESETS.iter().map(|p| json!({ "name": p.name, "summary": p.summary })).collect();
-            println!("{:#}", json!(presets));
+            let lines: Vec<_> =
+                lines.iter().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();
+            println!("{:#}", json!(lines));
             return Ok(());
         }
-        let width = PRESETS.iter().map(|p| p.name.len()).max().unwrap_or(0);
-        for preset in &PRESETS {
-            println!("{:width$}  {}", preset.name, preset.summary);
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, summary) in lines {
+            println!("{name:width$}  {summary}");
         }
         Ok(())
     }

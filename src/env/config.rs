@@ -4,12 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use super::VecEnv;
 use super::deep_sea::{DeepSea, DeepSeaConfig};
+use super::gridworld::{Gridworld, GridworldConfig};
 use super::lever::{Lever, LeverConfig};
 use super::matrix_game::{MatrixGame, MatrixGameConfig};
+use super::mpe::{
+    SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig, SimpleSpeakerListener,
+    SimpleSpeakerListenerConfig, SimpleSpread, SimpleSpreadConfig, SimpleTag, SimpleTagConfig,
+};
 use super::pathfinding::{Pathfinding, PathfindingConfig};
 use super::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use super::switch::{Switch, SwitchConfig};
 use super::taxi::{Taxi, TaxiConfig};
+use super::traffic_junction::{TrafficJunction, TrafficJunctionConfig};
 use crate::error::{Error, Result, nearest};
 
 macro_rules! worlds {
@@ -105,6 +111,21 @@ worlds! {
     DeepSea(DeepSeaConfig) = "deep_sea", "a treasure that only a long run of right moves finds" => DeepSea;
     /// Fetch a passenger, bring it where it wants to go.
     Taxi(TaxiConfig) = "taxi", "fetch a passenger, bring it where it wants to go" => Taxi;
+    /// Cover all landmarks without a clash.
+    SimpleSpread(SimpleSpreadConfig) = "simple_spread", "MPE: cover all landmarks without a clash" => SimpleSpread;
+    /// Slow hunters, a fast prey.
+    SimpleTag(SimpleTagConfig) = "simple_tag", "MPE: slow hunters, a fast prey, obstacles" => SimpleTag;
+    /// Go where the adversary does not think you want to be.
+    SimpleAdversary(SimpleAdversaryConfig) = "simple_adversary", "MPE: keep a goal from an adversary" => SimpleAdversary;
+    /// One knows where to go, the other moves.
+    SimpleSpeakerListener(SimpleSpeakerListenerConfig) = "simple_speaker_listener",
+        "MPE: one knows where to go, the other moves" => SimpleSpeakerListener;
+    /// Each knows where the other has to go.
+    SimpleReference(SimpleReferenceConfig) = "simple_reference", "MPE: each knows where the other has to go" => SimpleReference;
+    /// A grid with obstacles, agents and targets.
+    Gridworld(GridworldConfig) = "gridworld", "any grid, agents and targets, small views" => Gridworld;
+    /// Cars that see next to nothing pass each other at junctions.
+    TrafficJunction(TrafficJunctionConfig) = "traffic_junction", "CommNet's and IC3Net's traffic junction" => TrafficJunction;
 }
 
 fn unknown(name: &str) -> Error {

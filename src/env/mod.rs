@@ -3,12 +3,15 @@
 
 mod config;
 pub mod deep_sea;
+pub mod gridworld;
 pub mod lever;
 pub mod matrix_game;
+pub mod mpe;
 pub mod pathfinding;
 pub mod repeat_previous;
 pub mod switch;
 pub mod taxi;
+pub mod traffic_junction;
 pub mod vectorised;
 
 pub use config::WorldConfig;
@@ -71,9 +74,10 @@ pub struct Buffers {
     /// `[worlds, agents]`: the episode was cut off here by a limit of steps (bootstrap from the last observation).
     pub truncated: Vec<bool>,
     /// `[worlds, agents]`: the agent takes part in the coming step. An agent that has finished does not until its
-    /// world is reset; its action is ignored and its reward is 0.
+    /// world is reset, or until the world brings it back (a new car in a slot of the traffic junction); its action is
+    /// ignored and its reward is 0.
     pub active: Vec<bool>,
-    /// `[worlds]`: no agent goes on; the world waits for a reset.
+    /// `[worlds]`: the episode is over; the world waits for a reset.
     pub ended: Vec<bool>,
     /// `[worlds, state]`.
     pub state: Vec<f32>,

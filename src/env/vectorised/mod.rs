@@ -137,12 +137,13 @@ pub struct Vectorised<R: Rules> {
 }
 
 impl<R: Rules> Vectorised<R> {
-    /// Worlds as `rules` say, each with its own stream of random numbers from `seed`. Nothing is in them until the
-    /// first [`VecEnv::reset`].
+    /// Worlds as `rules` say (or the settings that make them), each with its own stream of random numbers from
+    /// `seed`. Nothing is in them until the first [`VecEnv::reset`].
     ///
     /// # Errors
     /// [`Error::Config`] for a setting out of range.
-    pub fn new(rules: R, seed: u64) -> Result<Self> {
+    pub fn new(rules: impl Into<R>, seed: u64) -> Result<Self> {
+        let rules = rules.into();
         rules.check()?;
         let worlds = rules.worlds();
         let too_large = |expected: &str| Error::config(format!("{}.worlds", R::NAME), expected);

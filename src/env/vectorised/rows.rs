@@ -121,6 +121,16 @@ impl<'a, 'b> View<'a, 'b> {
         &mut self.rows.state[self.at * self.layout.state..][..self.layout.state]
     }
 
+    /// Makes the state all observations, kind after kind; where it is at least as long.
+    pub fn state_of_observations(&mut self) {
+        let layout = self.layout;
+        let mut state = &mut self.rows.state[self.at * layout.state..][..layout.state];
+        for ([count, length, _], observations) in layout.kinds.iter().zip(&self.rows.observations) {
+            let part = cut(&mut state, count * length);
+            part.copy_from_slice(&observations[self.at * count * length..][..part.len()]);
+        }
+    }
+
     pub(super) fn all_masks(&mut self) {
         for kind in 0..self.layout.kinds.len() {
             self.masks(kind).fill(1.0);

@@ -1,0 +1,252 @@
+//! Points with mass that are pushed about: what all particle worlds share.
+
+use crate::env::pathfinding::Pcg64;
+use crate::env::vectorised::Codec;
+use crate::error::Result;
+
+/// A place, a velocity or a force.
+pub(super) type Vector = [f64; 2];
+
+/// Seconds a step.
+const TIME: f64 = 0.1;
+/// The part of a velocity that a step takes.
+const DAMPING: f64 = 0.25;
+/// Strength and softness of a contact.
+const CONTACT_FORCE: f64 = 100.0;
+const CONTACT_MARGIN: f64 = 1e-3;
+
+/// Movement actions.
+pub(super) const MOVES: usize = 5;
+
+/// The largest limit of steps.
+pub(super) const MAX_STEPS: usize = 1 << 30;
+
+/// What one kind of agent is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Body {
+    pub size: f64,
+    /// The force of a movement action.
+    pub acceleration: f64,
+    pub max_speed: f64,
+}
+
+/// A particle world between two steps.
+#[derive(Debug, Clone)]
+pub struct Particles {
+    /// Agents, then landmarks.
+    positions: Vec<Vector>,
+    velocities: Vec<Vector>,
+    /// Which landmark is whose goal.
+    pub(super) goals: Vec<u8>,
+    /// Per agent that speaks: 0 before the first word, else the word + 1.
+    pub(super) said: Vec<u8>,
+    /// What reports are made of.
+    pub(super) sums: [f64; 3],
+    forces: Vec<Vector>,
+}
+
+pub(super) fn minus(a: Vector, b: Vector) -> Vector {
+    [a[0] - b[0], a[1] - b[1]]
+}
+
+pub(super) fn squared(v: Vector) -> f64 {
+    v[0] * v[0] + v[1] * v[1]
+}
+
+impl Particles {
+    pub(super) fn blank(agents: usize, landmarks: usize, goals: usize, speakers: usize) -> Self {
+        Particles {
+            positions: vec![[0.0; 2]; agents + landmarks],
+            velocities: vec![[0.0; 2]; agents],
+            goals: vec![0; goals],
+            said: vec![0; speakers],
+            sums: [0.0; 3],
+            forces: vec![[0.0; 2]; agents],
+        }
+    }
+
+    /// The agents' positions.
+    pub fn agents(&self) -> &[[f64; 2]] {
+        &self.positions[..self.velocities.len()]
+    }
+
+    /// The landmarks' positions.
+    pub fn landmarks(&self) -> &[[f64; 2]] {
+        &self.positions[self.velocities.len()..]
+    }
+
+    /// The agents' velocities.
+    pub fn velocities(&self) -> &[[f64; 2]] {
+        &self.velocities
+    }
+
+    /// Which landmark is whose goal; one for all in `simple_adversary`, none in `simple_spread` and `simple_tag`.
+    pub fn goals(&self) -> &[u8] {
+        &self.goals
+    }
+
+    /// Draws positions as NumPy's `uniform(-reach, reach, 2)` does; nothing moves and nothing has been said. Goals,
+    /// where there are any, have been drawn before.
+    pub(super) fn scatter(&mut self, landmark_reach: f64, random: &mut Pcg64) {
+        let agents = self.velocities.len();
+        for (number, position) in self.positions.iter_mut().enumerate() {
+            let reach = if number < agents { 1.0 } else { landmark_reach };
+            *position = [0; 2].map(|_| -reach + (reach + reach) * random.double());
+        }
+        self.velocities.fill([0.0; 2]);
+        self.said.fill(0);
+        self.sums = [0.0; 3];
+    }
+
+    /// Draws goals as `integers(landmarks)` does.
+    pub(super) fn draw_goals(&mut self, landmarks: usize, random: &mut Pcg64) {
+        for goal in &mut self.goals {
+            *goal = random.below(landmarks as u32) as u8;
+        }
+    }
+
+    /// Sets the forces of the agents' movement actions. What cannot move has a body without acceleration.
+    pub(super) fn push(&mut self, actions: &[u32], body: impl Fn(usize) -> Body) {
+        for (agent, (force, action)) in self.forces.iter_mut().zip(actions).enumerate() {
+            let strength = body(agent).acceleration;
+            *force = match action {
+                1 => [-strength, 0.0],
+                2 => [strength, 0.0],
+                3 => [0.0, -strength],
+                4 => [0.0, strength],
+                _ => [0.0; 2],
+            };
+        }
+    }
+
+    /// Adds the forces of contacts between agents, and with landmarks of a size.
+    pub(super) fn collide(&mut self, body: impl Fn(usize) -> Body, landmark_size: Option<f64>) {
+        let agents = self.velocities.len();
+        let count = if landmark_size.is_some() { self.positions.len() } else { agents };
+        for a in 0..agents {
+            let size = body(a).size;
+            for b in a + 1..count {
+                let apart = minus(self.positions[a], self.positions[b]);
+                let other_size = if b < agents { body(b).size } else { landmark_size.unwrap_or(0.0) };
+                let distance = squared(apart).sqrt();
+                let depth = (size + other_size - distance) / CONTACT_MARGIN;
+                // The force falls as exp(depth): at -40 it is far below what an f64 beside 1 can hold.
+                if depth < -40.0 || distance == 0.0 {
+                    continue;
+                }
+                let penetration = (depth.max(0.0) + (-depth.abs()).exp().ln_1p()) * CONTACT_MARGIN;
+                let force = apart.map(|part| CONTACT_FORCE * part / distance * penetration);
+                for axis in 0..2 {
+                    self.forces[a][axis] += force[axis];
+                    if b < agents {
+                        self.forces[b][axis] -= force[axis];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves the agents: positions by the old velocities, velocities by the forces.
+    pub(super) fn advance(&mut self, body: impl Fn(usize) -> Body) {
+        let agents = self.positions.iter_mut().zip(&mut self.velocities).zip(&self.forces);
+        for (agent, ((position, velocity), force)) in agents.enumerate() {
+            for axis in 0..2 {
+                position[axis] += velocity[axis] * TIME;
+                velocity[axis] = velocity[axis] * (1.0 - DAMPING) + force[axis] * TIME;
+            }
+            let most = body(agent).max_speed;
+            let speed = squared(*velocity).sqrt();
+            if speed > most {
+                *velocity = velocity.map(|part| part / speed * most);
+            }
+        }
+    }
+
+    /// The squared distance of an agent to a landmark.
+    pub(super) fn to_landmark(&self, agent: usize, landmark: usize) -> f64 {
+        squared(minus(self.agents()[agent], self.landmarks()[landmark]))
+    }
+
+    /// Whether two agents of these sizes touch.
+    pub(super) fn touch(&self, a: usize, b: usize, sizes: f64) -> bool {
+        squared(minus(self.positions[a], self.positions[b])).sqrt() < sizes
+    }
+
+    pub(super) fn visit(&mut self, codec: &mut Codec) -> Result<()> {
+        for vector in self.positions.iter_mut().chain(&mut self.velocities) {
+            codec.all(vector)?;
+        }
+        codec.all(&mut self.goals)?;
+        codec.all(&mut self.said)?;
+        codec.all(&mut self.sums)
+    }
+
+    /// Whether goals and words are in range, and nothing is so far off that a step could overflow.
+    pub(super) fn valid(&self, words: usize) -> bool {
+        let near = |vector: &Vector| vector.iter().all(|part| part.abs() < 1e12);
+        self.positions.iter().chain(&self.velocities).all(near)
+            && self.sums.iter().all(|sum| sum.abs() < 1e30)
+            && self.goals.iter().all(|goal| usize::from(*goal) < self.landmarks().len())
+            && self.said.iter().all(|word| usize::from(*word) <= words)
+    }
+}
+
+/// Writes one observation after another.
+pub(super) struct Pen<'a> {
+    to: &'a mut [f32],
+    at: usize,
+}
+
+impl<'a> Pen<'a> {
+    pub fn new(to: &'a mut [f32]) -> Self {
+        Pen { to, at: 0 }
+    }
+
+    #[inline]
+    pub fn vector(&mut self, vector: Vector) {
+        self.to[self.at..self.at + 2].copy_from_slice(&[vector[0] as f32, vector[1] as f32]);
+        self.at += 2;
+    }
+
+    /// The landmarks as seen from a place.
+    #[inline]
+    pub fn landmarks(&mut self, world: &Particles, from: Vector) {
+        for landmark in world.landmarks() {
+            self.vector(minus(*landmark, from));
+        }
+    }
+
+    /// The other agents as seen by one.
+    #[inline]
+    pub fn others(&mut self, world: &Particles, agent: usize) {
+        let from = world.agents()[agent];
+        for (other, position) in world.agents().iter().enumerate() {
+            if other != agent {
+                self.vector(minus(*position, from));
+            }
+        }
+    }
+
+    /// A landmark's colour: three numbers, `strong` at the landmark's own.
+    pub fn colour(&mut self, landmark: u8, weak: f32, strong: f32) {
+        let part = &mut self.to[self.at..self.at + 3];
+        part.fill(weak);
+        part[usize::from(landmark)] = strong;
+        self.at += 3;
+    }
+
+    /// A word, one-hot; all 0 before the first.
+    pub fn word(&mut self, said: u8, words: usize) {
+        let part = &mut self.to[self.at..self.at + words];
+        part.fill(0.0);
+        if let Some(heard) = usize::from(said).checked_sub(1).and_then(|word| part.get_mut(word)) {
+            *heard = 1.0;
+        }
+        self.at += words;
+    }
+
+    pub fn zeros(&mut self, count: usize) {
+        self.to[self.at..self.at + count].fill(0.0);
+        self.at += count;
+    }
+}

@@ -1,0 +1,160 @@
+//! Slow hunters, a fast prey, obstacles.
+
+use serde::{Deserialize, Serialize};
+
+use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use crate::env::AgentKind;
+use crate::env::pathfinding::Pcg64;
+use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::error::Result;
+
+/// Many tag worlds at once.
+pub type SimpleTag = Vectorised<SimpleTagConfig>;
+
+const ADVERSARY: Body = Body { size: 0.075, acceleration: 3.0, max_speed: 1.0 };
+const GOOD: Body = Body { size: 0.05, acceleration: 4.0, max_speed: 1.3 };
+const OBSTACLE_SIZE: f64 = 0.2;
+
+/// The settings of [`SimpleTag`] (MPE2's `simple_tag_v3`).
+///
+/// Two kinds of agent: first `adversary`, then `agent`, the prey. Every touch between the two pays every adversary
+/// 10 and costs that prey 10; prey also pays for leaving the square of side 2. Observation: velocity, position,
+/// obstacles, other agents, velocities of other prey. Reports have `return_adversary` and `return_agent`, the means
+/// over the agents of a kind, and `touches`, summed over steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimpleTagConfig {
+    /// Worlds stepped at once.
+    pub worlds: usize,
+    /// Hunters.
+    pub adversaries: usize,
+    /// Prey.
+    pub good: usize,
+    /// Round obstacles.
+    pub obstacles: usize,
+    /// Steps after which an episode is truncated.
+    pub max_episode_steps: usize,
+}
+
+impl Default for SimpleTagConfig {
+    /// MPE2's: 3 adversaries, 1 prey, 2 obstacles, 25 steps; 64 worlds.
+    fn default() -> Self {
+        SimpleTagConfig { worlds: 64, adversaries: 3, good: 1, obstacles: 2, max_episode_steps: 25 }
+    }
+}
+
+impl SimpleTagConfig {
+    fn agents(&self) -> usize {
+        self.adversaries + self.good
+    }
+
+    fn length(&self, good: bool) -> usize {
+        4 + 2 * self.obstacles + 2 * (self.agents() - 1) + 2 * (self.good - usize::from(good))
+    }
+
+    fn body(&self, agent: usize) -> Body {
+        if agent < self.adversaries { ADVERSARY } else { GOOD }
+    }
+}
+
+/// What being out by that much along an axis costs.
+fn bound(x: f64) -> f64 {
+    if x < 0.9 {
+        0.0
+    } else if x < 1.0 {
+        (x - 0.9) * 10.0
+    } else {
+        (2.0 * x - 2.0).exp().min(10.0)
+    }
+}
+
+impl Rules for SimpleTagConfig {
+    type World = Particles;
+    const NAME: &'static str = "simple_tag";
+    const METRICS: &'static [&'static str] = &["return_adversary", "return_agent", "touches"];
+
+    fn worlds(&self) -> usize {
+        self.worlds
+    }
+
+    fn check(&self) -> Result<()> {
+        within(Self::NAME, "adversaries", self.adversaries, 1, 256)?;
+        within(Self::NAME, "good", self.good, 1, 256)?;
+        within(Self::NAME, "obstacles", self.obstacles, 0, 256)?;
+        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+    }
+
+    fn kinds(&self) -> Vec<AgentKind> {
+        let kind = |name: &str, count, good| AgentKind {
+            name: name.to_owned(),
+            count,
+            observation: vec![self.length(good)],
+            actions: MOVES,
+        };
+        vec![kind("adversary", self.adversaries, false), kind("agent", self.good, true)]
+    }
+
+    fn state(&self) -> usize {
+        self.adversaries * self.length(false) + self.good * self.length(true)
+    }
+
+    fn limit(&self) -> u32 {
+        self.max_episode_steps as u32
+    }
+
+    fn blank(&self) -> Particles {
+        Particles::blank(self.agents(), self.obstacles, 0, 0)
+    }
+
+    fn reset(&self, world: &mut Particles, _episode: u64, random: &mut Pcg64) {
+        world.scatter(0.9, random);
+    }
+
+    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        world.push(actions, |agent| self.body(agent));
+        world.collide(|agent| self.body(agent), Some(OBSTACLE_SIZE));
+        world.advance(|agent| self.body(agent));
+        let mut touches = 0.0;
+        for prey in self.adversaries..self.agents() {
+            let touched = |hunter: &usize| world.touch(*hunter, prey, ADVERSARY.size + GOOD.size);
+            let here = (0..self.adversaries).filter(touched).count() as f64;
+            touches += here;
+            let out: f64 = world.agents()[prey].iter().map(|x| bound(x.abs())).sum();
+            pay.rewards[prey] = (-10.0 * here - out) as f32;
+            world.sums[1] += f64::from(pay.rewards[prey]);
+        }
+        pay.rewards[..self.adversaries].fill(10.0 * touches as f32);
+        world.sums[0] += 10.0 * touches;
+        world.sums[2] += touches;
+        Outcome::GoesOn
+    }
+
+    fn observe(&self, world: &Particles, view: &mut View) {
+        for agent in 0..self.agents() {
+            let good = agent >= self.adversaries;
+            let seen =
+                view.observation(usize::from(good), if good { agent - self.adversaries } else { agent });
+            let mut pen = Pen::new(seen);
+            pen.vector(world.velocities()[agent]);
+            pen.vector(world.agents()[agent]);
+            pen.landmarks(world, world.agents()[agent]);
+            pen.others(world, agent);
+            for prey in (self.adversaries..self.agents()).filter(|prey| *prey != agent) {
+                pen.vector(world.velocities()[prey]);
+            }
+        }
+        view.state_of_observations();
+    }
+
+    fn metrics(&self, world: &Particles) -> Vec<f64> {
+        vec![world.sums[0], world.sums[1] / self.good as f64, world.sums[2]]
+    }
+
+    fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {
+        world.visit(codec)
+    }
+
+    fn valid(&self, world: &Particles) -> bool {
+        world.valid(0)
+    }
+}

@@ -1,0 +1,251 @@
+//! Particle worlds against recorded episodes of MPE2 1.1.1, and what known play is paid.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::Random;
+use serde_json::Value;
+use synod::env::mpe::{
+    Particles, SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig,
+    SimpleSpeakerListener, SimpleSpeakerListenerConfig, SimpleSpread, SimpleSpreadConfig, SimpleTag,
+    SimpleTagConfig,
+};
+use synod::env::vectorised::{Rules, Vectorised};
+use synod::env::{Buffers, Pcg64, VecEnv};
+
+/// A folder of `$SYNOD_DATA`, else of `../shared/data`; `None` outside CI where it may be missing.
+fn data(folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SYNOD_DATA").map(PathBuf::from);
+    let path =
+        root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")).join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing, and in CI it must be there", path.display());
+    println!("SKIPPED: {} is missing, so nothing was compared", path.display());
+    None
+}
+
+fn float(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
+}
+
+fn close(got: &[f64], expected: &Value, what: &str) {
+    let expected: Vec<f64> = expected.as_array().unwrap().iter().map(float).collect();
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    for (got, expected) in got.iter().zip(&expected) {
+        assert!((got - expected).abs() <= 1e-5, "{what}: {got}, expected {expected}");
+    }
+}
+
+/// The world as recorded: positions, velocities, goals.
+fn compare(world: &Particles, state: &Value, what: &str) {
+    for (agent, recorded) in state["agents"].as_array().unwrap().iter().enumerate() {
+        close(&world.agents()[agent], &recorded["pos"], &format!("{what}: position of {agent}"));
+        close(&world.velocities()[agent], &recorded["vel"], &format!("{what}: velocity of {agent}"));
+    }
+    assert_eq!(world.agents().len(), state["agents"].as_array().unwrap().len());
+    assert_eq!(world.landmarks().len(), state["landmarks"].as_array().unwrap().len());
+    for (landmark, recorded) in state["landmarks"].as_array().unwrap().iter().enumerate() {
+        close(&world.landmarks()[landmark], &recorded["pos"], &format!("{what}: landmark {landmark}"));
+    }
+}
+
+fn replay<R: Rules<World = Particles>>(name: &str, rules: impl Fn() -> R) {
+    let Some(folder) = data("mpe-traces") else { return };
+    for seed in 0..3 {
+        let file = folder.join(format!("{name}-{seed}.json"));
+        let trace: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let mut env = Vectorised::<R>::new(rules(), 99).unwrap();
+        // The first state comes out of the seed, as in MPE2.
+        env.set_random(0, Pcg64::new(seed)).unwrap();
+        let spec = env.spec().clone();
+        let mut out = Buffers::new(&spec);
+        env.reset(&[true], &mut out).unwrap();
+        let names: Vec<String> = trace["action_spaces"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(names.len(), spec.agents());
+        let spaces: Vec<usize> =
+            spec.kinds.iter().flat_map(|kind| std::iter::repeat_n(kind.actions, kind.count)).collect();
+        for (name, actions) in names.iter().zip(spaces) {
+            assert_eq!(trace["action_spaces"][name].as_u64(), Some(actions as u64));
+        }
+        let steps = trace["actions"].as_array().unwrap().len();
+        assert!(steps == 25 && trace["states"].as_array().unwrap().len() == steps + 1);
+        for step in 0..=steps {
+            let what = format!("{name}-{seed}, step {step}");
+            compare(env.world(0).unwrap(), &trace["states"][step], &what);
+            let mut rest = &out.observations[..];
+            for (number, kind) in spec.kinds.iter().flat_map(|kind| vec![kind; kind.count]).enumerate() {
+                let (seen, after) = rest.split_at(kind.observation[0]);
+                rest = after;
+                let seen: Vec<f64> = seen.iter().map(|v| f64::from(*v)).collect();
+                close(
+                    &seen,
+                    &trace["observations"][step][&names[number]],
+                    &format!("{what}: agent {number}"),
+                );
+            }
+            assert!(rest.is_empty() && out.state == out.observations);
+            if step == steps {
+                break;
+            }
+            let actions: Vec<u32> =
+                names.iter().map(|name| trace["actions"][step][name].as_u64().unwrap() as u32).collect();
+            env.step(&actions, &mut out).unwrap();
+            for (number, name) in names.iter().enumerate() {
+                let (got, expected) = (f64::from(out.rewards[number]), float(&trace["rewards"][step][name]));
+                assert!((got - expected).abs() <= 1e-5, "{what}: {got} paid to {name}, expected {expected}");
+            }
+            let cut = trace["truncated"][step].as_bool().unwrap();
+            assert_eq!((out.ended[0], cut), (step + 1 == steps, step + 1 == steps));
+            assert!(out.truncated.iter().all(|t| *t == cut) && out.terminated.iter().all(|t| !t));
+        }
+    }
+}
+
+#[test]
+fn simple_spread_is_replayed() {
+    replay("simple_spread", || SimpleSpreadConfig { worlds: 1, ..Default::default() });
+}
+
+#[test]
+fn simple_tag_is_replayed() {
+    replay("simple_tag", || SimpleTagConfig { worlds: 1, ..Default::default() });
+}
+
+#[test]
+fn simple_adversary_is_replayed() {
+    replay("simple_adversary", || SimpleAdversaryConfig { worlds: 1, ..Default::default() });
+}
+
+#[test]
+fn simple_speaker_listener_is_replayed() {
+    replay("simple_speaker_listener", || SimpleSpeakerListenerConfig { worlds: 1, ..Default::default() });
+}
+
+#[test]
+fn simple_reference_is_replayed() {
+    replay("simple_reference", || SimpleReferenceConfig { worlds: 1, ..Default::default() });
+}
+
+/// Means of an episode's values over `worlds` worlds played to the end.
+fn play<R: Rules<World = Particles>>(
+    env: &mut Vectorised<R>,
+    mut act: impl FnMut(&Particles) -> Vec<u32>,
+) -> Vec<(&'static str, f64)> {
+    let worlds = env.spec().worlds;
+    let mut out = Buffers::new(env.spec());
+    env.reset(&vec![true; worlds], &mut out).unwrap();
+    while out.ended.contains(&false) {
+        let actions: Vec<u32> = (0..worlds).flat_map(|world| act(env.world(world).unwrap())).collect();
+        env.step(&actions, &mut out).unwrap();
+    }
+    let reports = env.take_reports();
+    assert_eq!(reports.len(), worlds);
+    let mut means = reports[0].values.clone();
+    for (name, value) in &mut means {
+        *value = reports.iter().map(|report| report.value(name).unwrap()).sum::<f64>() / worlds as f64;
+    }
+    means
+}
+
+fn value(means: &[(&'static str, f64)], name: &str) -> f64 {
+    means.iter().find(|(n, _)| *n == name).unwrap().1
+}
+
+/// The movement that brings a point nearest to a place.
+fn towards(position: [f64; 2], velocity: [f64; 2], place: [f64; 2]) -> u32 {
+    let moves = [[0.0, 0.0], [-5.0, 0.0], [5.0, 0.0], [0.0, -5.0], [0.0, 5.0]];
+    let off = |force: [f64; 2]| {
+        // Where the point comes to rest: all later velocities are three quarters of the one before.
+        let rest = |axis: usize| {
+            position[axis] + 0.1 * velocity[axis] + 0.4 * (0.75 * velocity[axis] + 0.1 * force[axis])
+                - place[axis]
+        };
+        rest(0).powi(2) + rest(1).powi(2)
+    };
+    (0..5).min_by(|a, b| off(moves[*a]).total_cmp(&off(moves[*b]))).unwrap() as u32
+}
+
+/// Published figures are sums over three agents of 300 episodes; here 4,000 worlds, within four of their deviations.
+#[test]
+fn known_play_of_simple_spread_is_paid_as_measured() {
+    let mut random = Random::fresh();
+    println!("seed {}", random.seed());
+    let config = SimpleSpreadConfig { worlds: 4000, ..Default::default() };
+    let mut env = SimpleSpread::new(config, random.bits()).unwrap();
+    let total = 3.0 * value(&play(&mut env, |_| (0..3).map(|_| random.below(5) as u32).collect()), "return");
+    assert!((total + 80.9).abs() < 4.0 * 1.4, "random play: {total}");
+    let total = 3.0 * value(&play(&mut env, |_| vec![0; 3]), "return");
+    assert!((total + 76.2).abs() < 4.0 * 1.4, "no-op: {total}");
+    // The assignment of agents to landmarks with the least sum of distances.
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let far = |world: &Particles, order: &[usize; 3]| {
+        let apart = |agent: usize| {
+            let (a, b) = (world.agents()[agent], world.landmarks()[order[agent]]);
+            (a[0] - b[0]).hypot(a[1] - b[1])
+        };
+        apart(0) + apart(1) + apart(2)
+    };
+    let means = play(&mut env, |world| {
+        let order = orders.iter().min_by(|a, b| far(world, a).total_cmp(&far(world, b))).unwrap();
+        let agent = |agent: usize| {
+            towards(world.agents()[agent], world.velocities()[agent], world.landmarks()[order[agent]])
+        };
+        (0..3).map(agent).collect()
+    });
+    let total = 3.0 * value(&means, "return");
+    println!("assignment: {total}, covered {}", value(&means, "covered"));
+    assert!((total + 26.8).abs() < 4.0 * 0.6, "assignment: {total}");
+    // Where two landmarks are nearer than two agents are wide, one stays uncovered.
+    assert!((0.7..0.9).contains(&value(&means, "covered")));
+}
+
+#[test]
+fn random_play_elsewhere_is_paid_as_measured() {
+    let mut random = Random::fresh();
+    println!("seed {}", random.seed());
+    let seed = random.bits();
+    let mut any = |count: usize, actions: usize| (0..count).map(|_| random.below(actions) as u32).collect();
+    let check = |what: &str, got: f64, expected: f64, slack: f64| {
+        assert!((got - expected).abs() < slack, "{what}: {got}, expected {expected}");
+    };
+    let mut env = SimpleTag::new(SimpleTagConfig { worlds: 3000, ..Default::default() }, seed).unwrap();
+    let means = play(&mut env, |_| any(4, 5));
+    check("adversaries", value(&means, "return_adversary"), 4.27, 3.0);
+    check("prey", value(&means, "return_agent"), -16.4, 6.0);
+    let mut env =
+        SimpleAdversary::new(SimpleAdversaryConfig { worlds: 3000, ..Default::default() }, seed).unwrap();
+    let means = play(&mut env, |_| any(3, 5));
+    check("good", value(&means, "return_agent"), 6.84, 3.0);
+    check("adversary", value(&means, "return_adversary"), -28.3, 3.0);
+    let config = SimpleSpeakerListenerConfig { worlds: 3000, ..Default::default() };
+    let mut env = SimpleSpeakerListener::new(config, seed).unwrap();
+    let means = play(&mut env, |_| vec![any(1, 3)[0], any(1, 5)[0]]);
+    check("speaker and listener", value(&means, "return"), -39.3, 5.0);
+    let config = SimpleReferenceConfig { worlds: 3000, ..Default::default() };
+    let mut env = SimpleReference::new(config, seed).unwrap();
+    let means = play(&mut env, |_| any(2, 50));
+    check("reference", value(&means, "return"), -28.3, 3.0);
+}
+
+/// More agents than MPE2's default: contacts come in pairs, so the middle of all velocities falls by damping alone.
+#[test]
+fn contacts_keep_the_sum_of_velocities() {
+    let seed = Random::fresh().bits();
+    println!("seed {seed}");
+    let config = SimpleSpreadConfig { worlds: 1, agents: 12, ..Default::default() };
+    let mut env = SimpleSpread::new(config, seed).unwrap();
+    let mut out = Buffers::new(env.spec());
+    env.reset(&[true], &mut out).unwrap();
+    for _ in 0..25 {
+        let sum = |env: &SimpleSpread, axis: usize| -> f64 {
+            env.world(0).unwrap().velocities().iter().map(|v| v[axis]).sum()
+        };
+        let before = [sum(&env, 0), sum(&env, 1)];
+        env.step(&[2; 12], &mut out).unwrap();
+        assert!((sum(&env, 0) - (0.75 * before[0] + 12.0 * 0.5)).abs() < 1e-9);
+        assert!((sum(&env, 1) - 0.75 * before[1]).abs() < 1e-9);
+    }
+}
