@@ -29,6 +29,56 @@ const MAX_REPORTS: u64 = 1 << 24;
 /// The rules of one world. They are shared by all worlds of an environment; what changes is in [`Rules::World`].
 ///
 /// A step must depend on nothing but its arguments: then the outcome is the same for any number of threads.
+///
+/// ```
+/// use synod::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View};
+/// use synod::env::{AgentKind, Buffers, Pcg64, VecEnv};
+///
+/// /// Say the number that is shown.
+/// #[derive(Debug, serde::Serialize)]
+/// struct Echo {
+///     worlds: usize,
+/// }
+///
+/// impl Rules for Echo {
+///     type World = u32;
+///     const NAME: &'static str = "echo";
+///
+///     fn worlds(&self) -> usize {
+///         self.worlds
+///     }
+///     fn check(&self) -> synod::Result<()> {
+///         Ok(())
+///     }
+///     fn kinds(&self) -> Vec<AgentKind> {
+///         vec![AgentKind { name: "agent".into(), count: 1, observation: vec![1], actions: 3 }]
+///     }
+///     fn blank(&self) -> u32 {
+///         0
+///     }
+///     fn reset(&self, shown: &mut u32, _episode: u64, random: &mut Pcg64) {
+///         *shown = random.below(3);
+///     }
+///     fn step(&self, shown: &mut u32, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+///         pay.rewards[0] = if actions[0] == *shown { 1.0 } else { 0.0 };
+///         Outcome::Ends
+///     }
+///     fn observe(&self, shown: &u32, view: &mut View) {
+///         view.observations(0)[0] = *shown as f32;
+///     }
+///     fn visit(&self, shown: &mut u32, codec: &mut Codec) -> synod::Result<()> {
+///         codec.one(shown)
+///     }
+/// }
+///
+/// let mut env = Vectorised::<Echo>::new(Echo { worlds: 100 }, 7)?;
+/// let mut out = Buffers::new(env.spec());
+/// env.reset(&[true; 100], &mut out)?;
+/// let actions: Vec<u32> = out.observations.iter().map(|shown| *shown as u32).collect();
+/// env.step(&actions, &mut out)?;
+/// assert!(out.rewards.iter().all(|reward| *reward == 1.0) && env.take_reports().len() == 100);
+/// # Ok::<(), synod::Error>(())
+/// ```
 pub trait Rules: Debug + Send + Sync + Serialize {
     /// One world between two steps.
     type World: Clone + Debug + Send + Sync;
