@@ -1,5 +1,8 @@
 //! The rows of the timing card at small, odd sizes: what is timed computes what it says.
 
+// The card's rows and the tests' common part load the same generator.
+#![allow(clippy::duplicate_mod)]
+
 #[allow(dead_code)] // The bench uses all of it.
 #[path = "../benches/card/check.rs"]
 mod check;
