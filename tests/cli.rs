@@ -120,6 +120,39 @@ fn refuses(folder: &Path, arguments: &[&str], words: &[&str]) {
 }
 
 #[test]
+fn the_seed_of_instances_alone_decides_where_agents_start_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    train(at, "run", 512);
+    let map = format!("type octile\nheight 9\nwidth 9\nmap\n{}", ".........\n".repeat(9));
+    std::fs::write(at.join("open.map"), map).unwrap();
+    let picture = |seed: &str, instance_seed: &str| {
+        let shown = ["--steps", "3", "--greedy", "--maps", "open.map", "--seed", seed];
+        let name = "episode.svg";
+        let _ = std::fs::remove_file(at.join(name));
+        let arguments =
+            [&["render", "run", "-o", name, "--instance-seed", instance_seed], &shown[..]].concat();
+        let output = synod(&arguments, at);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read(at.join(name)).unwrap()
+    };
+    assert!(picture("1", "0") == picture("2", "0"));
+    assert!(picture("1", "0") != picture("1", "1"));
+
+    // Episode k is that of seed N + k.
+    let soc = |seed: &str, episodes: &str| {
+        let maps = ["--maps", "open.map", "--greedy", "--steps", "40", "--json", "--agents", "2"];
+        let which = ["eval", "run", "--instance-seed", seed, "--episodes", episodes];
+        let output = synod(&[&which[..], &maps[..]].concat(), at);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json["mean"]["soc"].as_f64().unwrap()
+    };
+    let mean = (soc("0", "1") + soc("1", "1") + soc("2", "1")) / 3.0;
+    assert!((soc("0", "3") - mean).abs() < 1e-9);
+}
+
+#[test]
 fn bad_input_is_refused_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -154,6 +187,8 @@ fn bad_input_is_refused_with_its_reason() {
     refuses(at, &["eval", "run", "--maps", "letter.map"], &["letter.map:5", "X"]);
     refuses(at, &["eval", "run", "--maps", "tiny.map", "--agents", "9"], &["tiny", "9"]);
     refuses(at, &["eval", "run", "--maps", "huge.map"], &["huge.map"]);
+    refuses(at, &["eval", "run", "--instance-seed", "0"], &["maps"]);
+    refuses(at, &["render", "run", "-o", "episode.svg", "--instance-seed", "0"], &["maps"]);
     refuses(at, &["render", "run", "-o", "episode.png"], &[".gif"]);
 
     let checkpoint = at.join("run/checkpoint.safetensors");

@@ -83,6 +83,9 @@ struct Where {
     /// The seed of starts, targets and actions
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// With --maps: start episode k as POGEMA does with seed N + k (pogema-benchmark: 0)
+    #[arg(long, value_name = "N")]
+    instance_seed: Option<u64>,
     /// How collisions are settled
     #[arg(long)]
     collision: Option<CollisionName>,
@@ -117,6 +120,7 @@ impl Where {
             episodes,
             steps: self.steps,
             seed: self.seed,
+            instance_seed: self.instance_seed,
             collision: self.collision.map(Collision::from),
             choice: if self.greedy { Choice::Greedy } else { Choice::Sample },
         })

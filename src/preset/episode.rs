@@ -1,11 +1,11 @@
 //! One episode of trained agents as a scene to look at.
 
 use super::Settings;
-use super::evaluate::Evaluation;
+use super::evaluate::{Evaluation, instances};
 use crate::agent::Policy;
 use crate::device::Device;
 use crate::env::EpisodeReport;
-use crate::env::pathfinding::{Pathfinding, PathfindingConfig, Source};
+use crate::env::pathfinding::{Map, Pathfinding, PathfindingConfig, Source};
 use crate::error::{Error, Result};
 use crate::run::picture::{AgentView, Frame, Scene};
 use crate::train::player::Player;
@@ -30,12 +30,19 @@ pub fn record(
     evaluation: &Evaluation,
     length: usize,
 ) -> Result<Episode> {
+    evaluation.check_instance_seed()?;
     let mut world = PathfindingConfig { worlds: 1, seed: evaluation.seed, ..settings.world.clone() };
     world.collision = evaluation.collision.unwrap_or(world.collision);
     world.agents = evaluation.agents.first().copied().unwrap_or(world.agents);
     world.max_episode_steps = evaluation.steps.unwrap_or(world.max_episode_steps);
     if let Some(path) = evaluation.maps.first() {
-        world.source = Source::Files { paths: vec![path.clone()] };
+        world.source = match evaluation.instance_seed {
+            Some(seed) => {
+                let maps = if path.is_dir() { Map::load_folder(path)? } else { vec![Map::load(path)?] };
+                instances(&maps[..maps.len().min(1)], world.agents, seed)?
+            }
+            None => Source::Files { paths: vec![path.clone()] },
+        };
     } else if let Source::Bottleneck { lengths, limit_by_length } = &mut world.source {
         (*lengths, *limit_by_length) = (vec![length], evaluation.steps.is_none());
     }

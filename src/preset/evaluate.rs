@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::device::Device;
 use crate::env::EpisodeReport;
-use crate::env::pathfinding::{Collision, Map, Order, Pathfinding, PathfindingConfig, Source};
+use crate::env::pathfinding::{Collision, Instance, Map, Order, Pathfinding, PathfindingConfig, Source};
 use crate::error::{Error, Result};
 use crate::train::player::Player;
 
@@ -30,10 +31,23 @@ pub struct Evaluation {
     pub steps: Option<usize>,
     /// The seed of starts, targets and actions.
     pub seed: u64,
+    /// With given maps: draw the starts and targets of episode `k` as POGEMA does with seed `instance_seed + k`,
+    /// in place of seeds that follow from `seed`. pogema-benchmark's instances are those of seed 0.
+    pub instance_seed: Option<u64>,
     /// How collisions are settled; `None` for the preset's own.
     pub collision: Option<Collision>,
     /// How actions are chosen.
     pub choice: Choice,
+}
+
+impl Evaluation {
+    /// Checks that there are maps to draw instances on where a seed of instances is given.
+    pub(super) fn check_instance_seed(&self) -> Result<()> {
+        if self.instance_seed.is_some() && self.maps.is_empty() {
+            return Err(Error::Usage("a seed of instances needs maps to draw them on".into()));
+        }
+        Ok(())
+    }
 }
 
 /// Means over the episodes on one map with one number of agents.
@@ -95,6 +109,7 @@ pub fn evaluate(
     if evaluation.episodes == 0 {
         return Err(Error::Usage("an evaluation needs at least one episode".into()));
     }
+    evaluation.check_instance_seed()?;
     let tasks = tasks(settings, evaluation)?;
     let total: u64 = tasks.iter().map(|t| (t.world.worlds * t.rounds) as u64).sum();
     let mut done = 0;
@@ -105,7 +120,10 @@ pub fn evaluate(
         let mut player: Option<Player> = None;
         for round in 0..task.rounds {
             let seed = evaluation.seed.wrapping_add((round as u64) << 32);
-            let world = PathfindingConfig { seed, ..task.world.clone() };
+            let mut world = PathfindingConfig { seed, ..task.world.clone() };
+            if let (Some(first), Source::Maps { maps }) = (evaluation.instance_seed, &task.world.source) {
+                world.source = instances(maps, world.agents, first.wrapping_add(round as u64))?;
+            }
             let mut environment = Pathfinding::new(world)?;
             let player = match &mut player {
                 Some(player) => player,
@@ -183,6 +201,12 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
         }
     }
     Ok(tasks)
+}
+
+/// POGEMA's instances of `seed` on these maps.
+pub(super) fn instances(maps: &[Map], agents: usize, seed: u64) -> Result<Source> {
+    let place = |map: &Map| Instance::place(&Arc::new(map.clone()), agents, seed);
+    Ok(Source::Instances { instances: maps.iter().map(place).collect::<Result<_>>()? })
 }
 
 /// The preset's own test maps: for bottlenecks the paper's lengths, else fresh maps of the kind it was trained on.
