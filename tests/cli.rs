@@ -234,3 +234,36 @@ fn presets_are_listed_and_help_has_examples() {
         assert!(help.contains("Examples:"), "{help}");
     }
 }
+
+#[test]
+fn a_team_is_trained_resumed_and_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["--set", "checkpoint_every=320", "--set", "dqn.prioritised=true", "--device", "cpu"];
+    let mut arguments = vec!["train", "two-step-qmix", "--steps", "4800", "--out", "run"];
+    arguments.extend(small);
+    let output = synod(&arguments, at);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // From the checkpoint before the last on: the same bytes again.
+    let bytes = |name: &str| std::fs::read(at.join("run").join(name)).unwrap();
+    let end = bytes("checkpoint.safetensors");
+    std::fs::copy(at.join("run/checkpoint.previous.safetensors"), at.join("run/checkpoint.safetensors"))
+        .unwrap();
+    let output = synod(&["train", "--resume", "run"], at);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(bytes("checkpoint.safetensors") == end, "the resumed run ended elsewhere");
+
+    let output = synod(&["eval", "run", "--json", "--episodes", "7", "--device", "cpu"], at);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(table["measures"][0]["name"], "return");
+    assert_eq!(table["measures"][0]["episodes"], 7);
+    let value = table["measures"][0]["mean"].as_f64().unwrap();
+    assert!([0.0, 1.0, 7.0, 8.0].contains(&value), "{value}");
+
+    refuses(at, &["eval", "run", "--maps", "maze.map"], &["--maps", "pathfinding"]);
+    refuses(at, &["render", "run", "-o", "a.gif"], &["pathfinding"]);
+    refuses(at, &["train", "two-step-qmicks"], &["did you mean `two-step-qmix`"]);
+    refuses(at, &["train", "two-step-vdn", "--set", "agent.heads=5"], &["agent.heads"]);
+    refuses(at, &["train", "two-step-vdn", "--set", "dqn.learning_shards=5"], &["dqn.learning_shards"]);
+}

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use synod::Result;
-use synod::preset::{Row, evaluate, mean};
+use synod::preset::{Measure, Plan, Row, Settings, TeamSettings, evaluate, mean};
 use synod::run::progress::Counter;
 use synod::run::table::{Cell, Table};
 
@@ -13,6 +13,7 @@ use super::Where;
 #[command(after_help = "Examples:
   synod eval runs/bottleneck-0                          the preset's own test maps
   synod eval runs/mazes-0 --maps maps/ --agents 8,32,64
+  synod eval runs/two-step-qmix-0                       return and the world's own measures
   synod eval runs/bottleneck-0 --json > results.json")]
 pub struct Eval {
     #[command(flatten)]
@@ -27,7 +28,31 @@ pub struct Eval {
 
 impl Eval {
     pub fn run(self) -> Result<()> {
-        let settings = self.which.settings()?;
+        match self.which.plan()? {
+            Plan::Pathfinding(settings) => self.maps(*settings),
+            Plan::Team(settings) => self.team(*settings),
+        }
+    }
+
+    fn team(self, settings: TeamSettings) -> Result<()> {
+        self.which.only_general_flags()?;
+        let device = self.which.device()?;
+        let policy = settings.trained_policy(&device, &self.which.run)?;
+        let bar = Counter::on_stderr("episodes");
+        let (seed, greedy) = (self.which.seed, self.which.greedy);
+        let measures =
+            settings.evaluate(&device, &policy, self.episodes, seed, greedy, &mut |done, total| {
+                bar.show(done, total)
+            })?;
+        bar.finish();
+        match self.json {
+            true => println!("{:#}", json!({ "measures": measures })),
+            false => print!("{}", measures_table(&measures).to_text()),
+        }
+        Ok(())
+    }
+
+    fn maps(self, settings: Settings) -> Result<()> {
         let evaluation = self.which.evaluation(self.episodes)?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
@@ -54,6 +79,16 @@ impl Eval {
         print!("{}", table(&rows, &means).to_text());
         Ok(())
     }
+}
+
+fn measures_table(measures: &[Measure]) -> Table {
+    let mut table = Table::new(["measure", "episodes", "mean", "standard error"]);
+    for measure in measures {
+        let cell = |value: f64| Cell::Number(value, 4);
+        let error = measure.error.map_or(Cell::Empty, cell);
+        table.row([measure.name.as_str().into(), measure.episodes.into(), cell(measure.mean), error]);
+    }
+    table
 }
 
 fn table(rows: &[Row], means: &[Row]) -> Table {

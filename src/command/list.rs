@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use synod::Result;
 use synod::env::WorldConfig;
-use synod::preset::PRESETS;
+use synod::preset::presets;
 
 #[derive(Args)]
 pub struct List {
@@ -18,11 +18,7 @@ pub struct List {
 
 impl List {
     pub fn run(self) -> Result<()> {
-        let lines: Vec<(&str, &str)> = if self.worlds {
-            WorldConfig::KINDS.to_vec()
-        } else {
-            PRESETS.iter().map(|p| (p.name, p.summary)).collect()
-        };
+        let lines: Vec<(&str, &str)> = if self.worlds { WorldConfig::KINDS.to_vec() } else { presets() };
         if self.json {
             let lines: Vec<_> =
                 lines.iter().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();

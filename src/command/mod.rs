@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use synod::agent::actors::Choice;
 use synod::env::pathfinding::Collision;
-use synod::preset::{Evaluation, Settings};
+use synod::preset::{Evaluation, Plan};
 use synod::run::folder;
 use synod::{Device, Error, Result};
 
@@ -98,13 +98,27 @@ struct Where {
 }
 
 impl Where {
-    fn settings(&self) -> Result<Settings> {
+    fn plan(&self) -> Result<Plan> {
         folder::require_run(&self.run)?;
-        Settings::load(&folder::config_of(&self.run), &[])
+        Plan::load(&folder::config_of(&self.run), &[])
     }
 
     fn device(&self) -> Result<Device> {
         Device::by_name(&self.device)
+    }
+
+    /// Refuses flags that only pathfinding has.
+    fn only_general_flags(&self) -> Result<()> {
+        let given = [
+            ("--maps", !self.maps.is_empty()),
+            ("--agents", !self.agents.is_empty()),
+            ("--steps", self.steps.is_some()),
+            ("--collision", self.collision.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Error::Usage(format!("{flag}: this run is not one of pathfinding"))),
+            None => Ok(()),
+        }
     }
 
     fn evaluation(&self, episodes: usize) -> Result<Evaluation> {

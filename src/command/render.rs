@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use synod::preset::record;
+use synod::preset::{Plan, record};
 use synod::run::picture;
 use synod::{Error, Result};
 
@@ -31,7 +31,9 @@ impl Render {
             let shown = self.output.display();
             return Err(Error::Usage(format!("--output: a name that ends in .gif or .svg, not `{shown}`")));
         }
-        let settings = self.which.settings()?;
+        let Plan::Pathfinding(settings) = self.which.plan()? else {
+            return Err(Error::Usage("only runs of pathfinding can be drawn".into()));
+        };
         let evaluation = self.which.evaluation(1)?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;

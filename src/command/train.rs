@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use synod::preset::Settings;
+use synod::preset::Plan;
 use synod::run::driver::{self, Options};
 use synod::run::folder::{self, Folder};
-use synod::run::{config, progress};
+use synod::run::progress;
 use synod::{Device, Error, Result};
 
 #[derive(Args)]
@@ -14,6 +14,7 @@ use synod::{Device, Error, Result};
   synod train bottleneck
   synod train bottleneck --seed 1 --steps 20000000 --out runs/long
   synod train bottleneck --set agent.core=gru --set ppo.learning_rate=3e-4
+  synod train two-step-qmix --set agent.recurrent=lstm
   synod train runs/long/config.toml --out runs/again
   synod train --resume runs/long")]
 pub struct Train {
@@ -43,12 +44,12 @@ pub struct Train {
 impl Train {
     pub fn run(self) -> Result<()> {
         let stop = driver::stop_on_interrupt()?;
-        let (settings, folder) = match &self.resume {
+        let (plan, folder) = match &self.resume {
             Some(path) => self.resumed(path)?,
             None => self.fresh()?,
         };
-        let device = Device::by_name(&settings.device)?;
-        let mut trainer = settings.trainer(&device)?;
+        let device = Device::by_name(plan.device())?;
+        let mut trainer = plan.trainer(&device)?;
         let (program, shards) = trainer.learning();
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         eprintln!(
@@ -61,31 +62,33 @@ impl Train {
         let folder = match folder {
             Target::Open(folder) => folder,
             // The folder is made last: settings that cannot run leave nothing behind.
-            Target::Create(path) => Folder::create(&path, &config::to_toml(&settings)?)?,
+            Target::Create(path) => Folder::create(&path, &plan.to_toml()?)?,
         };
-        let mut options = Options::new(settings.steps, folder.path());
-        options.checkpoint_every = settings.checkpoint_every;
-        let title = format!("{} seed {} on {}", settings.preset, settings.seed, device.name());
+        let mut options = Options::new(plan.steps(), folder.path());
+        options.checkpoint_every = plan.checkpoint_every();
+        let title = format!("{} seed {} on {}", plan.name(), plan.seed(), device.name());
         let mut progress = progress::on_stderr(&title);
-        let outcome = driver::drive(&mut trainer, &folder, &options, progress.as_mut(), stop)?;
+        let outcome = driver::drive(trainer.as_mut(), &folder, &options, progress.as_mut(), stop)?;
         if outcome.done {
             let run = folder::shell_quoted(folder.path());
             eprintln!("curves in {run}/plots. Next:");
             eprintln!("  synod eval {run}");
-            eprintln!("  synod render {run} -o episode.gif");
+            if matches!(plan, Plan::Pathfinding(_)) {
+                eprintln!("  synod render {run} -o episode.gif");
+            }
         }
         Ok(())
     }
 
-    fn fresh(&self) -> Result<(Settings, Target)> {
+    fn fresh(&self) -> Result<(Plan, Target)> {
         let what = self.what.as_deref().unwrap_or_default();
         let mut items = self.set.clone();
         items.extend(self.seed.map(|seed| format!("seed={seed}")));
         items.extend(self.steps.map(|steps| format!("steps={steps}")));
         items.extend(self.device.as_ref().map(|device| format!("device={device:?}")));
-        let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
-            true => Settings::load(Path::new(what), &items)?,
-            false => config::load(&Settings::preset(what)?, None, &items)?,
+        let plan = match what.ends_with(".toml") || Path::new(what).is_file() {
+            true => Plan::load(Path::new(what), &items)?,
+            false => Plan::with_items(what, &items)?,
         };
         let path = match &self.out {
             Some(path) if path.exists() => {
@@ -95,24 +98,24 @@ impl Train {
                 )));
             }
             Some(path) => path.clone(),
-            None => super::free_folder(Path::new(&format!("runs/{}-{}", settings.preset, settings.seed))),
+            None => super::free_folder(Path::new(&format!("runs/{}-{}", plan.name(), plan.seed()))),
         };
-        Ok((settings, Target::Create(path)))
+        Ok((plan, Target::Create(path)))
     }
 
-    fn resumed(&self, path: &Path) -> Result<(Settings, Target)> {
+    fn resumed(&self, path: &Path) -> Result<(Plan, Target)> {
         let folder = Folder::open(path)?;
-        let mut settings = Settings::load(&folder.config(), &[])?;
+        let mut plan = Plan::load(&folder.config(), &[])?;
         if let Some(steps) = self.steps {
-            settings.steps = steps;
+            *plan.steps_mut() = steps;
         }
         if let Some(device) = &self.device {
-            settings.device = device.clone();
+            *plan.device_mut() = device.clone();
         }
-        if settings.steps == 0 {
+        if plan.steps() == 0 {
             return Err(Error::Usage("--steps: at least 1".into()));
         }
-        Ok((settings, Target::Open(folder)))
+        Ok((plan, Target::Open(folder)))
     }
 }
 

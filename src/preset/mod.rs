@@ -4,9 +4,14 @@
 
 mod episode;
 mod evaluate;
+mod plan;
+mod team;
+mod teams;
 
 pub use episode::{Episode, record};
 pub use evaluate::{Evaluation, Row, evaluate, mean};
+pub use plan::{Learner, Plan, presets};
+pub use team::{Algorithm, Measure, TeamSettings};
 
 use std::path::Path;
 
@@ -55,7 +60,7 @@ pub struct Preset {
     settings: fn() -> Settings,
 }
 
-/// All presets.
+/// The presets of pathfinding; [`presets`] has all.
 pub const PRESETS: [Preset; 4] = [
     Preset {
         name: "bottleneck",

@@ -1,0 +1,196 @@
+//! Settings for teams put together from parts, in any world, and what a trained one achieves there.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Policy;
+use crate::agent::actors::Choice;
+use crate::agent::team::{Team, TeamConfig};
+use crate::device::Device;
+use crate::env::{EpisodeReport, Spec, WorldConfig};
+use crate::error::{Error, Result};
+use crate::run::{checkpoint, config, folder};
+use crate::train::dqn::{Dqn, DqnConfig};
+use crate::train::player::Player;
+use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
+
+use super::Learner;
+
+/// How a team learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Q-learning: the network's heads are the values of actions.
+    Dqn,
+    /// Proximal policy optimisation: they are the logits of a policy.
+    Ppo,
+}
+
+/// Everything about a training run of a team. Written as `config.toml`, it runs again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamSettings {
+    /// The preset that these settings started from.
+    pub preset: String,
+    /// The seed of parameters, worlds and actions.
+    pub seed: u64,
+    /// Agent-steps of the whole run.
+    pub steps: u64,
+    /// Agent-steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Where it runs: `auto`, `cpu` or `gpu`.
+    pub device: String,
+    /// Give every agent parameters of its own; otherwise all share one set.
+    pub separate_parameters: bool,
+    /// Which of the trainers below learns.
+    pub algorithm: Algorithm,
+    /// The network.
+    pub agent: TeamConfig,
+    /// The worlds to train in.
+    pub world: WorldConfig,
+    /// Q-learning's settings.
+    pub dqn: DqnConfig,
+    /// PPO's settings.
+    pub ppo: PpoConfig,
+}
+
+/// Mean of a measure over episodes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measure {
+    /// Its name, as the world reports it.
+    pub name: String,
+    /// Episodes that had it.
+    pub episodes: usize,
+    /// The mean over them.
+    pub mean: f64,
+    /// The standard error of the mean; none for a single episode.
+    pub error: Option<f64>,
+}
+
+impl TeamSettings {
+    /// Settings as in a file, with items `key=value` over those of the preset.
+    pub(super) fn apply(&self, changes: &config::Changes) -> Result<TeamSettings> {
+        changes.apply(self)
+    }
+
+    /// Checks what can be checked before anything is made.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self) -> Result<()> {
+        if self.steps == 0 {
+            return Err(Error::config("steps", "at least 1"));
+        }
+        if self.checkpoint_every == 0 {
+            return Err(Error::config("checkpoint_every", "at least 1"));
+        }
+        match self.algorithm {
+            Algorithm::Dqn => self.dqn.check(self.world.worlds()),
+            Algorithm::Ppo => self.ppo.check(self.world.worlds()),
+        }
+    }
+
+    fn team(&self, device: &Device, spec: &Spec) -> Result<Team> {
+        let [kind] = &spec.kinds[..] else {
+            return Err(Error::config(
+                "world",
+                format!("agents of one kind, not {}: {}", spec.kinds.len(), self.world.name()),
+            ));
+        };
+        Team::new(device, &self.agent, kind, self.separate_parameters, self.seed)
+    }
+
+    /// The network with the parameters of a run's checkpoint.
+    ///
+    /// # Errors
+    /// A damaged checkpoint, or one of another network.
+    pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Team> {
+        let world = self.world.clone().with_worlds(1).build(self.seed)?;
+        let policy = self.team(device, world.spec())?;
+        let path = folder::checkpoint_of(run);
+        let checkpoint = checkpoint::read(&path)?;
+        let load = || {
+            check_architecture(&policy, &checkpoint)?;
+            policy.parameters().load("agent", &checkpoint)
+        };
+        load().map_err(|e| Error::file(&path, None, e.to_string()))?;
+        Ok(policy)
+    }
+
+    /// The trainer, ready for its first step.
+    ///
+    /// # Errors
+    /// Settings out of range, or what the device reports.
+    pub fn trainer(&self, device: &Device) -> Result<Box<dyn Learner>> {
+        self.check()?;
+        let world = self.world.build(self.seed)?;
+        let policy = Box::new(self.team(device, world.spec())?);
+        Ok(match self.algorithm {
+            Algorithm::Dqn => {
+                Box::new(Dqn::new(device, policy, world, self.dqn.clone(), self.steps, self.seed)?)
+            }
+            Algorithm::Ppo => {
+                Box::new(Ppo::new(device, policy, world, self.ppo.clone(), self.steps, self.seed)?)
+            }
+        })
+    }
+
+    /// Plays `policy` for at least so many episodes; the mean of every measure that the world reports.
+    ///
+    /// Q-learners take their best action. Policies draw theirs, or with `greedy` take the most probable one.
+    ///
+    /// # Errors
+    /// No episodes, or what the device or the worlds report.
+    pub fn evaluate(
+        &self,
+        device: &Device,
+        policy: &dyn Policy,
+        episodes: usize,
+        seed: u64,
+        greedy: bool,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Measure>> {
+        if episodes == 0 {
+            return Err(Error::Usage("an evaluation needs at least one episode".into()));
+        }
+        let choice = match (self.algorithm, greedy) {
+            (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
+            (Algorithm::Ppo, true) => Choice::Greedy,
+            (Algorithm::Ppo, false) => Choice::Sample,
+        };
+        let worlds = episodes.min(64);
+        let rounds = episodes.div_ceil(worlds);
+        // Other episodes than those of training.
+        let mut world = self.world.clone().with_worlds(worlds).build(seed ^ 0x6576_616c)?;
+        let mut player = Player::new(device, policy, world.as_ref(), choice, false)?;
+        let mut reports = Vec::new();
+        for round in 0..rounds {
+            let seed = seed.wrapping_add((round as u64) << 32);
+            reports.extend(player.play(world.as_mut(), seed, |_, _, _| Ok(()))?);
+            progress(((round + 1) * worlds) as u64, (rounds * worlds) as u64);
+        }
+        Ok(measures(&reports))
+    }
+}
+
+/// Mean and standard error of every value, in the order in which they first occur.
+fn measures(reports: &[EpisodeReport]) -> Vec<Measure> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in reports.iter().flat_map(|r| &r.values) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let values: Vec<f64> = reports.iter().filter_map(|r| r.value(name)).collect();
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            let error = (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
+            Measure { name: name.to_string(), episodes: values.len(), mean, error }
+        })
+        .collect()
+}

@@ -1,0 +1,178 @@
+//! Presets of teams in worlds with known answers.
+
+use super::team::{Algorithm, TeamSettings};
+use crate::agent::communication::Communication;
+use crate::agent::team::{Recurrent, TeamConfig};
+use crate::env::WorldConfig;
+use crate::env::lever::LeverConfig;
+use crate::env::matrix_game::MatrixGameConfig;
+use crate::env::repeat_previous::RepeatPreviousConfig;
+use crate::optim::Schedule;
+use crate::train::dqn::DqnConfig;
+use crate::train::mixer::Mixing;
+use crate::train::ppo::PpoConfig;
+
+/// A preset's name, what it is, and its settings.
+pub(super) struct TeamPreset {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub settings: fn() -> TeamSettings,
+}
+
+/// All presets of teams.
+pub(super) const TEAMS: &[TeamPreset] = &[
+    TeamPreset {
+        name: "two-step-vdn",
+        summary: "QMIX's two-step game from random play: a sum of values learns 7",
+        settings: || two_step("two-step-vdn", Mixing::Vdn),
+    },
+    TeamPreset {
+        name: "two-step-qmix",
+        summary: "the same with QMIX, which learns 8",
+        settings: || two_step("two-step-qmix", Mixing::Qmix),
+    },
+    TeamPreset {
+        name: "climbing",
+        summary: "the climbing game, 25 rounds, independent Q-learning (dqn.mixer = vdn or qmix for others)",
+        settings: || matrix("climbing", MatrixGameConfig::climbing()),
+    },
+    TeamPreset {
+        name: "penalty",
+        summary: "the penalty game, k = -100, 25 rounds, independent Q-learning",
+        settings: || matrix("penalty", MatrixGameConfig::penalty(-100.0)),
+    },
+    TeamPreset {
+        name: "repeat-drqn",
+        summary: "a recurrent Q-network repeats the symbol of three steps ago",
+        settings: repeat,
+    },
+    TeamPreset {
+        name: "lever-commnet",
+        summary: "CommNet's lever game, by reward alone (PPO)",
+        settings: lever,
+    },
+];
+
+fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
+    TeamSettings {
+        preset: preset.into(),
+        seed: 0,
+        steps: 100_000,
+        checkpoint_every: 1_000_000,
+        device: "auto".into(),
+        separate_parameters: false,
+        algorithm: Algorithm::Dqn,
+        agent,
+        world,
+        dqn: DqnConfig::default(),
+        ppo: PpoConfig {
+            minibatches: 4,
+            kl_target: 0.0,
+            learning_rate: 5e-4,
+            gamma: 0.99,
+            clip: 0.2,
+            value_clip: 0.0,
+            entropy_coefficient: 0.01,
+            max_gradient_norm: 0.5,
+            adam_epsilon: 1e-5,
+            ..PpoConfig::default()
+        },
+    }
+}
+
+/// The paper's data are random: epsilon stays at 1.
+fn two_step(name: &str, mixer: Mixing) -> TeamSettings {
+    let world = WorldConfig::MatrixGame(MatrixGameConfig { worlds: 8, ..MatrixGameConfig::two_step() });
+    TeamSettings {
+        steps: 50_000,
+        dqn: DqnConfig {
+            rollout: 2,
+            batch: 32,
+            replay: 500,
+            warmup: 64,
+            target_every: 50,
+            learning_rate: 2e-3,
+            epsilon_end: 1.0,
+            mixer,
+            ..DqnConfig::default()
+        },
+        ..base(name, world, TeamConfig { features: 32, ..TeamConfig::default() })
+    }
+}
+
+fn matrix(name: &str, game: MatrixGameConfig) -> TeamSettings {
+    let world = WorldConfig::MatrixGame(MatrixGameConfig { worlds: 8, ..game });
+    TeamSettings {
+        steps: 200_000,
+        separate_parameters: true,
+        dqn: DqnConfig {
+            rollout: 5,
+            batch: 32,
+            replay: 10_000,
+            warmup: 200,
+            target_every: 50,
+            learning_rate: 1e-3,
+            epsilon_fraction: 0.5,
+            ..DqnConfig::default()
+        },
+        ..base(name, world, TeamConfig { features: 32, identity: false, ..TeamConfig::default() })
+    }
+}
+
+fn repeat() -> TeamSettings {
+    let world = RepeatPreviousConfig { worlds: 16, ..RepeatPreviousConfig::default() };
+    let agent = TeamConfig {
+        features: 64,
+        identity: false,
+        recurrent: Recurrent::Gru,
+        dueling: true,
+        ..TeamConfig::default()
+    };
+    TeamSettings {
+        steps: 600_000,
+        dqn: DqnConfig {
+            rollout: 52,
+            batch: 16,
+            sequence: 51,
+            replay: 50_000,
+            warmup: 2_000,
+            learning_rate: 2e-3,
+            schedule: Schedule::Linear { last: 0.1 },
+            gamma: 0.0,
+            target_every: 50,
+            epsilon_end: 0.02,
+            epsilon_fraction: 0.5,
+            ..DqnConfig::default()
+        },
+        ..base("repeat-drqn", WorldConfig::RepeatPrevious(world), agent)
+    }
+}
+
+fn lever() -> TeamSettings {
+    let world = LeverConfig { worlds: 256, ..LeverConfig::default() };
+    let agent = TeamConfig {
+        features: 128,
+        identity: false,
+        communication: Communication::CommNet,
+        rounds: 2,
+        ..TeamConfig::default()
+    };
+    let settings = base("lever-commnet", WorldConfig::Lever(world), agent);
+    TeamSettings {
+        steps: 8_000_000,
+        algorithm: Algorithm::Ppo,
+        ppo: PpoConfig {
+            rollout: 2,
+            epochs: 2,
+            minibatches: 2,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear { last: 0.05 },
+            entropy_coefficient: 0.01,
+            entropy_schedule: Schedule::Linear { last: 0.0 },
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
+    }
+}
