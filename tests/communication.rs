@@ -65,7 +65,7 @@ fn run(
         let mut values = checkpoint.tensor(&format!("p/{name}")).unwrap().to_f32().unwrap();
         change(name, &mut values);
         numbers.insert(
-            name.trim_start_matches("layer/").to_string(),
+            name.strip_prefix("layer/").unwrap().to_string(),
             values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>(),
         );
         checkpoint.insert(format!("p/{name}"), synod::train::TensorData::f32(shape, &values).unwrap());
