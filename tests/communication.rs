@@ -132,7 +132,7 @@ fn reference(
             let others: Vec<usize> = (0..agents).filter(|&j| j != i && present[j] > 0.0).collect();
             match kind {
                 Communication::CommNet | Communication::Ic3Net => {
-                    let mut c = vec![0.0; FEATURES];
+                    let mut c = [0.0; FEATURES];
                     for &j in &others {
                         let open = match kind {
                             Communication::Ic3Net => f64::from(u8::from(linear(run, "gate", &h[j])[0] > 0.0)),
@@ -145,7 +145,7 @@ fn reference(
                 Communication::TarMac => {
                     let width = FEATURES / HEADS;
                     let q = linear(run, "query", &h[i]);
-                    let mut c = vec![0.0; FEATURES];
+                    let mut c = [0.0; FEATURES];
                     for head in 0..HEADS {
                         let of = |x: &[f64]| x[head * width..(head + 1) * width].to_vec();
                         let scores: Vec<f64> = others
@@ -169,7 +169,7 @@ fn reference(
                 }
                 Communication::Gcn => {
                     let degree = |i: usize| (sum_in(i).count() as f64).max(1.0);
-                    let mut c = vec![0.0; FEATURES];
+                    let mut c = [0.0; FEATURES];
                     for j in sum_in(i) {
                         (0..FEATURES).for_each(|f| c[f] += h[j][f] / (degree(i) * degree(j)).sqrt());
                     }
@@ -179,7 +179,7 @@ fn reference(
                     let width = FEATURES / HEADS;
                     let a = &run.parameters["attention"];
                     let bend = |x: f64| if x > 0.0 { x } else { 0.2 * x };
-                    let mut c = vec![0.0; FEATURES];
+                    let mut c = [0.0; FEATURES];
                     let heard: Vec<usize> = sum_in(i).collect();
                     for head in 0..HEADS {
                         let scores: Vec<f64> = heard
