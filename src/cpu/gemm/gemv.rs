@@ -24,6 +24,12 @@ thread_local! {
 
 /// Results kept on the stack between the sums and the epilogue.
 const BLOCK: usize = 64;
+/// The same where rows of the matrix are read as they lie.
+const LONG_BLOCK: usize = 512;
+/// Rows of the matrix that are read at once, and how far apart they lie at least: from nearer ones the first-level cache
+/// fetches by itself what a few columns need.
+const ROWS: usize = 8;
+const APART: usize = 128;
 
 /// `y[j] = sum over p of x[p] * matrix[p, j]`.
 struct View {
@@ -81,15 +87,27 @@ pub(super) fn run<S: Simd>(s: S, p: Product) {
 /// All outputs, in blocks.
 #[inline(always)]
 fn blocks<S: Simd>(s: S, p: Product, v: View) {
+    // What a product is cut into has the rows of the whole, so that the order of the sums does not depend on it.
+    let long = v.output_step == 1 && v.term_step >= APART && v.terms >= ROWS;
+    match long {
+        true => blocks_of::<S, LONG_BLOCK>(s, p, v, true),
+        false => blocks_of::<S, BLOCK>(s, p, v, false),
+    }
+}
+
+#[inline(always)]
+fn blocks_of<S: Simd, const LENGTH: usize>(s: S, p: Product, v: View, long: bool) {
     let of_row = p.kind == Kind::RowVector;
-    let mut sums = [0.0; BLOCK];
-    for start in (0..v.outputs).step_by(BLOCK) {
-        let count = BLOCK.min(v.outputs - start);
+    let mut sums = [0.0; LENGTH];
+    for start in (0..v.outputs).step_by(LENGTH) {
+        let count = LENGTH.min(v.outputs - start);
         // SAFETY: `gemm` has checked the sizes of the operands and of C.
         unsafe {
             let matrix = v.matrix.wrapping_add(start * v.output_step);
             let sums = &mut sums[..count];
-            if v.output_step == 1 {
+            if long {
+                s.call(AlongRows { v: &v, matrix, sums });
+            } else if v.output_step == 1 {
                 s.call(AlongOutputs { v: &v, matrix, sums });
             } else {
                 s.call(AlongTerms { v: &v, matrix, sums });
@@ -176,6 +194,51 @@ impl Kernel for AlongOutputs<'_> {
             }
             s.store_slice(&mut sums[j..j + lanes], s.add(even, odd));
             j += lanes;
+        }
+    }
+}
+
+/// As [`AlongOutputs`], a few whole rows at a time: long runs of memory, which the processor fetches ahead.
+struct AlongRows<'a> {
+    v: &'a View,
+    matrix: *const f32,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for AlongRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let AlongRows { v, matrix, sums } = self;
+        for first in (0..v.terms).step_by(ROWS) {
+            let count = ROWS.min(v.terms - first);
+            let rows = matrix.wrapping_add(first * v.term_step);
+            let mut x = [s.zero(); ROWS];
+            for i in 0..count {
+                // SAFETY: the caller vouches for the values.
+                x[i] = s.splat(unsafe { *v.x.add((first + i) * v.x_step) });
+            }
+            let mut j = 0;
+            while j < sums.len() {
+                let lanes = S::LANES.min(sums.len() - j);
+                let mut sum = if first == 0 { s.zero() } else { s.load_slice(&sums[j..j + lanes]) };
+                // SAFETY: the caller vouches for the rows; `lanes` outputs are left.
+                unsafe {
+                    if count == ROWS && lanes == S::LANES {
+                        for i in 0..ROWS {
+                            sum = s.mul_add(x[i], s.load(rows.add(i * v.term_step + j)), sum);
+                        }
+                    } else {
+                        for i in 0..count {
+                            let row = s.load_partial(rows.add(i * v.term_step + j), lanes);
+                            sum = s.mul_add(x[i], row, sum);
+                        }
+                    }
+                }
+                s.store_slice(&mut sums[j..j + lanes], sum);
+                j += S::LANES;
+            }
         }
     }
 }
