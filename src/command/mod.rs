@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod compare;
 mod devices;
 mod eval;
 mod list;
@@ -36,6 +37,8 @@ enum Command {
     Train(train::Train),
     /// Evaluate a trained run on maps: success rates, costs, throughput
     Eval(eval::Eval),
+    /// Train several presets with several seeds, and write one measured table
+    Compare(compare::Compare),
     /// Draw an episode of a trained run as a GIF or SVG animation
     Render(render::Render),
     /// Show the devices of this machine and which one would be chosen
@@ -156,6 +159,7 @@ pub fn run() -> Result<()> {
     // clap prints its own message and leaves with code 2.
     match Cli::parse().command {
         Command::Train(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Devices(command) => command.run(),

@@ -132,6 +132,14 @@ impl Plan {
         }
     }
 
+    /// The seed, which may be changed.
+    pub fn seed_mut(&mut self) -> &mut u64 {
+        match self {
+            Plan::Pathfinding(settings) => &mut settings.seed,
+            Plan::Team(settings) => &mut settings.seed,
+        }
+    }
+
     /// Agent-steps of the whole run, which may be changed.
     pub fn steps_mut(&mut self) -> &mut u64 {
         match self {

@@ -14,5 +14,6 @@ pub mod metrics;
 pub mod picture;
 pub mod plot;
 pub mod progress;
+pub mod statistics;
 pub mod table;
 pub mod tensorboard;

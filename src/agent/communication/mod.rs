@@ -60,6 +60,16 @@ impl Communication {
         }
     }
 
+    /// Numbers that an agent sends in one round over so many features.
+    pub fn said(self, features: usize) -> usize {
+        match self {
+            Communication::None => 0,
+            Communication::Ic3Net => features + 1,
+            Communication::TarMac => 2 * features,
+            _ => features,
+        }
+    }
+
     /// A layer of this kind over so many features; none for [`Communication::None`]. `heads` must divide the features,
     /// `gated` is TarMAC's.
     pub fn layer(

@@ -1,0 +1,82 @@
+//! `synod compare`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use synod::preset::Plan;
+use synod::preset::compare::{Comparison, compare, table, write};
+use synod::run::progress::Counter;
+use synod::run::{driver, folder};
+use synod::{Device, Result};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  synod compare two-step-vdn two-step-qmix --seeds 5
+  synod compare bottleneck mazes --steps 1000000 --seeds 3 --out runs/compared
+  synod compare runs/a.toml runs/b.toml            config files, several of one preset
+
+A comparison that was stopped goes on where it was when it is called again with the same --out.")]
+pub struct Compare {
+    /// Presets (see `synod list`) or config files
+    #[arg(required = true, value_name = "PRESET|CONFIG.toml")]
+    what: Vec<String>,
+    /// Seeds of each: 0, 1, ...
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    seeds: u64,
+    /// Agent-steps of every run [default: each preset's own]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Episodes that each trained run is evaluated on
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    episodes: usize,
+    /// Where to compute: auto, cpu or gpu
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// The folder of runs, tables and plots
+    #[arg(long, default_value = "runs/comparison", value_name = "DIR")]
+    out: PathBuf,
+    /// Change a setting of all; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Compare {
+    pub fn run(self) -> Result<()> {
+        let stop = driver::stop_on_interrupt()?;
+        let plans = self
+            .what
+            .iter()
+            .map(|what| match what.ends_with(".toml") || Path::new(what).is_file() {
+                true => Plan::load(Path::new(what), &self.set),
+                false => Plan::with_items(what, &self.set),
+            })
+            .collect::<Result<Vec<Plan>>>()?;
+        let device = Device::by_name(&self.device)?;
+        let comparison = Comparison {
+            plans,
+            seeds: self.seeds,
+            steps: self.steps,
+            episodes: self.episodes,
+            folder: self.out.clone(),
+        };
+        let bar = Counter::on_stderr("agent-steps");
+        let entries = compare(&device, &comparison, stop, &|done, total| bar.show(done, total))?;
+        bar.finish();
+        let out = folder::shell_quoted(&self.out);
+        let Some(entries) = entries else {
+            eprintln!("stopped and saved; the same command goes on from {out}");
+            return Ok(());
+        };
+        write(&self.out, &entries, self.episodes)?;
+        let table = table(&entries);
+        match self.json {
+            true => println!("{:#}", serde_json::json!({ "rows": table.to_json_rows() })),
+            false => print!("{}", table.to_text()),
+        }
+        eprintln!("{out}/comparison.md, comparison.csv and learning curves are written");
+        Ok(())
+    }
+}

@@ -1,0 +1,379 @@
+//! Several presets trained for the same budget with several seeds, and what came of it in numbers.
+//!
+//! Every run is a run folder of its own, so that a comparison that was stopped goes on where it was, and single runs can
+//! be looked at, evaluated again or resumed. Runs share nothing; each has one thread, and as many go at a time as there
+//! are threads.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use super::team::Measure;
+use super::{Evaluation, Plan, evaluate, mean};
+use crate::agent::Policy;
+use crate::agent::actors::Choice;
+use crate::agent::srmt::Core;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::run::driver::{self, Options};
+use crate::run::folder::Folder;
+use crate::run::folder::write_atomically;
+use crate::run::metrics;
+use crate::run::plot::{Axes, Series, lines};
+use crate::run::progress::{Progress, Status};
+use crate::run::statistics::{bootstrap_interval, interquartile_mean};
+use crate::run::table::{Cell, Table};
+
+/// What to compare.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// The settings of each, whose seeds are replaced.
+    pub plans: Vec<Plan>,
+    /// Seeds of each: 0, 1, ...
+    pub seeds: u64,
+    /// Agent-steps of every run; `None` for each preset's own.
+    pub steps: Option<u64>,
+    /// Episodes that each trained run is evaluated on.
+    pub episodes: usize,
+    /// Where runs, tables and plots go.
+    pub folder: PathBuf,
+}
+
+/// What one run came to.
+#[derive(Debug, Clone)]
+struct Outcome {
+    /// The evaluation, the score first.
+    measures: Vec<Measure>,
+    /// Agent-steps a second of training, on one thread.
+    rate: f64,
+    parameters: usize,
+    /// Bytes planned by a learning step, all shards together.
+    bytes: u64,
+    /// Points of the learning curve.
+    curve: Vec<(f64, f64)>,
+}
+
+/// All runs of one preset.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The preset.
+    pub name: String,
+    /// What the score is: the world's own measure.
+    pub score: String,
+    /// Numbers that an agent lets others have in a step.
+    pub said: usize,
+    steps: u64,
+    runs: Vec<Outcome>,
+}
+
+impl Entry {
+    /// The score of every seed.
+    pub fn scores(&self) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| run.measures.first()).map(|m| m.mean).collect()
+    }
+}
+
+/// Steps of a run, added to those of all.
+struct Share<'a> {
+    all: &'a AtomicU64,
+    tell: &'a (dyn Fn(u64) + Sync),
+    before: u64,
+}
+
+impl Progress for Share<'_> {
+    fn update(&mut self, status: &Status<'_>) {
+        let steps = status.steps.min(status.total);
+        let all = self.all.fetch_add(steps - self.before, Ordering::Relaxed) + steps - self.before;
+        self.before = steps;
+        (self.tell)(all);
+    }
+
+    fn message(&mut self, _: &str) {}
+}
+
+/// Trains and evaluates everything; `progress` is told of agent-steps done and to do, from several threads. `None` where
+/// `stop` was set: what was done is kept, and the same call goes on from it.
+///
+/// # Errors
+/// Nothing to compare, a folder that holds a run with other settings, or what a run reports.
+pub fn compare(
+    device: &Device,
+    comparison: &Comparison,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Option<Vec<Entry>>> {
+    let jobs = comparison.jobs()?;
+    let total = jobs.iter().map(|job| job.plan.steps()).sum();
+    let (all, next) = (AtomicU64::new(0), AtomicUsize::new(0));
+    let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; jobs.len()]);
+    let failure: Mutex<Option<Error>> = Mutex::new(None);
+    let give_up = AtomicBool::new(false);
+    let tell = |done: u64| {
+        progress(done, total);
+        // Runs that are under way look at `stop` alone.
+        if give_up.load(Ordering::Relaxed) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    tell(0);
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(at) else { return };
+            let share = Share { all: &all, tell: &tell, before: 0 };
+            match job.run(device, comparison.episodes, stop, share) {
+                Ok(outcome) => lock(&outcomes)[at] = outcome,
+                Err(error) => {
+                    lock(&failure).get_or_insert(error);
+                    give_up.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+        }
+    };
+    let pools: Vec<rayon::ThreadPool> = (0..rayon::current_num_threads().min(jobs.len()))
+        .map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build())
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| Error::Usage(format!("no thread to train on: {e}")))?;
+    std::thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| pool.install(work));
+        }
+    });
+    if let Some(error) = lock(&failure).take() {
+        return Err(error);
+    }
+    let Some(outcomes) = lock(&outcomes).drain(..).collect::<Option<Vec<Outcome>>>() else { return Ok(None) };
+    let mut outcomes = outcomes.into_iter();
+    let entries = comparison.plans.iter().enumerate().map(|(i, plan)| {
+        let runs: Vec<Outcome> = outcomes.by_ref().take(comparison.seeds as usize).collect();
+        Entry {
+            name: comparison.label(i),
+            score: runs[0].measures.first().map(|m| m.name.clone()).unwrap_or_default(),
+            said: said(plan),
+            steps: comparison.steps.unwrap_or(plan.steps()),
+            runs,
+        }
+    });
+    Ok(Some(entries.collect()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A run to be made.
+struct Job {
+    plan: Plan,
+    path: PathBuf,
+}
+
+impl Comparison {
+    /// What a plan is called: its preset, and its place where a preset occurs more than once.
+    fn label(&self, index: usize) -> String {
+        let name = self.plans[index].name();
+        match self.plans.iter().filter(|plan| plan.name() == name).count() {
+            1 => name.to_string(),
+            _ => format!("{name}-{}", index + 1),
+        }
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>> {
+        if self.plans.is_empty() || self.seeds == 0 || self.episodes == 0 {
+            return Err(Error::Usage("a comparison needs presets, seeds and episodes".into()));
+        }
+        let mut jobs = Vec::new();
+        for (i, plan) in self.plans.iter().enumerate() {
+            for seed in 0..self.seeds {
+                let mut plan = plan.clone();
+                *plan.steps_mut() = self.steps.unwrap_or(plan.steps());
+                *plan.seed_mut() = seed;
+                jobs.push(Job { plan, path: self.folder.join(format!("{}-{seed}", self.label(i))) });
+            }
+        }
+        Ok(jobs)
+    }
+}
+
+impl Job {
+    /// Trains from where the run's folder is, and evaluates. `None` where it was stopped.
+    fn run(
+        &self,
+        device: &Device,
+        episodes: usize,
+        stop: &AtomicBool,
+        mut share: Share<'_>,
+    ) -> Result<Option<Outcome>> {
+        let plan = &self.plan;
+        let mut trainer = plan.trainer(device)?;
+        let (program, shards) = trainer.learning();
+        let folder = match self.path.exists() {
+            true => {
+                let folder = Folder::open(&self.path)?;
+                if Plan::load(&folder.config(), &[])? != *plan {
+                    return Err(Error::Usage(format!(
+                        "{} holds a run with other settings: choose another folder",
+                        self.path.display()
+                    )));
+                }
+                folder
+            }
+            false => Folder::create(&self.path, &plan.to_toml()?)?,
+        };
+        let mut options = Options::new(plan.steps(), folder.path());
+        options.checkpoint_every = plan.checkpoint_every();
+        let outcome = driver::drive(trainer.as_mut(), &folder, &options, &mut share, stop)?;
+        share.update(&Status { steps: outcome.steps, total: plan.steps(), rate: 0.0, values: &[] });
+        if !outcome.done {
+            return Ok(None);
+        }
+        drop(trainer);
+        let (measures, parameters) = judge(device, plan, folder.path(), episodes)?;
+        let score = measures.first().map(|m| m.name.clone()).unwrap_or_default();
+        Ok(Some(Outcome {
+            measures,
+            rate: outcome.steps as f64 / outcome.seconds.max(1e-9),
+            parameters,
+            bytes: program.planned_bytes * shards as u64,
+            curve: metrics::read(&folder.metrics())?.points(&score),
+        }))
+    }
+}
+
+/// What a trained run achieves, its score first, and how many parameters it has.
+fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(Vec<Measure>, usize)> {
+    let quiet = &mut |_: u64, _: u64| {};
+    match plan {
+        Plan::Team(settings) => {
+            let policy = settings.trained_policy(device, run)?;
+            let measures = settings.evaluate(device, &policy, episodes, settings.seed, false, quiet)?;
+            Ok((measures, policy.parameters().count()))
+        }
+        Plan::Pathfinding(settings) => {
+            let policy = settings.trained_policy(device, run)?;
+            let evaluation = Evaluation {
+                maps: Vec::new(),
+                agents: Vec::new(),
+                episodes,
+                steps: None,
+                seed: settings.seed,
+                collision: None,
+                choice: Choice::Sample,
+            };
+            let rows = evaluate(device, settings, &policy, &evaluation, quiet)?;
+            let total = mean(&rows);
+            let values = [("csr", total.csr), ("throughput", total.throughput), ("isr", total.isr)];
+            let measures = values
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    let mean = value?;
+                    Some(Measure { name: name.into(), episodes: total.episodes, mean, error: None })
+                })
+                .collect();
+            Ok((measures, policy.parameters().count()))
+        }
+    }
+}
+
+/// Numbers that an agent lets others have in a step: messages of all rounds, or its memory.
+fn said(plan: &Plan) -> usize {
+    match plan {
+        Plan::Team(settings) => {
+            let agent = &settings.agent;
+            agent.rounds * agent.communication.said(agent.features)
+        }
+        Plan::Pathfinding(settings) if settings.agent.core == Core::Srmt => settings.agent.features,
+        Plan::Pathfinding(_) => 0,
+    }
+}
+
+/// The table of a comparison: a row a preset.
+pub fn table(entries: &[Entry]) -> Table {
+    let mut table = Table::new([
+        "preset",
+        "measure",
+        "score",
+        "low",
+        "high",
+        "seeds",
+        "steps",
+        "steps/s",
+        "parameters",
+        "MB",
+        "said",
+    ]);
+    for entry in entries {
+        let scores = entry.scores();
+        let interval = bootstrap_interval(&scores);
+        let count = entry.runs.len() as f64;
+        let average = |get: fn(&Outcome) -> f64| entry.runs.iter().map(get).sum::<f64>() / count;
+        table.row([
+            entry.name.clone().into(),
+            entry.score.clone().into(),
+            Cell::number(interquartile_mean(&scores)),
+            Cell::number(interval.map(|i| i.0)),
+            Cell::number(interval.map(|i| i.1)),
+            entry.runs.len().into(),
+            entry.steps.into(),
+            Cell::Number(average(|run| run.rate), 0),
+            Cell::Number(average(|run| run.parameters as f64), 0),
+            Cell::Number(average(|run| run.bytes as f64 / 1e6), 2),
+            entry.said.into(),
+        ]);
+    }
+    table
+}
+
+/// Every measure of every run, for other programs.
+fn csv(entries: &[Entry]) -> String {
+    let mut text = String::from(
+        "preset,seed,measure,mean,standard_error,episodes,steps_per_second,parameters,bytes,said\n",
+    );
+    for entry in entries {
+        for (seed, run) in entry.runs.iter().enumerate() {
+            for m in &run.measures {
+                let error = m.error.map(|e| e.to_string()).unwrap_or_default();
+                let (name, rate, parameters, bytes) = (&entry.name, run.rate, run.parameters, run.bytes);
+                text += &format!("{name},{seed},{},{},{error},{},", m.name, m.mean, m.episodes);
+                text += &format!("{rate:.1},{parameters},{bytes},{}\n", entry.said);
+            }
+        }
+    }
+    text
+}
+
+/// Writes `comparison.md`, `comparison.csv` and a plot of learning curves a measure.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(folder: &Path, entries: &[Entry], episodes: usize) -> Result<()> {
+    let page = format!(
+        "{}\nThe score is the interquartile mean over seeds of the mean over {episodes} episodes, with the 95 % bootstrap \
+         interval; steps/s are agent-steps a second of one thread; MB is what a learning step plans; said is how many \
+         numbers an agent lets others have in a step.\n",
+        table(entries).to_markdown()
+    );
+    for (name, text) in [("comparison.md", page), ("comparison.csv", csv(entries))] {
+        write_atomically(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
+    }
+    let mut scores: Vec<&str> = entries.iter().map(|entry| entry.score.as_str()).collect();
+    scores.sort_unstable();
+    scores.dedup();
+    for score in scores {
+        let series: Vec<Series> = entries
+            .iter()
+            .filter(|entry| entry.score == score)
+            .map(|entry| {
+                let curves: Vec<Vec<(f64, f64)>> = entry.runs.iter().map(|run| run.curve.clone()).collect();
+                Series::of_runs(&entry.name, &curves, 200)
+            })
+            .filter(|series| !series.points.is_empty())
+            .collect();
+        if !series.is_empty() {
+            let axes = Axes::new("", "agent-steps", score);
+            lines(&folder.join(format!("{score}.svg")), &axes, &series)?;
+        }
+    }
+    Ok(())
+}
