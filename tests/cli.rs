@@ -267,3 +267,41 @@ fn a_team_is_trained_resumed_and_evaluated() {
     refuses(at, &["train", "two-step-vdn", "--set", "agent.heads=5"], &["agent.heads"]);
     refuses(at, &["train", "two-step-vdn", "--set", "dqn.learning_shards=5"], &["dqn.learning_shards"]);
 }
+
+#[test]
+fn presets_are_compared_and_a_comparison_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let compare = ["compare", "two-step-vdn", "two-step-qmix", "--seeds", "2", "--episodes", "4", "--json"];
+    let call = |more: &[&str]| synod(&[&compare[..], more].concat(), folder.path());
+    let first = call(&["--steps", "4000", "--out", "compared"]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let of = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    let rows = of(&first)["rows"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1]["preset"], "two-step-qmix");
+    for row in &rows {
+        let value = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
+        assert!(
+            value("low") <= value("score") && value("score") <= value("high") && value("parameters") > 0.0
+        );
+        assert_eq!((row["measure"].as_str(), value("seeds"), value("steps")), (Some("return"), 2.0, 4000.0));
+    }
+    let out = folder.path().join("compared");
+    let csv = std::fs::read_to_string(out.join("comparison.csv")).unwrap();
+    assert_eq!(csv.lines().filter(|line| line.contains(",return,")).count(), 4, "{csv}");
+    assert!(std::fs::read_to_string(out.join("comparison.md")).unwrap().contains("| two-step-vdn"));
+    assert!(std::fs::read_to_string(out.join("return.svg")).unwrap().contains("</svg>"));
+
+    // A run is lost: it is made again, and the scores are the same.
+    std::fs::remove_dir_all(out.join("two-step-vdn-1")).unwrap();
+    let second = of(&call(&["--steps", "4000", "--out", "compared"]));
+    for (before, after) in rows.iter().zip(second["rows"].as_array().unwrap()) {
+        assert_eq!(before["score"], after["score"]);
+    }
+    let other = call(&["--steps", "5000", "--out", "compared"]);
+    assert!(
+        !other.status.success() && text(&other.stderr).contains("other settings"),
+        "{}",
+        text(&other.stderr)
+    );
+}

@@ -258,6 +258,7 @@ fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(V
                 episodes,
                 steps: None,
                 seed: settings.seed,
+                instance_seed: None,
                 collision: None,
                 choice: Choice::Sample,
             };
