@@ -47,7 +47,7 @@ fn exp_shifted<S: Simd, const BIAS: i32>(s: S, x: S::V) -> S::V {
     s.mul(p, s.from_bits(s.shift_left::<23>(n)))
 }
 
-/// `exp(x)`, within 1 ULP.
+/// `exp(x)`, within 1.02 ULP (1.010 at worst over all arguments).
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     // Beyond these the result is 0 or infinite. The constants come first so that NaN passes.
