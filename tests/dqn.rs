@@ -3,9 +3,11 @@
 use synod::agent::actors::Choice;
 use synod::agent::team::{Recurrent, Team, TeamConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use synod::train::curiosity::{CuriosityConfig, CuriosityKind};
 use synod::train::dqn::{Dqn, DqnConfig};
 use synod::train::mixer::Mixing;
 use synod::train::player::Player;
+use synod::train::ppo::{Ppo, PpoConfig};
 use synod::train::{Report, Trainer};
 use synod::{Device, Result};
 
@@ -333,4 +335,46 @@ fn settings_and_checkpoints_that_cannot_be_are_refused_by_name() {
     bad.insert("replay/actions", synod::train::TensorData::u32(&[actions.len()], &actions).unwrap());
     let error = trainer.load(&bad).unwrap_err().to_string();
     assert!(error.contains("replay/actions"), "{error}");
+}
+
+fn curious(kind: CuriosityKind) -> CuriosityConfig {
+    CuriosityConfig { kind, features: 16, epochs: 2, ..CuriosityConfig::default() }
+}
+
+/// Saves after some steps, and compares what follows with what follows in a fresh trainer that loads it.
+fn resumes(make: &dyn Fn() -> Box<dyn Trainer>) {
+    let mut whole = make();
+    for _ in 0..7 {
+        whole.step().unwrap();
+    }
+    let middle = whole.save().unwrap();
+    let mut resumed = make();
+    resumed.load(&middle).unwrap();
+    for _ in 0..4 {
+        let report = whole.step().unwrap();
+        assert_eq!(report, resumed.step().unwrap());
+        // Rewards of the worlds and of the agents' own are told apart.
+        assert!(report.value("intrinsic_reward").unwrap() > 0.0);
+    }
+    assert!(whole.save().unwrap() == resumed.save().unwrap());
+}
+
+#[test]
+fn curiosity_resumes_to_the_bit_under_both_trainers() {
+    for kind in [CuriosityKind::Icm, CuriosityKind::Rnd] {
+        resumes(&|| {
+            let (team, config) = everything(Mixing::Vdn);
+            let trainer = trainer(Game::Repeat, &team, config, false, 5);
+            Box::new(trainer.with_curiosity(&curious(kind)).unwrap())
+        });
+        resumes(&|| {
+            let device = Device::cpu();
+            let world = Small::new(Game::Repeat, 8, 3);
+            let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec.kinds[0], false, 3).unwrap();
+            let config =
+                PpoConfig { minibatches: 2, learning_shards: 2, acting_shards: 2, ..PpoConfig::default() };
+            let ppo = Ppo::new(&device, Box::new(policy), Box::new(world), config, 1000, 3).unwrap();
+            Box::new(ppo.with_curiosity(&curious(kind)).unwrap())
+        });
+    }
 }

@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::env::{EpisodeReport, Spec, WorldConfig};
 use crate::error::{Error, Result};
 use crate::run::{checkpoint, config, folder};
+use crate::train::curiosity::CuriosityConfig;
 use crate::train::dqn::{Dqn, DqnConfig};
 use crate::train::player::Player;
 use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
@@ -49,6 +50,8 @@ pub struct TeamSettings {
     pub agent: TeamConfig,
     /// The worlds to train in.
     pub world: WorldConfig,
+    /// Rewards of the agents' own, beside those of the worlds.
+    pub curiosity: CuriosityConfig,
     /// Q-learning's settings.
     pub dqn: DqnConfig,
     /// PPO's settings.
@@ -128,10 +131,12 @@ impl TeamSettings {
         let policy = Box::new(self.team(device, world.spec())?);
         Ok(match self.algorithm {
             Algorithm::Dqn => {
-                Box::new(Dqn::new(device, policy, world, self.dqn.clone(), self.steps, self.seed)?)
+                let trainer = Dqn::new(device, policy, world, self.dqn.clone(), self.steps, self.seed)?;
+                Box::new(trainer.with_curiosity(&self.curiosity)?)
             }
             Algorithm::Ppo => {
-                Box::new(Ppo::new(device, policy, world, self.ppo.clone(), self.steps, self.seed)?)
+                let trainer = Ppo::new(device, policy, world, self.ppo.clone(), self.steps, self.seed)?;
+                Box::new(trainer.with_curiosity(&self.curiosity)?)
             }
         })
     }

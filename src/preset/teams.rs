@@ -4,10 +4,13 @@ use super::team::{Algorithm, TeamSettings};
 use crate::agent::communication::Communication;
 use crate::agent::team::{Recurrent, TeamConfig};
 use crate::env::WorldConfig;
+use crate::env::deep_sea::DeepSeaConfig;
 use crate::env::lever::LeverConfig;
 use crate::env::matrix_game::MatrixGameConfig;
+use crate::env::mpe::SimpleSpreadConfig;
 use crate::env::repeat_previous::RepeatPreviousConfig;
 use crate::optim::Schedule;
+use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::DqnConfig;
 use crate::train::mixer::Mixing;
 use crate::train::ppo::PpoConfig;
@@ -51,6 +54,26 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         summary: "CommNet's lever game, by reward alone (PPO)",
         settings: lever,
     },
+    TeamPreset {
+        name: "deep-sea-rnd",
+        summary: "a treasure that chance does not find, by Q-learning and random network distillation",
+        settings: || deep_sea("deep-sea-rnd", CuriosityKind::Rnd),
+    },
+    TeamPreset {
+        name: "deep-sea-icm",
+        summary: "the same with the intrinsic curiosity module",
+        settings: || deep_sea("deep-sea-icm", CuriosityKind::Icm),
+    },
+    TeamPreset {
+        name: "spread-vdn",
+        summary: "three recurrent agents cover three landmarks (MPE simple_spread), VDN",
+        settings: || spread("spread-vdn", Mixing::Vdn),
+    },
+    TeamPreset {
+        name: "spread-qmix",
+        summary: "the same with QMIX",
+        settings: || spread("spread-qmix", Mixing::Qmix),
+    },
 ];
 
 fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
@@ -64,6 +87,7 @@ fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
         algorithm: Algorithm::Dqn,
         agent,
         world,
+        curiosity: CuriosityConfig::default(),
         dqn: DqnConfig::default(),
         ppo: PpoConfig {
             minibatches: 4,
@@ -174,5 +198,58 @@ fn lever() -> TeamSettings {
             ..settings.ppo
         },
         ..settings
+    }
+}
+
+fn deep_sea(name: &str, kind: CuriosityKind) -> TeamSettings {
+    // Few worlds: with one policy they would all go the same way.
+    let world = DeepSeaConfig { worlds: 4, ..DeepSeaConfig::default() };
+    let agent = TeamConfig { identity: false, ..TeamConfig::default() };
+    TeamSettings {
+        steps: 400_000,
+        curiosity: CuriosityConfig { kind, learning_rate: 3e-4, ..CuriosityConfig::default() },
+        dqn: DqnConfig {
+            rollout: 20,
+            updates: 4,
+            batch: 64,
+            n_step: 3,
+            replay: 100_000,
+            warmup: 2_000,
+            learning_rate: 1e-3,
+            target_every: 100,
+            epsilon_start: 0.05,
+            epsilon_end: 0.01,
+            epsilon_fraction: 0.2,
+            learning_shards: 1,
+            ..DqnConfig::default()
+        },
+        ..base(name, WorldConfig::DeepSea(world), agent)
+    }
+}
+
+/// A rollout is an episode, its 25 steps and the one that values the last observation.
+fn spread(name: &str, mixer: Mixing) -> TeamSettings {
+    let world = SimpleSpreadConfig { worlds: 32, ..SimpleSpreadConfig::default() };
+    let agent = TeamConfig { recurrent: Recurrent::Gru, ..TeamConfig::default() };
+    TeamSettings {
+        steps: 3_000_000,
+        dqn: DqnConfig {
+            rollout: 26,
+            updates: 4,
+            batch: 32,
+            sequence: 25,
+            replay: 130_000,
+            warmup: 3_000,
+            learning_rate: 2e-3,
+            schedule: Schedule::Linear { last: 0.05 },
+            gamma: 0.9,
+            target_every: 10,
+            epsilon_fraction: 0.1,
+            mixer,
+            learning_shards: 2,
+            acting_shards: 2,
+            ..DqnConfig::default()
+        },
+        ..base(name, WorldConfig::SimpleSpread(world), agent)
     }
 }

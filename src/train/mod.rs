@@ -5,6 +5,7 @@
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
 
 pub mod checkpoint;
+pub mod curiosity;
 pub mod dqn;
 pub mod mixer;
 pub mod player;

@@ -8,12 +8,13 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer};
 use crate::agent::{Policy, Sequence, neighbours};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::VecEnv;
+use crate::env::{AgentKind, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Data, Graph, Tensor};
 use crate::nn::initial::Stream;
@@ -155,6 +156,8 @@ pub struct Ppo {
     learners: Vec<Program>,
     /// The optimiser step; none where there is one shard, whose program does it all.
     update: Option<Program>,
+    curiosity: Option<Curiosity>,
+    kind: AgentKind,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -198,6 +201,7 @@ impl Ppo {
             shards => Some(update_program(device, policy.as_ref(), &optimiser, shards)?),
         };
         let learning_rate = config.learning_rate;
+        let kind = spec.kinds[0].clone();
         let device = device.clone();
         let (steps, iteration) = (0, 0);
         Ok(Ppo {
@@ -208,12 +212,26 @@ impl Ppo {
             optimiser,
             learners,
             update,
+            curiosity: None,
+            kind,
             learning_rate,
             budget,
             steps,
             iteration,
             seed,
         })
+    }
+
+    /// The same with rewards of its own for what it could not foresee, added to those of the worlds.
+    ///
+    /// # Errors
+    /// Settings out of range, or what compilation reports.
+    pub fn with_curiosity(mut self, config: &CuriosityConfig) -> Result<Self> {
+        let experience = self.rollout.experience();
+        let lanes = [experience.time, experience.agents, experience.worlds];
+        let gamma = self.config.gamma;
+        self.curiosity = Curiosity::new(&self.device, config, &self.kind, lanes, None, gamma, self.seed)?;
+        Ok(self)
     }
 
     /// The agent that learns.
@@ -446,6 +464,14 @@ fn update_program(
 impl Trainer for Ppo {
     fn step(&mut self) -> Result<Report> {
         self.rollout.collect()?;
+        let absorbed = match &mut self.curiosity {
+            Some(curiosity) => Some(curiosity.absorb(self.rollout.experience())?),
+            None => None,
+        };
+        if let Some(absorbed) = &absorbed {
+            let rewards = &mut self.rollout.experience_mut().rewards;
+            rewards.iter_mut().zip(&absorbed.bonuses).for_each(|(reward, bonus)| *reward += bonus);
+        }
         let experience = self.rollout.experience();
         let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda);
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
@@ -485,6 +511,10 @@ impl Trainer for Ppo {
         }
         let mut values = episodes(&self.rollout.take_reports());
         values.extend(STATISTICS.iter().zip(means).map(|(name, mean)| (name.to_string(), mean)));
+        if let Some(absorbed) = absorbed {
+            values.push(("intrinsic_reward".into(), absorbed.mean));
+            values.push(("loss/curiosity".into(), absorbed.loss));
+        }
         values.push(("gradient_norm".into(), means[5]));
         values.push(("value".into(), value));
         values.push(("learning_rate".into(), f64::from(used_rate)));
@@ -498,6 +528,9 @@ impl Trainer for Ppo {
         self.policy.parameters().save("agent", &mut checkpoint)?;
         self.optimiser.save(&mut checkpoint)?;
         self.rollout.save(&mut checkpoint)?;
+        if let Some(curiosity) = &self.curiosity {
+            curiosity.save(&mut checkpoint)?;
+        }
         checkpoint.insert("trainer/counters", TensorData::u64(&[2], &[self.steps, self.iteration])?);
         checkpoint.insert("trainer/learning_rate", TensorData::f32(&[1], &[self.learning_rate])?);
         Ok(checkpoint)
@@ -520,6 +553,9 @@ impl Trainer for Ppo {
         self.rollout.load(checkpoint)?;
         self.policy.parameters().load("agent", checkpoint)?;
         self.optimiser.load(checkpoint)?;
+        if let Some(curiosity) = &mut self.curiosity {
+            curiosity.load(checkpoint)?;
+        }
         (self.steps, self.iteration) = (counters[0], counters[1]);
         self.learning_rate = rate[0];
         Ok(())

@@ -356,6 +356,9 @@ impl Replay {
     ///
     /// The sum of rewards stops at a step that terminates, without a bootstrap, and at one that was cut off, with the
     /// value of what was seen after it. The sequence must reach `n` steps beyond.
+    ///
+    /// `bonus` says what an agent pays itself for a step of the sequence, beside what its world pays; nothing for one
+    /// that terminates.
     pub fn targets(
         &self,
         draw: Draw,
@@ -363,6 +366,7 @@ impl Replay {
         n: usize,
         gamma: f32,
         team: bool,
+        bonus: &dyn Fn(usize, usize) -> f32,
     ) -> Targets {
         let agents = self.sizes.agents;
         let units = if team { 1 } else { agents };
@@ -374,7 +378,7 @@ impl Replay {
         for unit in 0..units {
             for t in 0..count {
                 let at = t * units + unit;
-                let Some(start) = self.happened(draw, first + t, unit, team) else { continue };
+                let Some(start) = self.happened(draw, first + t, unit, team, bonus) else { continue };
                 targets.weights[at] = 1.0;
                 let (mut now, mut discount) = (start, 1.0f32);
                 for m in 0..n {
@@ -383,7 +387,7 @@ impl Replay {
                         break;
                     }
                     discount *= gamma;
-                    let next = self.happened(draw, first + t + m + 1, unit, team);
+                    let next = self.happened(draw, first + t + m + 1, unit, team, bonus);
                     match next {
                         Some(next) if !now.truncated && m + 1 < n => now = next,
                         _ => {
@@ -398,16 +402,28 @@ impl Replay {
     }
 
     /// What a step paid a unit and whether its episode went on; none where the step does not count.
-    fn happened(&self, draw: Draw, t: usize, unit: usize, team: bool) -> Option<Happened> {
+    fn happened(
+        &self,
+        draw: Draw,
+        t: usize,
+        unit: usize,
+        team: bool,
+        bonus: &dyn Fn(usize, usize) -> f32,
+    ) -> Option<Happened> {
         let Sizes { steps, agents, worlds, .. } = self.sizes;
         let at = |agent: usize| ((draw.slot + t) % steps * agents + agent) * worlds + draw.world;
         let units = if team { 0..agents } else { unit..unit + 1 };
         let share = units.len() as f32;
         let mut all: Option<Happened> = None;
-        for i in units.map(at).filter(|&i| self.weights[i] > 0.0) {
+        for agent in units {
+            let i = at(agent);
+            if self.weights[i] == 0.0 {
+                continue;
+            }
             let all = all.get_or_insert(Happened { reward: 0.0, terminated: true, truncated: false });
-            all.reward += self.rewards[i] / share;
             let terminated = self.ends[i] & TERMINATED > 0;
+            let own = if terminated { 0.0 } else { bonus(t, agent) };
+            all.reward += (self.rewards[i] + own) / share;
             all.terminated &= terminated;
             all.truncated |= !terminated && self.ends[i] & TRUNCATED > 0;
         }

@@ -146,7 +146,7 @@ fn returns_stop_at_every_kind_of_end() {
     replay.add(&e).unwrap();
     let draw = Draw { world: 0, slot: 0, weight: 1.0 };
     let of = |team, unit: usize, units: usize| {
-        let t = replay.targets(draw, (0, 6), 2, 0.5, team);
+        let t = replay.targets(draw, (0, 6), 2, 0.5, team, &|_, _| 0.0);
         let row = |x: &[f32]| x.iter().skip(unit).step_by(units).copied().collect::<Vec<f32>>();
         (row(&t.returns), row(&t.bootstraps[..6 * units]), row(&t.bootstraps[6 * units..]), row(&t.weights))
     };

@@ -243,6 +243,11 @@ impl Rollout {
         &self.experience
     }
 
+    /// The same, to add rewards of the agents' own.
+    pub(super) fn experience_mut(&mut self) -> &mut Experience {
+        &mut self.experience
+    }
+
     /// Agents in all worlds.
     pub fn lanes(&self) -> usize {
         self.agents * self.worlds

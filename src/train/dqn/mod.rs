@@ -13,6 +13,7 @@ pub use config::DqnConfig;
 
 use rayon::prelude::*;
 
+use super::curiosity::{Curiosity, CuriosityConfig};
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::ppo::{check_architecture, episodes};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
@@ -21,7 +22,7 @@ use super::{Checkpoint, Report, TensorData, Trainer};
 use crate::agent::{Policy, neighbours};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::VecEnv;
+use crate::env::{AgentKind, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::Data;
 use crate::nn::initial::Stream;
@@ -41,6 +42,8 @@ pub struct Dqn {
     /// The optimiser step; none where there is one shard, whose program does it all.
     update: Option<Program>,
     target: Program,
+    curiosity: Option<Curiosity>,
+    kind: AgentKind,
     agents: usize,
     worlds: usize,
     budget: u64,
@@ -135,12 +138,26 @@ impl Dqn {
             learners,
             update,
             target,
+            curiosity: None,
+            kind: kind.clone(),
             agents,
             worlds,
             budget,
             steps: 0,
             seed,
         })
+    }
+
+    /// The same with rewards of its own for what it could not foresee; drawn sequences are valued afresh.
+    ///
+    /// # Errors
+    /// Settings out of range, or what compilation reports.
+    pub fn with_curiosity(mut self, config: &CuriosityConfig) -> Result<Self> {
+        let rollout = [self.config.rollout, self.agents, self.worlds];
+        let drawn = Some([self.config.length(), self.agents, self.config.batch]);
+        let gamma = self.config.gamma;
+        self.curiosity = Curiosity::new(&self.device, config, &self.kind, rollout, drawn, gamma, self.seed)?;
+        Ok(self)
     }
 
     /// The agent that learns.
@@ -180,11 +197,19 @@ impl Dqn {
         let units = if team { 1 } else { self.agents };
         let mut stream = Stream::new(self.seed ^ 0x7265_706c_6179 ^ self.updates().rotate_left(20));
         let draws = self.replay.draw(config.batch, self.priority(), &mut stream)?;
+        let bonuses = match &mut self.curiosity {
+            Some(curiosity) => curiosity.assess(|program| self.replay.fill(program, &draws))?,
+            None => Vec::new(),
+        };
         let targets: Vec<Targets> = draws
             .iter()
-            .map(|draw| {
+            .enumerate()
+            .map(|(j, draw)| {
                 let steps = (config.burn_in, config.sequence);
-                self.replay.targets(*draw, steps, config.n_step, config.gamma, team)
+                let bonus = |t: usize, agent: usize| {
+                    bonuses.get((t * self.agents + agent) * config.batch + j).copied().unwrap_or(0.0)
+                };
+                self.replay.targets(*draw, steps, config.n_step, config.gamma, team, &bonus)
             })
             .collect();
         let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
@@ -315,6 +340,10 @@ impl Trainer for Dqn {
         let rows = experience.weights.len();
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
         self.replay.add(experience)?;
+        let absorbed = match &mut self.curiosity {
+            Some(curiosity) => Some(curiosity.absorb(experience)?),
+            None => None,
+        };
         self.steps += (self.config.rollout * self.agents * self.worlds) as u64;
         let learning_rate = self.config.learning_rate * self.config.schedule.factor(self.progress());
         let mut sums = [0f64; 4];
@@ -332,6 +361,10 @@ impl Trainer for Dqn {
             values.push(("gradient_norm".into(), mean(3)));
             values.push(("learning_rate".into(), f64::from(learning_rate)));
         }
+        if let Some(absorbed) = absorbed {
+            values.push(("intrinsic_reward".into(), absorbed.mean));
+            values.push(("loss/curiosity".into(), absorbed.loss));
+        }
         values.push(("epsilon".into(), f64::from(epsilon)));
         values.push(("active".into(), lived / rows as f64));
         Ok(Report { steps: self.steps, updates: self.updates(), values })
@@ -345,6 +378,9 @@ impl Trainer for Dqn {
         }
         self.rollout.save(&mut checkpoint)?;
         self.replay.save(&mut checkpoint)?;
+        if let Some(curiosity) = &self.curiosity {
+            curiosity.save(&mut checkpoint)?;
+        }
         checkpoint.insert("trainer/counters", TensorData::u64(&[1], &[self.steps])?);
         Ok(checkpoint)
     }
@@ -367,6 +403,9 @@ impl Trainer for Dqn {
         let prefixes: Vec<&str> = self.prefixes().collect();
         for (learned, prefix) in self.learned.iter_mut().zip(prefixes) {
             learned.load(checkpoint, prefix)?;
+        }
+        if let Some(curiosity) = &mut self.curiosity {
+            curiosity.load(checkpoint)?;
         }
         self.steps = counters[0];
         Ok(())

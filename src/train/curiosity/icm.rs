@@ -1,0 +1,61 @@
+//! The intrinsic curiosity module (Pathak et al. 2017).
+
+use super::{Assessed, Module, Seen};
+use crate::device::Device;
+use crate::error::Result;
+use crate::nn::{Activation, Builder, Mlp, Parameters, Weights};
+
+/// Features `phi` are learned by telling the action from two successive ones (the inverse model), and the bonus is how
+/// wrongly the next features are foretold (the forward model): `eta / 2 |phi^(s') - phi(s')|^2` (equation 6). The loss is
+/// `(1 - beta) L_inverse + beta L_forward` (equation 7); gradients reach `phi` from both.
+pub(super) struct Icm {
+    features: Mlp,
+    inverse: Mlp,
+    forward: Mlp,
+    beta: f32,
+    parameters: Parameters,
+}
+
+impl Icm {
+    pub fn new(
+        device: &Device,
+        observation: usize,
+        actions: usize,
+        features: usize,
+        beta: f32,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut builder = Builder::new(seed ^ 0x0069_636d);
+        let mut mlp =
+            |name: &str, sizes: &[usize]| Mlp::new(&mut builder, name, sizes, Activation::Relu, 1.0);
+        Ok(Icm {
+            features: mlp("features", &[observation, features, features]),
+            inverse: mlp("inverse", &[2 * features, features, actions]),
+            forward: mlp("forward", &[features + actions, features, features]),
+            beta,
+            parameters: builder.build(device)?,
+        })
+    }
+}
+
+impl Module for Icm {
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn whitens(&self) -> bool {
+        false
+    }
+
+    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Assessed<'g> {
+        let graph = weights.graph();
+        let last = seen.now.shape().len() as isize - 1;
+        let now = self.features.forward(weights, seen.now);
+        let next = self.features.forward(weights, seen.next);
+        let logits = self.inverse.forward(weights, graph.concat(&[now, next], last));
+        let inverse = -logits.log_softmax(-1).take_along_last(seen.actions);
+        let foretold = self.forward.forward(weights, graph.concat(&[now, seen.one_hot], last));
+        let wrong = (foretold - next).square().sum(&[-1]) * 0.5;
+        Assessed { bonus: wrong, loss: inverse * (1.0 - self.beta) + wrong * self.beta }
+    }
+}

@@ -1,0 +1,381 @@
+//! Curiosity: rewards that an agent pays itself for what it could not foresee, as an add-on to any trainer. One file a
+//! kind, behind [`Module`]; what they share (running statistics, normalisation, programs, checkpoints) is here.
+//!
+//! After every rollout the module values each step by what it knew before and then learns from the rollout. A trainer
+//! that learns from the rollout itself (PPO) adds these bonuses to the rewards; one that learns from a replay (DQN) has
+//! the module value what it draws afresh, so that nothing stays new for ever. Extrinsic rewards are never touched in
+//! what is kept or reported.
+
+mod icm;
+mod rnd;
+
+use serde::{Deserialize, Serialize};
+
+use super::rollout::Experience;
+use super::{Checkpoint, TensorData};
+use crate::device::Device;
+use crate::env::AgentKind;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Tensor};
+use crate::nn::{Parameters, Weights};
+use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
+use crate::program::Program;
+
+/// Which curiosity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CuriosityKind {
+    /// None: agents are paid by their worlds only.
+    None,
+    /// The intrinsic curiosity module (Pathak et al. 2017).
+    Icm,
+    /// Random network distillation (Burda et al. 2019).
+    Rnd,
+}
+
+/// The settings of curiosity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CuriosityConfig {
+    /// Which.
+    pub kind: CuriosityKind,
+    /// Width of its networks.
+    pub features: usize,
+    /// What its bonus is multiplied by (eta).
+    pub coefficient: f32,
+    /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
+    pub normalise: bool,
+    /// The forward model's share of ICM's loss.
+    pub beta: f32,
+    /// Adam's learning rate.
+    pub learning_rate: f32,
+    /// Passes over each rollout.
+    pub epochs: usize,
+}
+
+impl Default for CuriosityConfig {
+    fn default() -> Self {
+        CuriosityConfig {
+            kind: CuriosityKind::None,
+            features: 64,
+            coefficient: 1.0,
+            normalise: true,
+            beta: 0.2,
+            learning_rate: 1e-3,
+            epochs: 1,
+        }
+    }
+}
+
+impl CuriosityConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self) -> Result<()> {
+        for (key, value, most) in [("features", self.features, 8192), ("epochs", self.epochs, 1 << 16)] {
+            if !(1..=most).contains(&value) {
+                return Err(Error::config(format!("curiosity.{key}"), format!("1 to {most}, got {value}")));
+            }
+        }
+        let numbers = [
+            ("coefficient", self.coefficient, 1e6),
+            ("beta", self.beta, 1.0),
+            ("learning_rate", self.learning_rate, 1.0),
+        ];
+        for (key, value, most) in numbers {
+            if !(0.0..=most).contains(&value) {
+                return Err(Error::config(format!("curiosity.{key}"), format!("0 to {most}, got {value}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steps to be valued, `[time, agents, batch, ..]` each.
+#[derive(Clone, Copy)]
+struct Seen<'g> {
+    now: Tensor<'g>,
+    next: Tensor<'g>,
+    /// u32 `[time, agents, batch]`.
+    actions: Tensor<'g>,
+    one_hot: Tensor<'g>,
+}
+
+/// What a module makes of steps, `[time, agents, batch]` each.
+struct Assessed<'g> {
+    bonus: Tensor<'g>,
+    loss: Tensor<'g>,
+}
+
+/// A kind of curiosity.
+trait Module: Send {
+    fn parameters(&self) -> &Parameters;
+
+    /// Parameters that never change.
+    fn fixed(&self) -> Option<&Parameters> {
+        None
+    }
+
+    /// Whether it wants observations of mean 0 and deviation 1, held to +-5.
+    fn whitens(&self) -> bool;
+
+    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Assessed<'g>;
+}
+
+/// Count, mean and sum of squared deviations, joined batch by batch (Chan et al. 1983).
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, values: impl Iterator<Item = f64> + Clone) {
+        let count = values.clone().count() as f64;
+        if count == 0.0 {
+            return;
+        }
+        let mean = values.clone().sum::<f64>() / count;
+        let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
+        let (total, apart) = (self.count + count, mean - self.mean);
+        self.squares += squares + apart * apart * self.count * count / total;
+        self.mean += apart * count / total;
+        self.count = total;
+    }
+
+    fn deviation(&self) -> f64 {
+        (self.squares / self.count.max(1.0)).sqrt()
+    }
+}
+
+/// What one rollout was worth.
+pub(super) struct Absorbed {
+    /// `[time, agents, worlds]`: the bonus of each step, normalised and with its coefficient; 0 where there is none.
+    pub bonuses: Vec<f32>,
+    /// The mean bonus, and the module's loss before it learned.
+    pub mean: f64,
+    pub loss: f64,
+}
+
+/// A curiosity at work in the worlds of one trainer.
+pub(super) struct Curiosity {
+    config: CuriosityConfig,
+    module: Box<dyn Module>,
+    optimiser: Optimiser,
+    learn: Program,
+    /// Values what is drawn from a replay, for trainers that have one.
+    assess: Option<Program>,
+    gamma: f32,
+    /// Of each number in an observation.
+    observations: Vec<Moments>,
+    /// Of discounted sums of bonuses, and where each lane's stands.
+    returns: Moments,
+    sums: Vec<f64>,
+}
+
+/// Sizes of the steps that a program values: `[time, agents, batch]`, the last of which has no next one.
+type Lanes = [usize; 3];
+
+impl Curiosity {
+    /// For rollouts `[time, agents, worlds]` and, where given, drawn sequences of other sizes; none for
+    /// [`CuriosityKind::None`].
+    pub fn new(
+        device: &Device,
+        config: &CuriosityConfig,
+        kind: &AgentKind,
+        rollout: Lanes,
+        drawn: Option<Lanes>,
+        gamma: f32,
+        seed: u64,
+    ) -> Result<Option<Self>> {
+        config.check()?;
+        let observation: usize = kind.observation.iter().product();
+        let module: Box<dyn Module> = match config.kind {
+            CuriosityKind::None => return Ok(None),
+            CuriosityKind::Icm => {
+                let (features, beta) = (config.features, config.beta);
+                Box::new(icm::Icm::new(device, observation, kind.actions, features, beta, seed)?)
+            }
+            CuriosityKind::Rnd => Box::new(rnd::Rnd::new(device, observation, config.features, seed)?),
+        };
+        if rollout[0] < 2 || drawn.is_some_and(|d| d[0] < 2) {
+            return Err(Error::config("curiosity.kind", "rollouts of at least 2 steps"));
+        }
+        let optimiser = Optimiser::new(device, module.parameters(), Rule::adam(1e-8))?;
+        let learn = program(device, module.as_ref(), kind, rollout, Some(&optimiser))?;
+        let assess = drawn.map(|lanes| program(device, module.as_ref(), kind, lanes, None)).transpose()?;
+        Ok(Some(Curiosity {
+            config: config.clone(),
+            module,
+            optimiser,
+            learn,
+            assess,
+            gamma,
+            observations: vec![Moments::default(); observation],
+            returns: Moments::default(),
+            sums: vec![0.0; rollout[1] * rollout[2]],
+        }))
+    }
+
+    /// Values the steps of a rollout, and learns from them.
+    pub fn absorb(&mut self, experience: &Experience) -> Result<Absorbed> {
+        let lanes = experience.agents * experience.worlds;
+        let steps = (experience.time - 1) * lanes;
+        let size = experience.observation;
+        for (column, moments) in self.observations.iter_mut().enumerate() {
+            moments.add(experience.observations.iter().skip(column).step_by(size).map(|x| f64::from(*x)));
+        }
+        self.statistics()?;
+        // A step that terminated shows nothing after it.
+        let valid: Vec<f32> = (0..steps)
+            .map(|i| f32::from(u8::from(experience.weights[i] > 0.0 && !experience.terminated[i])))
+            .collect();
+        let count = valid.iter().sum::<f32>().max(1.0);
+        let learn = &mut self.learn;
+        learn.input_mut("observations")?.copy_from_slice(&experience.observations);
+        if let Ok(input) = learn.input_mut_u32("actions") {
+            input.copy_from_slice(&experience.actions);
+        }
+        for (to, from) in learn.input_mut("valid")?.iter_mut().zip(&valid) {
+            *to = from / count;
+        }
+        let mut bonuses = vec![0.0; experience.time * lanes];
+        let mut loss = 0.0;
+        for epoch in 0..self.config.epochs {
+            let numbers = self.optimiser.advance(self.config.learning_rate);
+            let out = self.learn.run(&[(STEP_INPUT, &numbers)])?;
+            if epoch == 0 {
+                for i in 0..steps {
+                    bonuses[i] = out.f32(0)[i] * valid[i];
+                }
+                loss = f64::from(out.scalar(1));
+            }
+        }
+        if self.config.normalise {
+            for t in 0..experience.time - 1 {
+                for (sum, bonus) in self.sums.iter_mut().zip(&bonuses[t * lanes..]) {
+                    *sum = *sum * f64::from(self.gamma) + f64::from(*bonus);
+                }
+                self.returns.add(self.sums.iter().copied());
+            }
+        }
+        let scale = self.scale();
+        bonuses.iter_mut().for_each(|b| *b *= scale);
+        let mean = bonuses.iter().map(|b| f64::from(*b)).sum::<f64>() / f64::from(count);
+        Ok(Absorbed { bonuses, mean, loss })
+    }
+
+    fn scale(&self) -> f32 {
+        match self.config.normalise {
+            true => (f64::from(self.config.coefficient) / (self.returns.deviation() + 1e-8)) as f32,
+            false => self.config.coefficient,
+        }
+    }
+
+    /// The bonuses of drawn steps, `[time - 1, agents, batch]`. `fill` writes `observations` and `actions`.
+    pub fn assess(&mut self, fill: impl FnOnce(&mut Program) -> Result<()>) -> Result<Vec<f32>> {
+        let scale = self.scale();
+        let Some(program) = &mut self.assess else { return Ok(Vec::new()) };
+        fill(program)?;
+        Ok(program.run(&[])?.f32(0).iter().map(|b| b * scale).collect())
+    }
+
+    /// Hands the statistics of observations to the programs.
+    fn statistics(&mut self) -> Result<()> {
+        if !self.module.whitens() {
+            return Ok(());
+        }
+        for program in std::iter::once(&mut self.learn).chain(&mut self.assess) {
+            for (to, from) in program.input_mut("mean")?.iter_mut().zip(&self.observations) {
+                *to = from.mean as f32;
+            }
+            for (to, from) in program.input_mut("scale")?.iter_mut().zip(&self.observations) {
+                *to = (1.0 / (from.deviation() + 1e-3)) as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything into a checkpoint.
+    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+        let mut own = Checkpoint::new();
+        self.module.parameters().save("module", &mut own)?;
+        if let Some(fixed) = self.module.fixed() {
+            fixed.save("fixed", &mut own)?;
+        }
+        self.optimiser.save(&mut own)?;
+        let all = self.observations.iter().chain([&self.returns]);
+        let moments: Vec<f64> = all.flat_map(|m| [m.count, m.mean, m.squares]).collect();
+        own.insert("moments", TensorData::f64(&[moments.len()], &moments)?);
+        own.insert("sums", TensorData::f64(&[self.sums.len()], &self.sums)?);
+        for (name, tensor) in own.tensors {
+            checkpoint.insert(format!("curiosity/{name}"), tensor);
+        }
+        Ok(())
+    }
+
+    /// Takes up what [`Curiosity::save`] wrote.
+    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let mut own = Checkpoint::new();
+        for (name, tensor) in &checkpoint.tensors {
+            if let Some(name) = name.strip_prefix("curiosity/") {
+                own.insert(name, tensor.clone());
+            }
+        }
+        let moments = own.tensor("moments")?.to_f64()?;
+        let sums = own.tensor("sums")?.to_f64()?;
+        if moments.len() != 3 * (self.observations.len() + 1) || sums.len() != self.sums.len() {
+            return Err(Error::Usage("the checkpoint's `curiosity/moments` are of other worlds".into()));
+        }
+        self.module.parameters().load("module", &own)?;
+        if let Some(fixed) = self.module.fixed() {
+            fixed.load("fixed", &own)?;
+        }
+        self.optimiser.load(&own)?;
+        let read = |m: &[f64]| Moments { count: m[0], mean: m[1], squares: m[2] };
+        let (observations, returns) = moments.split_at(3 * self.observations.len());
+        self.observations = observations.chunks_exact(3).map(read).collect();
+        self.returns = read(returns);
+        self.sums = sums;
+        self.statistics()
+    }
+}
+
+/// A program that values steps `[time, agents, batch]`, and with an optimiser learns from them. Outputs: the bonuses
+/// `[time - 1, agents, batch]`, and the loss where it learns.
+fn program(
+    device: &Device,
+    module: &dyn Module,
+    kind: &AgentKind,
+    [time, agents, batch]: Lanes,
+    optimiser: Option<&Optimiser>,
+) -> Result<Program> {
+    let graph = Graph::new();
+    let weights = module.parameters().weights(&graph);
+    let size: usize = kind.observation.iter().product();
+    let mut observations = graph.input("observations", [time, agents, batch, size]);
+    if module.whitens() {
+        observations = observations - graph.input("mean", [size]);
+        observations = (observations * graph.input("scale", [size])).clamp(-5.0, 5.0);
+    }
+    let actions = graph.input_u32("actions", [time, agents, batch]).slice(0, 0, time - 1);
+    let assessed = module.assess(
+        &weights,
+        Seen {
+            now: observations.slice(0, 0, time - 1),
+            next: observations.slice(0, 1, time - 1),
+            actions,
+            one_hot: actions.one_hot(kind.actions),
+        },
+    );
+    let mut outputs = vec![assessed.bonus];
+    if let Some(optimiser) = optimiser {
+        let loss = (assessed.loss * graph.input("valid", [time - 1, agents, batch])).sum_all();
+        let gradient = module.parameters().gradient(loss, &weights)?;
+        optimiser.update(&graph, clip_by_global_norm(gradient, graph.scalar(10.0)).0);
+        outputs.push(loss);
+    }
+    device.compile(&graph, &outputs)
+}
