@@ -106,12 +106,20 @@ fn every_step_is_paid_by_the_rules() {
     }
 }
 
+/// `success`, `collisions` and `passed` of cars that always move, in IC3Net's own code (6,000, 2,500 and 1,500
+/// episodes), and five deviations of the difference to 4,000 episodes here.
+const ALWAYS_MOVING: [([f64; 3], [f64; 3]); 3] = [
+    ([0.279, 2.165, 6.907], [0.05, 0.18, 0.17]),
+    ([0.034, 19.56, 16.87], [0.03, 1.8, 0.3]),
+    ([0.087, 19.73, 24.21], [0.05, 2.8, 0.8]),
+];
+
 #[test]
 fn known_play_collides_where_it_must() {
     let mut random = fresh();
-    for config in layouts() {
+    for (config, (known, slack)) in layouts().into_iter().zip(ALWAYS_MOVING) {
         let agents = config.agents;
-        let config = TrafficJunctionConfig { worlds: 300, ..config };
+        let config = TrafficJunctionConfig { worlds: 4000, ..config };
         let waiting = TrafficJunctionConfig { wait_at_entry: true, ..config.clone() };
         let seed = random.bits();
         // Cars that never move collide only with one that is put on top of them.
@@ -121,7 +129,13 @@ fn known_play_collides_where_it_must() {
         assert!(brake[0] < 0.9 && brake[1] > 0.0 && brake[2] == 0.0, "{brake:?}");
         // Cars that always move meet at junctions.
         let gas = play(config.clone(), seed, |_, _| vec![GAS; agents]);
-        assert!(gas[0] < 0.9 && gas[2] > 0.0, "{gas:?}");
+        for at in 0..3 {
+            assert!(
+                (gas[at] - known[at]).abs() < slack[at],
+                "{:?}: {gas:?}, known {known:?}",
+                config.difficulty
+            );
+        }
         // Who enters a cell only when nobody is there or about to be does not collide, and gets through.
         let careful = play(waiting.clone(), seed, |env, world| {
             let here = places(env, world);

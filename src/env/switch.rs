@@ -116,7 +116,9 @@ impl Rules for SwitchConfig {
     }
 
     fn reset(&self, world: &mut Days, _episode: u64, random: &mut Pcg64) {
-        *world = self.blank();
+        world.day = 0;
+        world.been.fill(false);
+        (world.lamp, world.solved) = (false, false);
         self.enter(world, random);
     }
 

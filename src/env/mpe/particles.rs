@@ -45,10 +45,12 @@ pub struct Particles {
     forces: Vec<Vector>,
 }
 
+#[inline]
 pub(super) fn minus(a: Vector, b: Vector) -> Vector {
     [a[0] - b[0], a[1] - b[1]]
 }
 
+#[inline]
 pub(super) fn squared(v: Vector) -> f64 {
     v[0] * v[0] + v[1] * v[1]
 }
@@ -66,16 +68,19 @@ impl Particles {
     }
 
     /// The agents' positions.
+    #[inline]
     pub fn agents(&self) -> &[[f64; 2]] {
         &self.positions[..self.velocities.len()]
     }
 
     /// The landmarks' positions.
+    #[inline]
     pub fn landmarks(&self) -> &[[f64; 2]] {
         &self.positions[self.velocities.len()..]
     }
 
     /// The agents' velocities.
+    #[inline]
     pub fn velocities(&self) -> &[[f64; 2]] {
         &self.velocities
     }
@@ -163,11 +168,13 @@ impl Particles {
     }
 
     /// The squared distance of an agent to a landmark.
+    #[inline]
     pub(super) fn to_landmark(&self, agent: usize, landmark: usize) -> f64 {
         squared(minus(self.agents()[agent], self.landmarks()[landmark]))
     }
 
     /// Whether two agents of these sizes touch.
+    #[inline]
     pub(super) fn touch(&self, a: usize, b: usize, sizes: f64) -> bool {
         squared(minus(self.positions[a], self.positions[b])).sqrt() < sizes
     }

@@ -180,6 +180,26 @@ mod tests {
         }
     }
 
+    /// Number, summed length and a hash (FNV-1a of the sorted ways as text) of the ways that IC3Net's own code makes.
+    #[test]
+    fn ways_are_those_of_the_authors_code() {
+        let expected = [
+            (Difficulty::Easy, 14, 0xe86e_be65_0db9_1204),
+            (Difficulty::Medium, 168, 0x9bfc_077a_d96b_2b00),
+            (Difficulty::Hard, 1072, 0x364c_bf1b_859b_cb48u64),
+        ];
+        for (difficulty, length, hash) in expected {
+            let mut ways = Roads::new(difficulty).ways();
+            ways.sort();
+            assert_eq!(ways.iter().map(Vec::len).sum::<usize>(), length);
+            let text =
+                |way: &Vec<Cell>| way.iter().map(|(r, c)| format!("{r},{c}")).collect::<Vec<_>>().join(" ");
+            let text = ways.iter().map(text).collect::<Vec<_>>().join(";");
+            let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            assert_eq!(text.bytes().fold(0xcbf2_9ce4_8422_2325, fnv), hash, "{difficulty:?}");
+        }
+    }
+
     #[test]
     fn lanes_are_driven_one_way() {
         for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {

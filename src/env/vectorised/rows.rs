@@ -99,24 +99,28 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// What all agents of a kind see: `[count, observation...]`.
+    #[inline]
     pub fn observations(&mut self, kind: usize) -> &mut [f32] {
         let [count, length, _] = self.layout.kinds[kind];
         &mut self.rows.observations[kind][self.at * count * length..][..count * length]
     }
 
     /// What one agent sees; agents are counted within their kind.
+    #[inline]
     pub fn observation(&mut self, kind: usize, agent: usize) -> &mut [f32] {
         let length = self.layout.kinds[kind][1];
         &mut self.observations(kind)[agent * length..][..length]
     }
 
     /// Which actions all agents of a kind may take: `[count, actions]`, 1 or 0.
+    #[inline]
     pub fn masks(&mut self, kind: usize) -> &mut [f32] {
         let [count, _, actions] = self.layout.kinds[kind];
         &mut self.rows.masks[kind][self.at * count * actions..][..count * actions]
     }
 
     /// The state for a centralised critic.
+    #[inline]
     pub fn state(&mut self) -> &mut [f32] {
         &mut self.rows.state[self.at * self.layout.state..][..self.layout.state]
     }
@@ -131,21 +135,25 @@ impl<'a, 'b> View<'a, 'b> {
         }
     }
 
+    #[inline]
     pub(super) fn all_masks(&mut self) {
         for kind in 0..self.layout.kinds.len() {
             self.masks(kind).fill(1.0);
         }
     }
 
+    #[inline]
     pub(super) fn active(&mut self) -> &mut [bool] {
         &mut self.rows.active[self.at * self.layout.agents..][..self.layout.agents]
     }
 
+    #[inline]
     pub(super) fn set_ended(&mut self, ended: bool) {
         self.rows.ended[self.at] = ended;
     }
 
     /// Rewards, terminated, truncated, active.
+    #[inline]
     pub(super) fn lanes(&mut self) -> (&mut [f32], &mut [bool], &mut [bool], &mut [bool]) {
         let part = self.at * self.layout.agents..(self.at + 1) * self.layout.agents;
         let rows = &mut *self.rows;
@@ -158,6 +166,7 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// No rewards, no ends.
+    #[inline]
     pub(super) fn clear(&mut self) {
         let (rewards, terminated, truncated, _) = self.lanes();
         rewards.fill(0.0);
