@@ -130,7 +130,7 @@ fn relay_return(core: Core, seed: u64, lanes: Option<usize>, iterations: usize) 
 #[test]
 fn what_another_agent_saw_can_be_learned_through_the_shared_memory_alone() {
     for seed in [1, 2, 3] {
-        let shared = relay_return(Core::Srmt, seed, None, 250);
+        let shared = relay_return(Core::Srmt, seed, None, 400);
         assert!(shared > 0.95, "seed {seed}: SRMT reaches {shared}");
     }
     let own = relay_return(Core::Rmt, 1, None, 250);
