@@ -1,5 +1,5 @@
 //! Curiosity: rewards that an agent pays itself for what it could not foresee, as an add-on to any trainer. One file a
-//! kind, behind [`Module`]; what they share (running statistics, normalisation, programs, checkpoints) is here.
+//! kind, behind `Module`; what they share (running statistics, normalisation, programs, checkpoints) is here.
 //!
 //! After every rollout the module values each step by what it knew before and then learns from the rollout. A trainer
 //! that learns from the rollout itself (PPO) adds these bonuses to the rewards; one that learns from a replay (DQN) has
