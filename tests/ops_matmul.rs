@@ -60,6 +60,8 @@ fn product(of_a: &[usize], of_b: &[usize], ta: bool, tb: bool, gradients: bool) 
 }
 
 fn product_by(kernel: Option<Kernel>, of_a: &[usize], of_b: &[usize], ta: bool, tb: bool, gradients: bool) {
+    // Numbers between -1.5 and 1.5 have the variance 3/4: so much is the standard deviation of a sum of products.
+    let deviation = 0.75 * (of_a[of_a.len() - 1] as f64).sqrt();
     let (of_a, of_b) = (flip(of_a, ta), flip(of_b, tb));
     let inputs = vec![uniform(&of_a, -1.5..1.5), uniform(&of_b, -1.5..1.5)];
     let op = match kernel {
@@ -72,7 +74,8 @@ fn product_by(kernel: Option<Kernel>, of_a: &[usize], of_b: &[usize], ta: bool, 
         move |g, t| vec![g.apply_one(op.clone(), &[t[0], t[1]])],
         move |v| vec![reference(&v[0], &of_a, &v[1], &of_b, ta, tb)],
     )
-    .tolerance(1e-5);
+    .tolerance(1e-5)
+    .scale(deviation);
     let label = format!("{}, transposed {ta} {tb}, kernel {kernel:?}", case.label);
     let case = case.label(label);
     if gradients { case.check() } else { case.outputs_only().check() }

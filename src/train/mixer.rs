@@ -37,7 +37,8 @@ pub struct Qmix {
 
 impl Qmix {
     /// For so many agents and numbers of state; `features` is the width of the mixing network, `hidden` that of the
-    /// networks that make its weights.
+    /// networks that make its weights, and `scale` the gain of their last layers: a small one begins where the mixing
+    /// is all but linear, a large one where values far below zero are lost in the flat part of elu.
     ///
     /// # Errors
     /// The device has no room.
@@ -47,16 +48,17 @@ impl Qmix {
         state: usize,
         features: usize,
         hidden: usize,
+        scale: f32,
         seed: u64,
     ) -> Result<Self> {
         let mut builder = Builder::new(seed ^ 0x716d_6978);
         let mut mlp = |name: &str, sizes: &[usize]| {
-            builder.within("mixer", |b| Mlp::new(b, name, sizes, Activation::Relu, 1.0))
+            builder.within("mixer", |b| Mlp::new(b, name, sizes, Activation::Relu, scale))
         };
         let first = mlp("first", &[state, hidden, agents * features]);
         let second = mlp("second", &[state, hidden, features]);
         let value = mlp("value", &[state, features, 1]);
-        let first_bias = builder.within("mixer", |b| Linear::new(b, "first_bias", state, features, 1.0));
+        let first_bias = builder.within("mixer", |b| Linear::new(b, "first_bias", state, features, scale));
         let parameters = builder.build(device)?;
         Ok(Qmix { agents, features, first, first_bias, second, value, parameters })
     }
@@ -130,7 +132,7 @@ mod tests {
         let mut stream = Stream::new(seed);
         let device = Device::cpu();
         let (time, agents, batch, state, features, hidden) = (3, 4, 5, 7, 6, 8);
-        let qmix = Qmix::new(&device, agents, state, features, hidden, seed).unwrap();
+        let qmix = Qmix::new(&device, agents, state, features, hidden, 1.0, seed).unwrap();
         let graph = Graph::new();
         let weights = qmix.parameters().weights(&graph);
         let q = graph.input("q", [time, agents, batch]);

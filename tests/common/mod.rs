@@ -121,6 +121,9 @@ pub struct Case {
     pub reference: Reference,
     /// `||out - ref|| / ||ref||` of every output: 1e-5 for elementwise ops and reductions, 1e-4 for products.
     pub tolerance: f64,
+    /// The size of an output's elements as far as rounding is concerned: what cancels in a long sum leaves its errors
+    /// behind. A norm counts as at least this in every element.
+    pub scale: f64,
     /// The same for gradients.
     pub gradient_tolerance: f64,
     /// The same for second derivatives.
@@ -146,6 +149,7 @@ impl Case {
             build: Box::new(build),
             reference: Box::new(reference),
             tolerance: 1e-5,
+            scale: 0.0,
             gradient_tolerance: 1e-4,
             second_tolerance: 3e-4,
             second: true,
@@ -164,6 +168,12 @@ impl Case {
         self.tolerance = tolerance;
         self.gradient_tolerance = 10.0 * tolerance;
         self.second_tolerance = 30.0 * tolerance;
+        self
+    }
+
+    /// The size that the terms of its sums give an output where nothing cancels.
+    pub fn scale(mut self, scale: f64) -> Self {
+        self.scale = scale;
         self
     }
 
@@ -332,7 +342,8 @@ impl Run<'_> {
                     let tolerance = if types[i].dtype == DType::U32 { 0.0 } else { self.case.tolerance };
                     let got = numbers(types[i].dtype, got);
                     // A few numbers may all lie near a zero of the function, where nothing is left but rounding.
-                    let floor = if want.len() <= 3 { 0.1 } else { 1e-3 };
+                    let floor: f64 = if want.len() <= 3 { 0.1 } else { 1e-3 };
+                    let floor = floor.max(self.case.scale * (want.len() as f64).sqrt());
                     self.close(&device.name(), &format!("output {i} {how}"), &got, want, tolerance, floor);
                 }
             }

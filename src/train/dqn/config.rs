@@ -64,6 +64,8 @@ pub struct DqnConfig {
     pub mixer_features: usize,
     /// Width of the networks that make its weights.
     pub mixer_hidden: usize,
+    /// Gain of those networks' last layers at the start.
+    pub mixer_scale: f32,
     /// Shards of an update. Part of the result: sums are taken shard by shard.
     pub learning_shards: usize,
     /// Shards of the worlds while acting; must divide the number of worlds.
@@ -100,6 +102,7 @@ impl Default for DqnConfig {
             mixer: Mixing::None,
             mixer_features: 32,
             mixer_hidden: 64,
+            mixer_scale: 1.0,
             learning_shards: 2,
             acting_shards: 1,
         }
@@ -150,6 +153,7 @@ impl DqnConfig {
             ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
             ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
             ("gamma", self.gamma, 0.0, 1.0),
+            ("mixer_scale", self.mixer_scale, 0.0, 1e3),
             ("huber", self.huber, 0.0, f32::MAX),
             ("target_rate", self.target_rate, 0.0, 1.0),
             ("epsilon_start", self.epsilon_start, 0.0, 1.0),

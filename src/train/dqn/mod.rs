@@ -96,8 +96,9 @@ impl Dqn {
             Mixing::Vdn => Mixer::Vdn,
             Mixing::Qmix => {
                 let state = if spec.state == 0 { kind.count * observation } else { spec.state };
-                let (features, hidden) = (config.mixer_features, config.mixer_hidden);
-                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, features, hidden, seed)?))
+                let (features, hidden, scale) =
+                    (config.mixer_features, config.mixer_hidden, config.mixer_scale);
+                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, features, hidden, scale, seed)?))
             }
         };
         let rule = Rule::adam(config.adam_epsilon);
