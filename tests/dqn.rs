@@ -45,7 +45,7 @@ impl Small {
         let kind = AgentKind { name: "small".into(), count: 2, observation, actions: 2 };
         Small {
             game,
-            spec: Spec { worlds, kinds: vec![kind], state: 0 },
+            spec: Spec { worlds, kinds: vec![kind], state: 0, masked: false },
             step: 0,
             risky: vec![false; worlds],
             symbols: vec![0; 2 * worlds * LENGTH],
@@ -169,7 +169,7 @@ fn team(recurrent: Recurrent) -> TeamConfig {
 fn trainer(game: Game, team: &TeamConfig, config: DqnConfig, separate: bool, seed: u64) -> Dqn {
     let device = Device::cpu();
     let world = Small::new(game, 8, seed);
-    let policy = Team::new(&device, team, &world.spec.kinds[0], separate, seed).unwrap();
+    let policy = Team::new(&device, team, &world.spec, separate, seed).unwrap();
     Dqn::new(&device, Box::new(policy), Box::new(world), config, 50_000, seed).unwrap()
 }
 
@@ -318,13 +318,13 @@ fn settings_and_checkpoints_that_cannot_be_are_refused_by_name() {
         (DqnConfig { replay: usize::MAX, ..base.clone() }, "dqn.replay"),
     ] {
         let world = Small::new(Game::Repeat, 8, 1);
-        let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec.kinds[0], false, 1).unwrap();
+        let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec, false, 1).unwrap();
         let error = Dqn::new(&device, Box::new(policy), Box::new(world), config, 1, 1).err().unwrap();
         assert!(error.to_string().contains(key), "{error}");
     }
-    let kind = Small::new(Game::Repeat, 8, 1).spec.kinds[0].clone();
+    let spec = Small::new(Game::Repeat, 8, 1).spec;
     let heads = TeamConfig { heads: 5, ..team(Recurrent::None) };
-    let error = Team::new(&device, &heads, &kind, false, 1).err().unwrap();
+    let error = Team::new(&device, &heads, &spec, false, 1).err().unwrap();
     assert!(error.to_string().contains("agent.heads"), "{error}");
 
     let (team, config) = everything(Mixing::None);
@@ -370,7 +370,7 @@ fn curiosity_resumes_to_the_bit_under_both_trainers() {
         resumes(&|| {
             let device = Device::cpu();
             let world = Small::new(Game::Repeat, 8, 3);
-            let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec.kinds[0], false, 3).unwrap();
+            let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec, false, 3).unwrap();
             let config =
                 PpoConfig { minibatches: 2, learning_shards: 2, acting_shards: 2, ..PpoConfig::default() };
             let ppo = Ppo::new(&device, Box::new(policy), Box::new(world), config, 1000, 3).unwrap();

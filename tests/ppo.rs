@@ -22,7 +22,7 @@ const LENGTH: usize = 3;
 impl Relay {
     fn new(worlds: usize, seed: u64) -> Self {
         let kind = AgentKind { name: "relay".into(), count: 2, observation: vec![3, 1, 1], actions: 2 };
-        let spec = Spec { worlds, kinds: vec![kind], state: 0 };
+        let spec = Spec { worlds, kinds: vec![kind], state: 0, masked: false };
         Relay { spec, step: 0, symbols: vec![0; 2 * worlds], state: seed, reports: Vec::new() }
     }
 

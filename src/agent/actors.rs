@@ -6,12 +6,12 @@
 use rayon::prelude::*;
 
 use super::neighbours::{self, Neighbours};
-use super::{Policy, Sequence};
+use super::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::AgentKind;
+use crate::env::Spec;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Variable};
+use crate::graph::{Graph, Tensor, Variable};
 use crate::program::Program;
 use crate::shape::TensorType;
 
@@ -36,13 +36,22 @@ pub struct Seen<'a> {
     pub ages: &'a [f32],
     /// `[agents, worlds]`: 1 where the agent is in its world.
     pub present: &'a [f32],
-    /// `[worlds, agents, actions]`, as worlds write it: 1 where an action is allowed. [`Choice::EpsilonGreedy`] looks
-    /// at it.
+    /// `[worlds, agents, actions]`, as worlds write it: 1 where an action is allowed.
     pub masks: &'a [f32],
+    /// `[worlds, state]`: for a central critic.
+    pub state: &'a [f32],
 }
 
 /// What stands in for the value of an action that is not allowed.
-pub const FORBIDDEN: f32 = -1e9;
+const FORBIDDEN: f32 = -1e9;
+
+/// Logits or values of actions `[.., actions]` with those far down that the masks, where there are some, do not allow.
+pub fn allowed<'g>(values: Tensor<'g>, masks: Option<Tensor<'g>>) -> Tensor<'g> {
+    match masks {
+        Some(masks) => masks.select(values, values.graph().scalar(FORBIDDEN)),
+        None => values,
+    }
+}
 
 struct Shard {
     act: Program,
@@ -74,28 +83,34 @@ pub struct Actors {
 }
 
 impl Actors {
-    /// Programs for `policy` in `worlds` worlds of `kind.count` agents, in `shards` shards.
+    /// Programs for `policy` in worlds of these sizes, in `shards` shards.
     ///
     /// With `watch`, [`Actors::attention`] is computed too.
     ///
     /// # Errors
-    /// Shards that do not divide the worlds, or what compilation reports.
+    /// Agents of several kinds, shards that do not divide the worlds, or what compilation reports.
     pub fn new(
         device: &Device,
         policy: &dyn Policy,
-        kind: &AgentKind,
-        worlds: usize,
+        spec: &Spec,
         shards: usize,
         choice: Choice,
         watch: bool,
     ) -> Result<Self> {
+        let [kind] = &spec.kinds[..] else {
+            return Err(Error::Usage(format!(
+                "a policy acts for one kind of agent, not {}",
+                spec.kinds.len()
+            )));
+        };
+        let worlds = spec.worlds;
         if shards == 0 || !worlds.is_multiple_of(shards) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {shards}");
             return Err(Error::config("ppo.acting_shards", message));
         }
         let each = worlds / shards;
         let shards = (0..shards)
-            .map(|i| Shard::new(device, policy, kind, each, i * each, choice, watch))
+            .map(|i| Shard::new(device, policy, spec, [i * each, each], choice, watch))
             .collect::<Result<Vec<_>>>()?;
         let (agents, lanes) = (kind.count, kind.count * worlds);
         let per_world = shards[0].act.outputs().f32(3).len() / each;
@@ -154,6 +169,10 @@ impl Actors {
                     let from = agent * worlds + first;
                     input[agent * each..(agent + 1) * each].copy_from_slice(&source[from..from + each]);
                 }
+            }
+            if let Ok(input) = program.input_mut(WORLD_STATE) {
+                let size = input.len() / each;
+                input.copy_from_slice(&seen.state[first * size..(first + each) * size]);
             }
             if let Ok(input) = program.input_mut("epsilon") {
                 input.fill(epsilon);
@@ -244,12 +263,12 @@ impl Shard {
     fn new(
         device: &Device,
         policy: &dyn Policy,
-        kind: &AgentKind,
-        worlds: usize,
-        first: usize,
+        spec: &Spec,
+        [first, worlds]: [usize; 2],
         choice: Choice,
         watch: bool,
     ) -> Result<Self> {
+        let kind = &spec.kinds[0];
         let agents = kind.count;
         let state = policy
             .state()
@@ -267,19 +286,20 @@ impl Shard {
             let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
             let mut outputs = vec![unrolled.values];
             if act {
-                let log_probabilities = unrolled.logits.log_softmax(-1);
+                let lanes = [1, agents, worlds];
+                let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
+                let logits = allowed(unrolled.logits, masks);
+                let log_probabilities = logits.log_softmax(-1);
                 let actions = match choice {
-                    Choice::Sample => unrolled.logits.categorical(graph.input_u32("key", [2])),
-                    Choice::Greedy => unrolled.logits.argmax(),
+                    Choice::Sample => logits.categorical(graph.input_u32("key", [2])),
+                    Choice::Greedy => logits.argmax(),
                     Choice::EpsilonGreedy => {
-                        let of = [1, agents, worlds];
-                        let allowed = graph.input("masks", [1, agents, worlds, kind.actions]);
                         let keys = graph.input_u32("key", [2]).split_key(2);
                         let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
-                        let no = graph.scalar(FORBIDDEN);
-                        let best = allowed.select(unrolled.logits, no).argmax();
-                        let any = allowed.select(graph.scalar(0.0), no).categorical(key(0));
-                        let explore = key(1).random_uniform(of).less(graph.input("epsilon", []));
+                        let best = logits.argmax();
+                        let even = graph.full(logits.shape(), 0.0);
+                        let any = allowed(even, masks).categorical(key(0));
+                        let explore = key(1).random_uniform(lanes).less(graph.input("epsilon", []));
                         explore.select(any.to_f32(), best.to_f32()).to_u32()
                     }
                 };

@@ -29,11 +29,13 @@ pub struct Sequence<'g> {
     /// Who hears whom, one graph over the agents for each step and world (leading dimensions `[time, worlds]`), where
     /// [`Policy::neighbours`] asks for it.
     pub edges: Option<Edges<'g>>,
+    /// `[time, worlds, state]`: the state of each world, where [`Policy::world_state`] asks for it.
+    pub world: Option<Tensor<'g>>,
 }
 
 impl<'g> Sequence<'g> {
-    /// The inputs `observations`, `ages`, `present` and, where the policy wants them, `edges` of a program over
-    /// `[time, agents, worlds]`. [`neighbours::fill`] fills the last.
+    /// The inputs `observations`, `ages`, `present` and, where the policy wants them, `edges` and `world state` of a
+    /// program over `[time, agents, worlds]`. [`neighbours::fill`] fills the edges.
     pub fn input(
         graph: &'g Graph,
         policy: &dyn Policy,
@@ -48,6 +50,7 @@ impl<'g> Sequence<'g> {
             edges: policy
                 .neighbours()
                 .map(|n| Edges::input(graph, "edges", &[time, worlds], agents, n.most(agents))),
+            world: policy.world_state().map(|size| graph.input(WORLD_STATE, [time, worlds, size])),
         }
     }
 
@@ -65,9 +68,13 @@ impl<'g> Sequence<'g> {
                 destinations: cut(e.destinations),
                 edges: cut(e.edges),
             }),
+            world: self.world.map(cut),
         }
     }
 }
+
+/// The input of programs that takes the worlds' states.
+pub const WORLD_STATE: &str = "world state";
 
 /// What an agent makes of a [`Sequence`].
 pub struct Unrolled<'g> {
@@ -105,6 +112,11 @@ pub trait Policy: Send + Sync {
 
     /// How its graph of neighbours is made from observations; `None` where it has no use for one.
     fn neighbours(&self) -> Option<&Neighbours> {
+        None
+    }
+
+    /// Numbers of the world's state that its critic looks at; `None` where the critic sees what the agent sees.
+    fn world_state(&self) -> Option<usize> {
         None
     }
 

@@ -15,7 +15,7 @@ use super::communication::{Communication, Hearing, Layer};
 use super::neighbours::Neighbours;
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::device::Device;
-use crate::env::AgentKind;
+use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Builder, Gru, Linear, Lstm, Parameters, RELU_GAIN, Weights};
@@ -30,6 +30,30 @@ pub enum Recurrent {
     Gru,
     /// Long short-term memory.
     Lstm,
+}
+
+/// What the critic sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Critic {
+    /// What the actor makes of things: one network, two heads.
+    Shared,
+    /// What the agent sees, by a network of its own.
+    Own,
+    /// The state of the world (and the agent's number, with [`TeamConfig::identity`]), by a network of its own: MAPPO
+    /// (Yu et al. 2022, arXiv 2103.01955). For learning only; acting never needs it.
+    Central,
+}
+
+impl Critic {
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Critic::Shared => "shared",
+            Critic::Own => "own",
+            Critic::Central => "central",
+        }
+    }
 }
 
 /// The parts of the network.
@@ -57,6 +81,8 @@ pub struct TeamConfig {
     pub talk_first: bool,
     /// The head is the sum of a value and of advantages.
     pub dueling: bool,
+    /// What the critic sees, for trainers that want one.
+    pub critic: Critic,
     /// Who is a neighbour, for communication over graphs.
     pub neighbours: Neighbours,
 }
@@ -74,6 +100,7 @@ impl Default for TeamConfig {
             gated: false,
             talk_first: false,
             dueling: false,
+            critic: Critic::Shared,
             neighbours: Neighbours { positions: vec![0, 1], radius: 0.0, nearest: 8, itself: true },
         }
     }
@@ -120,135 +147,60 @@ enum Core {
     Lstm(Lstm),
 }
 
-/// The network with its parameters.
-pub struct Team {
-    config: TeamConfig,
-    observation: Vec<usize>,
-    agents: usize,
-    actions: usize,
-    separate: bool,
+/// An encoder and a recurrent core.
+struct Trunk {
     encoder: Vec<Linear>,
     core: Core,
-    talk: Vec<Box<dyn Layer>>,
-    actor: Linear,
-    dueling: Option<Linear>,
-    critic: Linear,
-    parameters: Parameters,
 }
 
-impl Team {
-    /// A network for agents of this kind, its initial parameters drawn from `seed`; with `separate`, each agent has
-    /// parameters of its own.
-    ///
-    /// # Errors
-    /// Settings out of range ([`TeamConfig::check`]), or no room on the device.
-    pub fn new(
-        device: &Device,
-        config: &TeamConfig,
-        kind: &AgentKind,
-        separate: bool,
-        seed: u64,
-    ) -> Result<Self> {
-        config.check(kind, separate)?;
+impl Trunk {
+    fn new(builder: &mut Builder, config: &TeamConfig, inputs: usize) -> Trunk {
         let features = config.features;
-        let mut builder = match separate {
-            true => Builder::with_lanes(seed, kind.count),
-            false => Builder::new(seed),
-        };
-        let seen = kind.observation.iter().product::<usize>() + if config.identity { kind.count } else { 0 };
         let encoder = builder.within("encoder", |b| {
             (0..config.layers)
                 .map(|i| {
-                    let inputs = if i == 0 { seen } else { features };
+                    let inputs = if i == 0 { inputs } else { features };
                     Linear::new(b, &i.to_string(), inputs, features, RELU_GAIN)
                 })
                 .collect()
         });
         let core = match config.recurrent {
             Recurrent::None => Core::None,
-            Recurrent::Gru => Core::Gru(Gru::new(&mut builder, "gru", features, features)),
-            Recurrent::Lstm => Core::Lstm(Lstm::new(&mut builder, "lstm", features, features)),
+            Recurrent::Gru => Core::Gru(Gru::new(builder, "gru", features, features)),
+            Recurrent::Lstm => Core::Lstm(Lstm::new(builder, "lstm", features, features)),
         };
-        let talk = (0..config.rounds)
-            .filter_map(|i| {
-                let name = format!("{}{i}", config.communication.name());
-                config.communication.layer(&mut builder, &name, features, config.heads, config.gated)
-            })
-            .collect();
-        // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
-        let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
-        let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
-        Ok(Team {
-            config: config.clone(),
-            observation: kind.observation.clone(),
-            agents: kind.count,
-            actions: kind.actions,
-            separate,
-            encoder,
-            core,
-            talk,
-            actor,
-            dueling,
-            critic,
-            parameters: builder.build(device)?,
-        })
+        Trunk { encoder, core }
     }
 
-    /// The parts of the network.
-    pub fn config(&self) -> &TeamConfig {
-        &self.config
+    /// Observations `[time, agents, worlds, numbers]` to features.
+    fn encode<'g>(&self, weights: &Weights<'g>, observations: Tensor<'g>) -> Tensor<'g> {
+        self.encoder.iter().fold(observations, |x, layer| layer.forward(weights, x).relu())
     }
 
-    fn encode<'g>(&self, weights: &Weights<'g>, sequence: Sequence<'g>) -> Tensor<'g> {
-        let graph = weights.graph();
-        let shape = sequence.observations.shape();
-        let (time, agents, worlds) = (shape[0], shape[1], shape[2]);
-        let size = self.observation.iter().product::<usize>();
-        let mut x = sequence.observations.reshape([time, agents, worlds, size]);
-        if self.config.identity {
-            let mut identity = vec![0.0; self.agents * self.agents];
-            (0..self.agents).for_each(|i| identity[i * self.agents + i] = 1.0);
-            let identity = graph.constant([1, self.agents, 1, self.agents], &identity).broadcast_to([
-                time,
-                agents,
-                worlds,
-                self.agents,
-            ]);
-            x = graph.concat(&[x, identity], 3);
-        }
-        for layer in &self.encoder {
-            x = layer.forward(weights, x).relu();
-        }
-        x
-    }
-
-    /// The core over features `[time, agents, worlds, features]`, and the state after the last step.
+    /// The core over features `[time, agents, worlds, features]`, and the state after the last step. With `separate`
+    /// every agent has weights of its own.
     fn recur<'g>(
         &self,
         weights: &Weights<'g>,
-        sequence: Sequence<'g>,
         x: Tensor<'g>,
+        ages: Tensor<'g>,
+        separate: bool,
         state: &[Tensor<'g>],
     ) -> (Tensor<'g>, Vec<Tensor<'g>>) {
         let shape = x.shape();
         let (time, agents, worlds, features) = (shape[0], shape[1], shape[2], shape[3]);
-        let resets = sequence.ages.equal(weights.graph().scalar(0.0));
+        let resets = ages.equal(weights.graph().scalar(0.0));
         // With weights of their own agents are lanes and come first; else they are so many more rows.
-        let (inputs, resets, rows) = if self.separate {
+        let (inputs, resets, rows) = if separate {
             (x.transpose(&[1, 0, 2, 3]), resets.transpose(&[1, 0, 2]), vec![agents, worlds])
         } else {
             let rows = agents * worlds;
             (x.reshape([time, rows, features]), resets.reshape([time, rows]), vec![rows])
         };
-        let axis = isize::from(self.separate);
+        let axis = isize::from(separate);
         let before = |i: usize| state[i].reshape([&rows[..], &[features]].concat());
         let back = |y: Tensor<'g>| {
-            if self.separate {
-                y.transpose(&[1, 0, 2, 3])
-            } else {
-                y.reshape([time, agents, worlds, features])
-            }
+            if separate { y.transpose(&[1, 0, 2, 3]) } else { y.reshape([time, agents, worlds, features]) }
         };
         let last = |y: Tensor<'g>| y.slice(axis, time - 1, 1).reshape([agents, worlds, features]);
         match &self.core {
@@ -262,6 +214,126 @@ impl Team {
                 (back(out.hidden), vec![last(out.hidden), last(out.cells)])
             }
         }
+    }
+}
+
+/// The network with its parameters.
+pub struct Team {
+    config: TeamConfig,
+    observation: Vec<usize>,
+    agents: usize,
+    actions: usize,
+    separate: bool,
+    trunk: Trunk,
+    /// The critic's, where it has one of its own.
+    judge: Option<Trunk>,
+    /// Numbers of the world's state that a central critic sees.
+    world_state: usize,
+    talk: Vec<Box<dyn Layer>>,
+    actor: Linear,
+    dueling: Option<Linear>,
+    critic: Linear,
+    parameters: Parameters,
+}
+
+impl Team {
+    /// A network for the agents of such worlds, its initial parameters drawn from `seed`; with `separate`, each agent has
+    /// parameters of its own.
+    ///
+    /// # Errors
+    /// Several kinds of agent, settings out of range ([`TeamConfig::check`]), or no room on the device.
+    pub fn new(device: &Device, config: &TeamConfig, spec: &Spec, separate: bool, seed: u64) -> Result<Self> {
+        let [kind] = &spec.kinds[..] else {
+            let message = format!("a team is of one kind of agent, not {}", spec.kinds.len());
+            return Err(Error::Usage(message));
+        };
+        config.check(kind, separate)?;
+        if config.critic == Critic::Central && spec.state == 0 {
+            let message = "own or shared: the state of this world is not known";
+            return Err(Error::config("agent.critic", message));
+        }
+        let features = config.features;
+        let mut builder = match separate {
+            true => Builder::with_lanes(seed, kind.count),
+            false => Builder::new(seed),
+        };
+        let number = if config.identity { kind.count } else { 0 };
+        let seen = kind.observation.iter().product::<usize>() + number;
+        let trunk = Trunk::new(&mut builder, config, seen);
+        let talk = (0..config.rounds)
+            .filter_map(|i| {
+                let name = format!("{}{i}", config.communication.name());
+                config.communication.layer(&mut builder, &name, features, config.heads, config.gated)
+            })
+            .collect();
+        // Near 0 at first: an even policy, or values that no action stands out by.
+        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
+        let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
+        let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
+        let viewed = match config.critic {
+            Critic::Shared => None,
+            Critic::Own => Some(seen),
+            Critic::Central => Some(spec.state + number),
+        };
+        let judge = viewed.map(|inputs| builder.within("judge", |b| Trunk::new(b, config, inputs)));
+        Ok(Team {
+            config: config.clone(),
+            observation: kind.observation.clone(),
+            agents: kind.count,
+            actions: kind.actions,
+            separate,
+            trunk,
+            judge,
+            world_state: spec.state,
+            talk,
+            actor,
+            dueling,
+            critic,
+            parameters: builder.build(device)?,
+        })
+    }
+
+    /// The parts of the network.
+    pub fn config(&self) -> &TeamConfig {
+        &self.config
+    }
+
+    /// `x` `[time, agents, worlds, numbers]` joined by the number of the agent, where that is wanted.
+    fn identified<'g>(&self, graph: &'g Graph, x: Tensor<'g>) -> Tensor<'g> {
+        if !self.config.identity {
+            return x;
+        }
+        let shape = x.shape();
+        let mut identity = vec![0.0; self.agents * self.agents];
+        (0..self.agents).for_each(|i| identity[i * self.agents + i] = 1.0);
+        let identity = graph.constant([1, self.agents, 1, self.agents], &identity);
+        graph.concat(&[x, identity.broadcast_to([shape[0], shape[1], shape[2], self.agents])], 3)
+    }
+
+    /// What the critic's own network makes of its view, and its state after the last step.
+    fn judge<'g>(
+        &self,
+        weights: &Weights<'g>,
+        trunk: &Trunk,
+        sequence: Sequence<'g>,
+        seen: Tensor<'g>,
+        state: &[Tensor<'g>],
+    ) -> Result<(Tensor<'g>, Vec<Tensor<'g>>)> {
+        let graph = weights.graph();
+        let view = match (self.config.critic, sequence.world) {
+            (Critic::Central, Some(world)) => {
+                let shape = sequence.present.shape();
+                let size = world.shape()[2];
+                let all = world.reshape([shape[0], 1, shape[2], size]);
+                self.identified(graph, all.broadcast_to([shape[0], shape[1], shape[2], size]))
+            }
+            (Critic::Central, None) => {
+                return Err(Error::Graph("a central critic needs the state of the world".into()));
+            }
+            _ => seen,
+        };
+        let x = trunk.encode(weights, view);
+        Ok(trunk.recur(weights, x, sequence.ages, self.separate, state))
     }
 
     /// All rounds of communication, and the attention of the last, `[agents, worlds, heads, agents]`, where a single
@@ -297,7 +369,7 @@ impl Policy for Team {
         };
         format!(
             "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
-             talk_first={} dueling={} identity={} separate={} observation={:?} actions={}",
+             talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
             c.features,
             c.layers,
             c.communication.name(),
@@ -306,6 +378,7 @@ impl Policy for Team {
             c.gated,
             c.talk_first,
             c.dueling,
+            c.critic.name(),
             if c.identity { self.agents } else { 0 },
             if self.separate { self.agents } else { 0 },
             self.observation,
@@ -318,16 +391,22 @@ impl Policy for Team {
     }
 
     fn state(&self) -> Vec<StatePart> {
-        let part = |name| StatePart { name, shape: vec![self.config.features] };
-        match self.config.recurrent {
-            Recurrent::None => Vec::new(),
-            Recurrent::Gru => vec![part("hidden")],
-            Recurrent::Lstm => vec![part("hidden"), part("cell")],
-        }
+        let names: &[&str] = match (self.config.recurrent, &self.judge) {
+            (Recurrent::None, _) => &[],
+            (Recurrent::Gru, None) => &["hidden"],
+            (Recurrent::Gru, Some(_)) => &["hidden", "critic hidden"],
+            (Recurrent::Lstm, None) => &["hidden", "cell"],
+            (Recurrent::Lstm, Some(_)) => &["hidden", "cell", "critic hidden", "critic cell"],
+        };
+        names.iter().map(|name| StatePart { name, shape: vec![self.config.features] }).collect()
     }
 
     fn neighbours(&self) -> Option<&Neighbours> {
         self.config.communication.needs_neighbours().then_some(&self.config.neighbours)
+    }
+
+    fn world_state(&self) -> Option<usize> {
+        (self.config.critic == Critic::Central).then_some(self.world_state)
     }
 
     fn unroll<'g>(
@@ -350,13 +429,17 @@ impl Policy for Team {
                 state.len()
             )));
         }
-        let mut x = self.encode(weights, sequence);
+        let size = self.observation.iter().product::<usize>();
+        let lanes = [shape[0], shape[1], shape[2], size];
+        let seen = self.identified(graph, sequence.observations.reshape(lanes));
+        let mut x = self.trunk.encode(weights, seen);
         graph.check()?;
+        let (own, others) = state.split_at(state.len() / if self.judge.is_some() { 2 } else { 1 });
         let mut attention = None;
         if self.config.talk_first {
             (x, attention) = self.talk(weights, sequence, x)?;
         }
-        let (mut x, state) = self.recur(weights, sequence, x, state);
+        let (mut x, mut state) = self.trunk.recur(weights, x, sequence.ages, self.separate, own);
         if !self.config.talk_first {
             (x, attention) = self.talk(weights, sequence, x)?;
         }
@@ -365,7 +448,15 @@ impl Policy for Team {
             let lanes = [&shape[..3], &[1]].concat();
             logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
         }
-        let values = self.critic.forward(weights, x).reshape(&shape[..3]);
+        let judged = match &self.judge {
+            None => x,
+            Some(trunk) => {
+                let (judged, after) = self.judge(weights, trunk, sequence, seen, others)?;
+                state.extend(after);
+                judged
+            }
+        };
+        let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
         Ok(Unrolled { logits, values, state, attention })
     }
 }

@@ -26,6 +26,9 @@ const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// `(exp(r) - 1 - r) / r^2` for `|r| <= ln 2 / 2`; relative error of `exp` 2^-28.3.
 const EXP: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_717, 0.001_381_46];
+/// `2^r` for `|r| <= 1 / 2`; relative error 2^-25.9.
+const EXP2: [f32; 7] =
+    [1.0, std::f32::consts::LN_2, 0.240_226_48, 0.055_503_324, 0.009_618_438, 0.001_339_893_9, 1.535_331e-4];
 
 /// `(n, r)` with `x = n ln 2 + r` and `|r| <= ln 2 / 2`; `n` is an integer, and `n + BIAS` comes as the low bits of the
 /// third value: with a bias of 127, shifted into the place of the exponent, they are `2^n`.
@@ -107,17 +110,35 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// The tangent form of the Gaussian error linear unit, `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`
 /// (Hendrycks and Gimpel, *Gaussian Error Linear Units*, 2016), as `x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`,
-/// which loses nothing where the tangent is near -1. The relative error is below 4e-7 for `x >= -1` and below 2e-5
-/// wherever the result is a normal number: there the exponential magnifies the rounding of its argument.
+/// which loses nothing where the tangent is near -1. Within 3 ULP wherever the result is a normal number.
+///
+/// The exponential magnifies the rounding of its argument: so the argument, taken to the base 2, is kept in two parts.
 #[inline(always)]
 pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
-    // -30 times 0 where -infinity times 0 would be NaN.
-    let x = s.max(s.splat(-30.0), x);
-    let minus = s.mul(x, s.mul_add(s.mul(x, x), s.splat(-0.071_354_814), s.splat(-1.595_769)));
-    let minus = s.min(s.splat(95.7), s.max(s.splat(-80.0), minus));
-    // Times 2^-10, as in `sigmoid`.
-    let scale = s.splat(1.0 / 1024.0);
-    s.mul(x, s.div(scale, s.add(scale, exp_shifted::<S, { 127 - 10 }>(s, minus))))
+    // `-2 sqrt(2 / pi) / ln 2`, the first part of so few bits that a sum with it can be undone, and that times 0.044715.
+    const LINEAR: [f32; 2] = [-2.302_246, 3.789_560_7e-5];
+    const CUBIC: [f32; 2] = [-0.102_943_24, 2.016_198_3e-9];
+    // Below it the result is denormal, above 9.6 it is x.
+    let x = s.max(s.splat(-10.13), x);
+    let near = s.min(s.splat(9.6), x);
+    let (cubic, linear) = (s.splat(CUBIC[0]), s.splat(LINEAR[0]));
+    // What rounding adds to each product and sum.
+    let square = s.mul(near, near);
+    let square_over = s.neg_mul_add(near, near, square);
+    let factor = s.mul_add(square, cubic, linear);
+    let factor_over = s.neg_mul_add(square, cubic, s.sub(factor, linear));
+    let rest = s.mul_add(square, s.splat(CUBIC[1]), s.splat(LINEAR[1]));
+    let factor_low = s.neg_mul_add(square_over, cubic, s.sub(rest, factor_over));
+    let power = s.mul(near, factor);
+    let power_over = s.neg_mul_add(near, factor, power);
+    // 2^-2 keeps the exponential finite where the result is normal.
+    let rounder = s.splat(ROUNDER + 125.0);
+    let shifted = s.add(power, rounder);
+    let r = s.mul_add(near, factor_low, s.sub(power, s.sub(shifted, rounder)));
+    let p = polynomial(s, s.sub(r, power_over), EXP2);
+    let exponential = s.mul(p, s.from_bits(s.shift_left::<23>(s.to_bits(shifted))));
+    let scale = s.splat(0.25);
+    s.div(s.mul(x, scale), s.add(scale, exponential))
 }
 
 /// `(ln(1 + f) - f + f^2 / 2) / f^3` for `sqrt(1 / 2) <= 1 + f <= sqrt(2)`; relative error of `ln` 2^-30.3.

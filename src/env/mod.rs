@@ -41,6 +41,8 @@ pub struct Spec {
     pub kinds: Vec<AgentKind>,
     /// Numbers in one world's state for a centralised critic; 0 where there is none.
     pub state: usize,
+    /// Whether actions are at times not allowed. Where not, [`Buffers::masks`] holds ones for ever.
+    pub masked: bool,
 }
 
 impl Spec {

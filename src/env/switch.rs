@@ -102,6 +102,10 @@ impl Rules for SwitchConfig {
         Ok(())
     }
 
+    fn masked(&self) -> bool {
+        true
+    }
+
     fn kinds(&self) -> Vec<AgentKind> {
         let observation = vec![1 + usize::from(self.lamp)];
         vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: self.actions() }]

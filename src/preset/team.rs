@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
-use crate::agent::team::{Team, TeamConfig};
+use crate::agent::team::{Critic, Team, TeamConfig};
 use crate::device::Device;
 use crate::env::{EpisodeReport, Spec, WorldConfig};
 use crate::error::{Error, Result};
@@ -88,6 +88,9 @@ impl TeamSettings {
         if self.checkpoint_every == 0 {
             return Err(Error::config("checkpoint_every", "at least 1"));
         }
+        if self.algorithm == Algorithm::Dqn && self.agent.critic != Critic::Shared {
+            return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
+        }
         match self.algorithm {
             Algorithm::Dqn => self.dqn.check(self.world.worlds()),
             Algorithm::Ppo => self.ppo.check(self.world.worlds()),
@@ -95,13 +98,7 @@ impl TeamSettings {
     }
 
     fn team(&self, device: &Device, spec: &Spec) -> Result<Team> {
-        let [kind] = &spec.kinds[..] else {
-            return Err(Error::config(
-                "world",
-                format!("agents of one kind, not {}: {}", spec.kinds.len(), self.world.name()),
-            ));
-        };
-        Team::new(device, &self.agent, kind, self.separate_parameters, self.seed)
+        Team::new(device, &self.agent, spec, self.separate_parameters, self.seed)
     }
 
     /// The network with the parameters of a run's checkpoint.

@@ -2,13 +2,15 @@
 
 use super::team::{Algorithm, TeamSettings};
 use crate::agent::communication::Communication;
-use crate::agent::team::{Recurrent, TeamConfig};
+use crate::agent::team::{Critic, Recurrent, TeamConfig};
 use crate::env::WorldConfig;
 use crate::env::deep_sea::DeepSeaConfig;
 use crate::env::lever::LeverConfig;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::SimpleSpreadConfig;
 use crate::env::repeat_previous::RepeatPreviousConfig;
+use crate::env::switch::SwitchConfig;
+use crate::env::traffic_junction::TrafficJunctionConfig;
 use crate::optim::Schedule;
 use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::DqnConfig;
@@ -55,6 +57,36 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         settings: lever,
     },
     TeamPreset {
+        name: "junction-tarmac",
+        summary: "cars that see their own cell only pass a junction (easy), TarMAC in two rounds",
+        settings: || junction("junction-tarmac", Communication::TarMac, 2),
+    },
+    TeamPreset {
+        name: "junction-ic3net",
+        summary: "the same with IC3Net",
+        settings: || junction("junction-ic3net", Communication::Ic3Net, 1),
+    },
+    TeamPreset {
+        name: "junction-commnet",
+        summary: "the same with CommNet",
+        settings: || junction("junction-commnet", Communication::CommNet, 1),
+    },
+    TeamPreset {
+        name: "junction-silent",
+        summary: "the same without a word",
+        settings: || junction("junction-silent", Communication::None, 1),
+    },
+    TeamPreset {
+        name: "switch",
+        summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",
+        settings: || switch("switch", true),
+    },
+    TeamPreset {
+        name: "switch-dark",
+        summary: "the same without the lamp",
+        settings: || switch("switch-dark", false),
+    },
+    TeamPreset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",
         settings: || deep_sea("deep-sea-rnd", CuriosityKind::Rnd),
@@ -73,6 +105,16 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         name: "spread-qmix",
         summary: "the same with QMIX",
         settings: || spread("spread-qmix", Mixing::Qmix),
+    },
+    TeamPreset {
+        name: "spread-ippo",
+        summary: "the same without memory, each for itself, by PPO",
+        settings: || spread_ppo("spread-ippo", Critic::Own),
+    },
+    TeamPreset {
+        name: "spread-mappo",
+        summary: "the same by PPO, recurrent, with a critic that sees the whole world",
+        settings: || spread_ppo("spread-mappo", Critic::Central),
     },
 ];
 
@@ -240,16 +282,106 @@ fn spread(name: &str, mixer: Mixing) -> TeamSettings {
             sequence: 25,
             replay: 130_000,
             warmup: 3_000,
-            learning_rate: 2e-3,
-            schedule: Schedule::Linear { last: 0.05 },
+            learning_rate: 1e-2,
+            schedule: Schedule::Linear { last: 0.0 },
             gamma: 0.9,
-            target_every: 10,
+            target_every: 200,
             epsilon_fraction: 0.1,
             mixer,
+            mixer_scale: 0.01,
             learning_shards: 2,
             acting_shards: 2,
             ..DqnConfig::default()
         },
         ..base(name, WorldConfig::SimpleSpread(world), agent)
+    }
+}
+
+/// JaxMARL's sizes: 16 worlds, rollouts of 128 steps, four passes in four minibatches.
+fn spread_ppo(name: &str, critic: Critic) -> TeamSettings {
+    let world = SimpleSpreadConfig { worlds: 16, ..SimpleSpreadConfig::default() };
+    let central = critic == Critic::Central;
+    let agent = TeamConfig {
+        features: if central { 128 } else { 64 },
+        layers: if central { 1 } else { 2 },
+        recurrent: if central { Recurrent::Gru } else { Recurrent::None },
+        critic,
+        ..TeamConfig::default()
+    };
+    let settings = base(name, WorldConfig::SimpleSpread(world), agent);
+    TeamSettings {
+        steps: if central { 3_000_000 } else { 30_000_000 },
+        algorithm: Algorithm::Ppo,
+        ppo: PpoConfig {
+            rollout: 128,
+            epochs: 4,
+            minibatches: 4,
+            learning_rate: if central { 2e-3 } else { 1e-3 },
+            schedule: Schedule::Linear { last: 0.0 },
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
+    }
+}
+
+/// A rollout is an episode; what a car meets depends on the next few steps only.
+fn junction(name: &str, communication: Communication, rounds: usize) -> TeamSettings {
+    let world = TrafficJunctionConfig { worlds: 128, ..TrafficJunctionConfig::easy() };
+    let agent = TeamConfig {
+        features: 64,
+        identity: false,
+        recurrent: Recurrent::Lstm,
+        communication,
+        rounds,
+        ..TeamConfig::default()
+    };
+    let settings = base(name, WorldConfig::TrafficJunction(world), agent);
+    TeamSettings {
+        steps: 20_000_000,
+        algorithm: Algorithm::Ppo,
+        ppo: PpoConfig {
+            rollout: 21,
+            epochs: 4,
+            minibatches: 4,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear { last: 0.0 },
+            gamma: 0.95,
+            // A collision pays -10: the critic's errors are large numbers.
+            value_coefficient: 0.02,
+            entropy_coefficient: 0.01,
+            entropy_schedule: Schedule::Linear { last: 0.0 },
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
+    }
+}
+
+/// Six days and a closing step fit a rollout of six: who tells ends the episode earlier.
+fn switch(name: &str, lamp: bool) -> TeamSettings {
+    let world = SwitchConfig { worlds: 32, lamp, ..SwitchConfig::default() };
+    let agent = TeamConfig { features: 64, recurrent: Recurrent::Gru, ..TeamConfig::default() };
+    TeamSettings {
+        steps: 2_000_000,
+        dqn: DqnConfig {
+            rollout: 6,
+            updates: 1,
+            batch: 64,
+            sequence: 6,
+            replay: 20_000,
+            warmup: 1_000,
+            learning_rate: 2e-3,
+            schedule: Schedule::Linear { last: 0.05 },
+            gamma: 1.0,
+            target_every: 100,
+            epsilon_end: 0.02,
+            epsilon_fraction: 0.3,
+            acting_shards: 2,
+            ..DqnConfig::default()
+        },
+        ..base(name, WorldConfig::Switch(world), agent)
     }
 }

@@ -4,7 +4,7 @@ use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
 use crate::device::Device;
 use crate::env::{Buffers, EpisodeReport, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A policy compiled for worlds of one size.
 pub struct Player {
@@ -24,11 +24,8 @@ impl Player {
         watch: bool,
     ) -> Result<Self> {
         let spec = environment.spec();
-        let [kind] = &spec.kinds[..] else {
-            return Err(Error::Usage(format!("a policy plays one kind of agent, not {}", spec.kinds.len())));
-        };
         let shards = (1..=8).rev().find(|s| spec.worlds.is_multiple_of(*s)).unwrap_or(1);
-        let actors = Actors::new(device, policy, kind, spec.worlds, shards, choice, watch)?;
+        let actors = Actors::new(device, policy, spec, shards, choice, watch)?;
         Ok(Player { actors })
     }
 
@@ -63,6 +60,7 @@ impl Player {
                 ages: &ages,
                 present: &present,
                 masks: &buffers.masks,
+                state: &buffers.state,
             };
             self.actors.act(seen, [seed ^ 0x5e1f, step as u64])?;
             watch(environment, &self.actors, step)?;

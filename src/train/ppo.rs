@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer};
-use crate::agent::{Policy, Sequence, neighbours};
+use crate::agent::actors::allowed;
+use crate::agent::{Policy, Sequence, WORLD_STATE, neighbours};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::{AgentKind, VecEnv};
+use crate::env::{AgentKind, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Data, Graph, Tensor};
 use crate::nn::initial::Stream;
@@ -187,7 +188,7 @@ impl Ppo {
         let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?;
         let sizes = (spec.agents(), spec.worlds / config.minibatches / learning);
         let whole = (learning == 1).then_some(&optimiser);
-        let first = loss_program(device, policy.as_ref(), &config, sizes, &spec.kinds[0].observation, whole)?;
+        let first = loss_program(device, policy.as_ref(), &config, sizes, &spec, whole)?;
         let mut learners = vec![first];
         while learners.len() < learning {
             learners.push(learners[0].fork()?);
@@ -371,6 +372,10 @@ fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Res
     copy("observations", &experience.observations, rows, experience.observation)?;
     copy("ages", &experience.ages, rows, 1)?;
     copy("present", &experience.present, rows, 1)?;
+    let lanes = rows * experience.worlds;
+    copy("masks", &experience.masks, rows, experience.masks.len() / lanes)?;
+    let size = experience.world_state.len() / (experience.time * experience.worlds);
+    copy(WORLD_STATE, &experience.world_state, experience.time, size)?;
     for (i, part) in experience.state.iter().enumerate() {
         let size = part.len() / (experience.agents * experience.worlds);
         copy(&format!("state{i}"), part, experience.agents, size)?;
@@ -391,13 +396,14 @@ fn loss_program(
     policy: &dyn Policy,
     config: &PpoConfig,
     (agents, worlds): (usize, usize),
-    observation: &[usize],
+    spec: &Spec,
     optimiser: Option<&Optimiser>,
 ) -> Result<Program> {
     let graph = Graph::new();
     let lanes = [config.rollout, agents, worlds];
     let weights = policy.parameters().weights(&graph);
-    let sequence = Sequence::input(&graph, policy, lanes, observation);
+    let kind = &spec.kinds[0];
+    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation);
     let state: Vec<Tensor<'_>> = policy
         .state()
         .iter()
@@ -412,7 +418,8 @@ fn loss_program(
     let number = |i: usize| numbers.slice(0, i, 1);
     let (clip, value_clip) = (number(0), number(1));
 
-    let log_probabilities = unrolled.logits.log_softmax(-1);
+    let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
+    let log_probabilities = allowed(unrolled.logits, masks).log_softmax(-1);
     let chosen = log_probabilities.take_along_last(graph.input_u32("actions", lanes));
     let log_ratio = chosen - old;
     let ratio = log_ratio.exp();

@@ -24,6 +24,8 @@ pub struct Sizes {
     pub observation: usize,
     /// Actions.
     pub actions: usize,
+    /// Whether actions are at times not allowed, and masks are kept.
+    pub masked: bool,
     /// Numbers in a world's state.
     pub world_state: usize,
     /// Numbers in each part of an agent's recurrent state.
@@ -89,6 +91,13 @@ pub struct Replay {
     priorities: Option<(SumTree, f64)>,
 }
 
+impl Sizes {
+    /// Numbers that are kept of an agent's mask.
+    fn mask(&self) -> usize {
+        if self.masked { self.actions } else { 0 }
+    }
+}
+
 impl Replay {
     /// An empty one.
     ///
@@ -103,7 +112,7 @@ impl Replay {
             return fault(format!("at least {} steps a world, got {}", 2 * sizes.length, sizes.steps));
         }
         let lanes = sizes.agents * sizes.worlds;
-        let total = [sizes.steps, lanes, sizes.observation + sizes.actions + 8]
+        let total = [sizes.steps, lanes, sizes.observation + sizes.mask() + 8]
             .iter()
             .try_fold(1usize, |product, &n| product.checked_mul(n));
         if total.is_none_or(|t| t > 1 << 36) {
@@ -120,7 +129,7 @@ impl Replay {
             rewards: vec![0.0; steps],
             actions: vec![0; steps],
             ends: vec![0; steps],
-            masks: vec![0; steps * sizes.actions],
+            masks: vec![0; steps * sizes.mask()],
             world_state: vec![0.0; sizes.steps * sizes.worlds * sizes.world_state],
             state: sizes.state.iter().map(|size| vec![0.0; mark * lanes * size]).collect(),
             priorities: prioritised.then(|| (SumTree::new(mark * sizes.worlds), 1.0)),
@@ -168,7 +177,7 @@ impl Replay {
         let fits = experience.agents == sizes.agents
             && experience.worlds == sizes.worlds
             && experience.observation == sizes.observation
-            && experience.masks.len() == time * lanes * sizes.actions
+            && experience.masks.len() == time * lanes * sizes.mask()
             && experience.world_state.len() == time * sizes.worlds * sizes.world_state
             && time > 0
             && sizes.steps.is_multiple_of(time)
@@ -192,7 +201,7 @@ impl Replay {
             self.ends[at + i] = u8::from(experience.terminated[i]) * TERMINATED
                 + u8::from(experience.truncated[i]) * TRUNCATED;
         }
-        for (to, from) in self.masks[at * sizes.actions..].iter_mut().zip(&experience.masks) {
+        for (to, from) in self.masks[at * sizes.mask()..].iter_mut().zip(&experience.masks) {
             *to = u8::from(*from != 0.0);
         }
         let size = sizes.worlds * sizes.world_state;

@@ -41,10 +41,9 @@ pub struct Experience {
     pub terminated: Vec<bool>,
     /// The agent's episode was cut off.
     pub truncated: Vec<bool>,
-    /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Only where the rollout explores
-    /// ([`Rollout::exploring`]); else empty.
+    /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Empty where all always are.
     pub masks: Vec<f32>,
-    /// `[time, worlds, state]`: the worlds' states for centralised learners, as `masks`.
+    /// `[time, worlds, state]`: the worlds' states for centralised learners.
     pub world_state: Vec<f32>,
     /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
     pub state: Vec<Vec<f32>>,
@@ -112,6 +111,7 @@ pub struct Rollout {
     action_count: usize,
     state_size: usize,
     explores: bool,
+    masked: bool,
     /// `[agents, worlds]`.
     ages: Vec<f32>,
     present: Vec<f32>,
@@ -143,8 +143,7 @@ impl Rollout {
         Self::with_choice(device, policy, environment, time, shards, seed, Choice::Sample)
     }
 
-    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; masks and world states are noted too, and the
-    /// critic's values are not.
+    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; the critic's values are not noted.
     ///
     /// # Errors
     /// As [`Rollout::new`].
@@ -176,7 +175,7 @@ impl Rollout {
             )));
         };
         let (agents, worlds) = (kind.count, spec.worlds);
-        let actors = Actors::new(device, policy, kind, worlds, shards, choice, false)?;
+        let actors = Actors::new(device, policy, &spec, shards, choice, false)?;
         let observation = kind.observation.iter().product();
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
@@ -195,12 +194,13 @@ impl Rollout {
             action_count: kind.actions,
             state_size: spec.state,
             explores: choice == Choice::EpsilonGreedy,
+            masked: spec.masked,
             seed,
         };
-        if rollout.explores {
+        if rollout.masked {
             rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions];
-            rollout.experience.world_state = vec![0.0; time * worlds * spec.state];
         }
+        rollout.experience.world_state = vec![0.0; time * worlds * spec.state];
         for lane in 0..agents * worlds {
             rollout.present[lane] = f32::from(u8::from(rollout.buffers.active[rollout.in_buffers(lane)]));
         }
@@ -271,16 +271,16 @@ impl Rollout {
         }
         self.experience.ages[base..base + lanes].copy_from_slice(&self.ages);
         self.experience.present[base..base + lanes].copy_from_slice(&self.present);
-        if self.explores {
+        if self.masked {
             let size = self.action_count;
             for lane in 0..lanes {
                 let from = self.in_buffers(lane) * size;
                 let to = (base + lane) * size;
                 self.experience.masks[to..to + size].copy_from_slice(&self.buffers.masks[from..from + size]);
             }
-            let size = self.worlds * self.state_size;
-            self.experience.world_state[t * size..(t + 1) * size].copy_from_slice(&self.buffers.state);
         }
+        let size = self.worlds * self.state_size;
+        self.experience.world_state[t * size..(t + 1) * size].copy_from_slice(&self.buffers.state);
     }
 
     /// The chance of a random action from now on, where the rollout explores.
@@ -343,8 +343,10 @@ impl Rollout {
         checkpoint.insert("rollout/present", flat(&self.present)?);
         checkpoint.insert("rollout/closing", flags(&self.closing)?);
         checkpoint.insert("rollout/steps", TensorData::u64(&[1], &[self.steps])?);
-        if self.explores {
+        if self.masked {
             checkpoint.insert("rollout/masks", flat(&self.buffers.masks)?);
+        }
+        if self.state_size > 0 {
             checkpoint.insert("rollout/world_state", flat(&self.buffers.state)?);
         }
         for (i, part) in self.actors.state()?.iter().enumerate() {
@@ -375,11 +377,14 @@ impl Rollout {
         let ages = floats("rollout/ages", lanes)?;
         let present = floats("rollout/present", lanes)?;
         let closing = flags("rollout/closing", self.worlds)?;
-        let (mut masks, mut world_state) = (Vec::new(), Vec::new());
-        if self.explores {
-            masks = floats("rollout/masks", self.buffers.masks.len())?;
-            world_state = floats("rollout/world_state", self.buffers.state.len())?;
-        }
+        let masks = match self.masked {
+            true => floats("rollout/masks", self.buffers.masks.len())?,
+            false => self.buffers.masks.clone(),
+        };
+        let world_state = match self.state_size {
+            0 => Vec::new(),
+            _ => floats("rollout/world_state", self.buffers.state.len())?,
+        };
         let steps = checkpoint.tensor("rollout/steps")?.to_u64()?;
         expect_length("rollout/steps", steps.len(), 1)?;
         let mut state = Vec::new();
@@ -388,9 +393,7 @@ impl Rollout {
         }
         self.environment.load(checkpoint.tensor("worlds/state")?.bytes())?;
         self.actors.set_state(&state)?;
-        if self.explores {
-            (self.buffers.masks, self.buffers.state) = (masks, world_state);
-        }
+        (self.buffers.masks, self.buffers.state) = (masks, world_state);
         self.buffers.observations = observations;
         self.buffers.active = active;
         self.buffers.ended = ended;
@@ -407,7 +410,7 @@ fn expect_length(name: &str, found: usize, expected: usize) -> Result<()> {
 }
 
 fn seen<'a>(buffers: &'a Buffers, ages: &'a [f32], present: &'a [f32]) -> Seen<'a> {
-    Seen { observations: &buffers.observations, ages, present, masks: &buffers.masks }
+    Seen { observations: &buffers.observations, ages, present, masks: &buffers.masks, state: &buffers.state }
 }
 
 #[cfg(test)]

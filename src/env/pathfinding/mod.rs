@@ -110,7 +110,7 @@ impl Pathfinding {
             observation: vec![3, side, side],
             actions: ACTIONS,
         };
-        let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0 };
+        let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0, masked: false };
         let worlds = (0..config.worlds).map(|_| None).collect();
         let fingerprint = state::fingerprint(&config, &draws);
         let memories = (0..config.worlds.div_ceil(chunk(&config))).map(|_| Memory::default()).collect();

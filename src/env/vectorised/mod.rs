@@ -106,6 +106,11 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         0
     }
 
+    /// Whether [`Rules::observe`] ever forbids an action.
+    fn masked(&self) -> bool {
+        false
+    }
+
     /// The step after which an episode is cut off (truncated).
     fn limit(&self) -> u32 {
         u32::MAX
@@ -200,7 +205,7 @@ impl<R: Rules> Vectorised<R> {
         if !(1..=1 << 20).contains(&worlds) {
             return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
         }
-        let spec = Spec { worlds, kinds: rules.kinds(), state: rules.state() };
+        let spec = Spec { worlds, kinds: rules.kinds(), state: rules.state(), masked: rules.masked() };
         let numbers = spec.kinds.iter().try_fold(0usize, |sum, kind| {
             let observation = kind.observation.iter().try_fold(1usize, |n, side| n.checked_mul(*side))?;
             let each = observation.checked_add(kind.actions)?.checked_mul(kind.count)?;

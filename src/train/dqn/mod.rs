@@ -84,6 +84,7 @@ impl Dqn {
                 worlds: spec.worlds,
                 observation,
                 actions: kind.actions,
+                masked: spec.masked,
                 world_state: spec.state,
                 state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
                 stride: if keeps { config.rollout } else { 1 },
@@ -113,6 +114,7 @@ impl Dqn {
             kind,
             mixer: &mixer,
             world_state: spec.state,
+            masked: spec.masked,
             learned: &learned,
         };
         let mut learners = vec![loss_program(device, &parts, config.batch / learning, learning == 1)?];

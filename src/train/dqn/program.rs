@@ -1,8 +1,8 @@
 //! The programs of Q-learning: loss and gradient of a shard, the optimiser's step, the target network's.
 
 use super::config::DqnConfig;
-use crate::agent::actors::FORBIDDEN;
-use crate::agent::{Policy, Sequence};
+use crate::agent::actors::allowed;
+use crate::agent::{Policy, Sequence, WORLD_STATE};
 use crate::device::Device;
 use crate::env::AgentKind;
 use crate::error::Result;
@@ -61,6 +61,8 @@ pub(super) struct Parts<'a> {
     pub mixer: &'a Mixer,
     /// Numbers in a world's state; 0 where there is none, and the agents' observations stand in for it.
     pub world_state: usize,
+    /// Whether actions are at times not allowed.
+    pub masked: bool,
     /// The agent's parameters, then those of the mixer where it has some.
     pub learned: &'a [Learned],
 }
@@ -104,9 +106,9 @@ pub(super) fn loss_program(device: &Device, parts: &Parts<'_>, batch: usize, who
     let window = (config.burn_in, steps);
     let actions = graph.input_u32("actions", lanes).slice(0, config.burn_in, config.sequence);
     let chosen = learning.slice(0, 0, config.sequence).take_along_last(actions);
-    let allowed = cut(graph.input("masks", [&lanes[..], &[kind.actions]].concat()), window);
-    let no = graph.scalar(FORBIDDEN);
-    let best = allowed.select(if config.double { learning } else { target }, no).argmax();
+    let masks =
+        parts.masked.then(|| cut(graph.input("masks", [&lanes[..], &[kind.actions]].concat()), window));
+    let best = allowed(if config.double { learning } else { target }, masks).argmax();
     let next = target.take_along_last(best);
 
     // The absent count for nothing in their team's value.
@@ -117,7 +119,10 @@ pub(super) fn loss_program(device: &Device, parts: &Parts<'_>, batch: usize, who
             let all = cut(sequence.observations, window).reshape([steps, agents, batch, size]);
             all.transpose(&[0, 2, 1, 3]).reshape([steps, batch, agents * size])
         }
-        size => cut(graph.input("world state", [length, batch, size]), window),
+        size => {
+            let all = sequence.world.unwrap_or_else(|| graph.input(WORLD_STATE, [length, batch, size]));
+            cut(all, window)
+        }
     });
     let own: [Option<&Weights<'_>>; 2] = [0, 1].map(|which| weights.get(1).map(|w| &w[which]));
     let chosen = mix(mixer, own[0], chosen, present, world);
