@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::communication::{Communication, Hearing, Layer};
+use super::communication::{Communication, Heard, Hearing, Layer};
 use super::neighbours::Neighbours;
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::device::Device;
@@ -336,26 +336,85 @@ impl Team {
         Ok(trunk.recur(weights, x, sequence.ages, self.separate, state))
     }
 
-    /// All rounds of communication, and the attention of the last, `[agents, worlds, heads, agents]`, where a single
-    /// step is looked at.
+    /// All rounds of communication: the features after the last, and what each round made, watched where a single step
+    /// is looked at. What nobody says otherwise are the features that a round was given.
     fn talk<'g>(
         &self,
         weights: &Weights<'g>,
         sequence: Sequence<'g>,
         mut x: Tensor<'g>,
-    ) -> Result<(Tensor<'g>, Option<Tensor<'g>>)> {
+    ) -> Result<(Tensor<'g>, Vec<Heard<'g>>)> {
         let shape = sequence.present.shape();
         let here = sequence.present.reshape([&shape[..], &[1]].concat());
-        let mut attention = None;
+        let mut rounds = Vec::with_capacity(self.talk.len());
         for layer in &self.talk {
             let watch = shape[0] == 1;
             let hearing = Hearing { present: sequence.present, edges: sequence.edges, watch };
-            let heard = layer.exchange(weights, x, hearing)?;
+            let mut heard = layer.exchange(weights, x, hearing)?;
+            heard.said = heard.said.or(watch.then_some(x));
             // The absent neither hear nor say anything.
-            x = heard.features * here;
-            attention = heard.attention.map(|a| a.reshape(&a.shape()[1..]));
+            heard.features = heard.features * here;
+            x = heard.features;
+            rounds.push(heard);
         }
-        Ok((x, attention))
+        Ok((x, rounds))
+    }
+
+    /// As [`Policy::unroll`], with what every round of communication made, in their order. For a single step its
+    /// attention, gates and messages are there where the way of communicating has them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn watch<'g>(
+        &self,
+        weights: &Weights<'g>,
+        sequence: Sequence<'g>,
+        state: &[Tensor<'g>],
+    ) -> Result<(Unrolled<'g>, Vec<Heard<'g>>)> {
+        let graph = weights.graph();
+        let shape = sequence.observations.shape();
+        let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
+        let known = shape.len() < 2 || shape[1] == self.agents || !(self.config.identity || self.separate);
+        if !fits || !known || state.len() != self.state().len() {
+            return Err(Error::Graph(format!(
+                "this team of {} takes observations [time, agents, worlds, {:?}] and {} parts of state, and was given \
+                 {shape:?} and {}",
+                self.agents,
+                self.observation,
+                self.state().len(),
+                state.len()
+            )));
+        }
+        let size = self.observation.iter().product::<usize>();
+        let lanes = [shape[0], shape[1], shape[2], size];
+        let seen = self.identified(graph, sequence.observations.reshape(lanes));
+        let mut x = self.trunk.encode(weights, seen);
+        graph.check()?;
+        let (own, others) = state.split_at(state.len() / if self.judge.is_some() { 2 } else { 1 });
+        let mut rounds = Vec::new();
+        if self.config.talk_first {
+            (x, rounds) = self.talk(weights, sequence, x)?;
+        }
+        let (mut x, mut state) = self.trunk.recur(weights, x, sequence.ages, self.separate, own);
+        if !self.config.talk_first {
+            (x, rounds) = self.talk(weights, sequence, x)?;
+        }
+        let mut logits = self.actor.forward(weights, x);
+        if let Some(value) = &self.dueling {
+            let lanes = [&shape[..3], &[1]].concat();
+            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
+        }
+        let judged = match &self.judge {
+            None => x,
+            Some(trunk) => {
+                let (judged, after) = self.judge(weights, trunk, sequence, seen, others)?;
+                state.extend(after);
+                judged
+            }
+        };
+        let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
+        let attention = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
+        Ok((Unrolled { logits, values, state, attention }, rounds))
     }
 }
 
@@ -411,52 +470,11 @@ impl Policy for Team {
 
     fn unroll<'g>(
         &self,
-        graph: &'g Graph,
+        _: &'g Graph,
         weights: &Weights<'g>,
         sequence: Sequence<'g>,
         state: &[Tensor<'g>],
     ) -> Result<Unrolled<'g>> {
-        let shape = sequence.observations.shape();
-        let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
-        let known = shape.len() < 2 || shape[1] == self.agents || !(self.config.identity || self.separate);
-        if !fits || !known || state.len() != self.state().len() {
-            return Err(Error::Graph(format!(
-                "this team of {} takes observations [time, agents, worlds, {:?}] and {} parts of state, and was given \
-                 {shape:?} and {}",
-                self.agents,
-                self.observation,
-                self.state().len(),
-                state.len()
-            )));
-        }
-        let size = self.observation.iter().product::<usize>();
-        let lanes = [shape[0], shape[1], shape[2], size];
-        let seen = self.identified(graph, sequence.observations.reshape(lanes));
-        let mut x = self.trunk.encode(weights, seen);
-        graph.check()?;
-        let (own, others) = state.split_at(state.len() / if self.judge.is_some() { 2 } else { 1 });
-        let mut attention = None;
-        if self.config.talk_first {
-            (x, attention) = self.talk(weights, sequence, x)?;
-        }
-        let (mut x, mut state) = self.trunk.recur(weights, x, sequence.ages, self.separate, own);
-        if !self.config.talk_first {
-            (x, attention) = self.talk(weights, sequence, x)?;
-        }
-        let mut logits = self.actor.forward(weights, x);
-        if let Some(value) = &self.dueling {
-            let lanes = [&shape[..3], &[1]].concat();
-            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
-        }
-        let judged = match &self.judge {
-            None => x,
-            Some(trunk) => {
-                let (judged, after) = self.judge(weights, trunk, sequence, seen, others)?;
-                state.extend(after);
-                judged
-            }
-        };
-        let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
-        Ok(Unrolled { logits, values, state, attention })
+        Ok(self.watch(weights, sequence, state)?.0)
     }
 }

@@ -26,9 +26,10 @@ impl Layer for Gat {
         hearing: Hearing<'g>,
     ) -> Result<Heard<'g>> {
         let edges = edges_of(&hearing, "gat")?;
-        let (x, _) = self.layer.forward(weights, exchange_lanes(features), edges);
+        let (x, edge_weights) = self.layer.forward(weights, exchange_lanes(features), edges);
         let x = exchange_lanes(x);
         let zero = weights.graph().scalar(0.0);
-        Ok(x.greater(zero).select(x, x.minimum(zero).expm1()).into())
+        let features = x.greater(zero).select(x, x.minimum(zero).expm1());
+        Ok(Heard { edge_weights: hearing.watch.then_some(edge_weights), ..features.into() })
     }
 }

@@ -43,8 +43,11 @@ impl Layer for Ic3Net {
         features: Tensor<'g>,
         hearing: Hearing<'g>,
     ) -> Result<Heard<'g>> {
-        let said = features * self.gates(weights, features);
+        let gates = self.gates(weights, features);
+        let said = features * gates;
         let heard = mean_of_others(said, hearing.present);
-        Ok((self.own.forward(weights, features) + self.heard.forward(weights, heard)).tanh().into())
+        let next = (self.own.forward(weights, features) + self.heard.forward(weights, heard)).tanh();
+        let watched = |x: Tensor<'g>| hearing.watch.then_some(x);
+        Ok(Heard { gates: watched(gates), said: watched(said), ..next.into() })
     }
 }

@@ -104,22 +104,32 @@ pub struct Hearing<'g> {
     /// A graph over the agents for each step and world, leading dimensions `[time, worlds]`; layers over neighbours
     /// want it.
     pub edges: Option<Edges<'g>>,
-    /// Whether attention weights are of interest.
+    /// Whether it is of interest how it comes about: attention, gates, what is said.
     pub watch: bool,
 }
 
-/// What a layer makes of features.
+/// What a layer makes of features, and where it was asked for, how.
+#[derive(Clone, Copy)]
 pub struct Heard<'g> {
     /// `[time, agents, worlds, features]`.
     pub features: Tensor<'g>,
     /// `[time, agents, worlds, heads, agents]`: how much each agent attends to each, where the layer has attention over
     /// all agents and it was asked for.
     pub attention: Option<Tensor<'g>>,
+    /// `[time, worlds, edges, heads]`: the attention weight of every edge of the graph of neighbours, in the order of
+    /// [`Edges::sources`], where the layer has attention over such a graph and it was asked for.
+    pub edge_weights: Option<Tensor<'g>>,
+    /// `[time, agents, worlds, 1]`: 1 where an agent lets others hear it, where the layer has gates and they were asked
+    /// for.
+    pub gates: Option<Tensor<'g>>,
+    /// `[time, agents, worlds, features]`: what each agent says, where that is not the features that it was given and it
+    /// was asked for.
+    pub said: Option<Tensor<'g>>,
 }
 
 impl<'g> From<Tensor<'g>> for Heard<'g> {
     fn from(features: Tensor<'g>) -> Self {
-        Heard { features, attention: None }
+        Heard { features, attention: None, edge_weights: None, gates: None, said: None }
     }
 }
 

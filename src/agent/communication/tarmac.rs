@@ -66,6 +66,7 @@ impl Layer for TarMac {
             // [time, worlds, heads, agents, agents] to [time, agents, worlds, heads, agents]
             queries.attention_weights(signatures, self.heads, Some(mask), false).transpose(&[0, 3, 1, 2, 4])
         });
-        Ok(Heard { features: next, attention })
+        let said = hearing.watch.then(|| exchange_lanes(values));
+        Ok(Heard { attention, said, ..next.into() })
     }
 }

@@ -343,6 +343,50 @@ impl Curiosity {
     }
 }
 
+/// What the curiosity of a run's checkpoint would pay for the steps of one episode, `[steps, agents]`: with what it knew
+/// when the checkpoint was written, normalised and with its coefficient, as a trainer adds it to rewards. None where the
+/// run has no curiosity.
+///
+/// `worlds` is the number of worlds that it was trained in; `observations` are `[steps + 1, agents, observation]`, those
+/// after the last step too; `actions` `[steps, agents]`.
+///
+/// # Errors
+/// Settings out of range, a checkpoint of other worlds, arrays that do not fit together, or what the device reports.
+pub fn episode_bonuses(
+    device: &Device,
+    config: &CuriosityConfig,
+    kind: &AgentKind,
+    worlds: usize,
+    checkpoint: &Checkpoint,
+    observations: &[f32],
+    actions: &[u32],
+) -> Result<Option<Vec<f32>>> {
+    let agents = kind.count.max(1);
+    let (steps, size) = (actions.len() / agents, kind.observation.iter().product::<usize>());
+    if steps == 0 || actions.len() != steps * agents || observations.len() != (steps + 1) * agents * size {
+        return Err(Error::Usage(format!(
+            "{} actions and {} numbers of observations are not those of an episode of {agents} agents",
+            actions.len(),
+            observations.len()
+        )));
+    }
+    let lanes = [steps + 1, agents, 1];
+    let Some(mut curiosity) = Curiosity::new(device, config, kind, [2, agents, worlds], Some(lanes), 0.0, 0)?
+    else {
+        return Ok(None);
+    };
+    curiosity.load(checkpoint)?;
+    let bonuses = curiosity.assess(|program| {
+        program.input_mut("observations")?.copy_from_slice(observations);
+        // A module may have no use for actions.
+        if let Ok(input) = program.input_mut_u32("actions") {
+            input[..actions.len()].copy_from_slice(actions);
+        }
+        Ok(())
+    })?;
+    Ok(Some(bonuses))
+}
+
 /// A program that values steps `[time, agents, batch]`, and with an optimiser learns from them. Outputs: the bonuses
 /// `[time - 1, agents, batch]`, and the loss where it learns.
 fn program(
