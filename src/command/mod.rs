@@ -3,6 +3,7 @@
 mod compare;
 mod devices;
 mod eval;
+mod inspect;
 mod list;
 mod render;
 mod train;
@@ -41,6 +42,8 @@ enum Command {
     Compare(compare::Compare),
     /// Draw an episode of a trained run as a GIF or SVG animation
     Render(render::Render),
+    /// Look into an episode of a trained team: attention, graphs, messages, values, curiosity
+    Inspect(inspect::Inspect),
     /// Show the devices of this machine and which one would be chosen
     Devices(devices::Devices),
     /// List the presets
@@ -162,6 +165,7 @@ pub fn run() -> Result<()> {
         Command::Compare(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Render(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::List(command) => command.run(),
     }

@@ -5,12 +5,14 @@
 pub mod compare;
 mod episode;
 mod evaluate;
+mod inspect;
 mod plan;
 mod team;
 mod teams;
 
 pub use episode::{Episode, record};
 pub use evaluate::{Evaluation, Row, evaluate, mean};
+pub use inspect::{Inspected, Inspection, inspect};
 pub use plan::{Learner, Plan, presets};
 pub use team::{Algorithm, Measure, TeamSettings};
 

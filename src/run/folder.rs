@@ -163,6 +163,58 @@ pub fn write_atomically(
     stage(path, write)?.commit()
 }
 
+/// Checks that nothing stands where a folder is to be made: no such name, or an empty folder.
+///
+/// # Errors
+/// [`Error::Usage`] where something is there, [`Error::Io`] where one cannot look.
+pub fn require_new(path: &Path) -> Result<()> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(Error::Usage(format!("{} is not empty; name another folder", path.display()))),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            Err(Error::Usage(format!("{} is not a folder; name another one", path.display())))
+        }
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
+/// Makes a folder of these files (name, content), whole or not at all where it was not there before. In an empty folder
+/// each file is whole or missing. Nothing is ever overwritten.
+///
+/// # Errors
+/// As [`require_new`], and [`Error::Io`] where the files cannot be written.
+pub fn write_new(path: &Path, files: &[(String, String)]) -> Result<()> {
+    require_new(path)?;
+    let stage_in = |folder: &Path| -> Result<()> {
+        let staged = files
+            .iter()
+            .map(|(name, text)| stage(&folder.join(name), |file| file.write_all(text.as_bytes())))
+            .collect::<Result<Vec<Staged>>>()?;
+        staged.into_iter().try_for_each(Staged::commit_new)
+    };
+    if path.exists() {
+        stage_in(path)?;
+        sync_folder(path);
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask, like any folder
+    let temporary = builder.tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
+    stage_in(temporary.path())?;
+    // A folder that has come to be in the meantime is replaced only where it is empty.
+    fs::rename(temporary.path(), path).map_err(|e| Error::io(path, e))?;
+    let _ = temporary.keep(); // it has another name now
+    sync_folder(parent);
+    Ok(())
+}
+
 /// A file that is written and flushed but has not yet taken its name.
 pub(super) struct Staged {
     temporary: tempfile::NamedTempFile,
@@ -192,6 +244,13 @@ pub(super) fn stage(
 }
 
 impl Staged {
+    /// Gives the file its name, where no other has it.
+    fn commit_new(self) -> Result<()> {
+        let Staged { temporary, path } = self;
+        temporary.persist_noclobber(&path).map_err(|e| Error::io(&path, e.error))?;
+        Ok(())
+    }
+
     /// Gives the file its name.
     pub(super) fn commit(self) -> Result<()> {
         let Staged { temporary, path } = self;
@@ -276,6 +335,26 @@ mod tests {
         assert!(matches!(failed, Err(Error::Io { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_new_folder_is_made_whole_and_replaces_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let files = [("a.txt".to_string(), "1".to_string()), ("b.txt".to_string(), "2".to_string())];
+        let listing = |path: &Path| fs::read_dir(path).unwrap().count();
+        let new = root.path().join("x/new");
+        write_new(&new, &files).unwrap();
+        assert_eq!((fs::read_to_string(new.join("b.txt")).unwrap().as_str(), listing(&new)), ("2", 2));
+        assert!(matches!(write_new(&new, &files), Err(Error::Usage(_))));
+        let empty = root.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        write_new(&empty, &files).unwrap();
+        assert_eq!(listing(&empty), 2);
+        assert!(matches!(write_new(&new.join("a.txt"), &files), Err(Error::Usage(_))));
+        // A name that is no file name: nothing is left behind.
+        let failed = write_new(&root.path().join("bad"), &[("no/such".to_string(), String::new())]);
+        assert!(failed.is_err());
+        assert_eq!(listing(root.path()), 2);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A run on disk and on the terminal: configurations, the run folder, metrics, checkpoint files, the loop that drives a
-//! trainer, learning curves, pictures of episodes and tables.
+//! trainer, learning curves, pictures of episodes and of what goes on in teams, and tables.
 //!
 //! This room knows trainers only as [`Trainer`](crate::train::Trainer) and episodes only as [`picture::Scene`]; which
 //! presets exist and which agent meets which world is decided above it, in the command line. Files that replace others
@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod driver;
 pub mod folder;
+pub mod inspect;
 pub mod metrics;
 pub mod picture;
 pub mod plot;

@@ -14,6 +14,8 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::run) use svg::{escaped, hex, short};
+
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -122,22 +124,22 @@ fn check(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-type Colour = [u8; 3];
+pub(in crate::run) type Colour = [u8; 3];
 
 /// The page around the map.
-const PAGE: Colour = [255, 255, 255];
+pub(in crate::run) const PAGE: Colour = [255, 255, 255];
 /// Free cells.
 const GROUND: Colour = [245, 246, 248];
 /// The lines between free cells.
-const GRID: Colour = [230, 233, 238];
+pub(in crate::run) const GRID: Colour = [230, 233, 238];
 /// Blocked cells.
 const OBSTACLE: Colour = [58, 66, 80];
 /// Captions.
-const TEXT: Colour = [58, 66, 80];
+pub(in crate::run) const TEXT: Colour = [58, 66, 80];
 
 /// The colours of agents; they come round again after the last. Neighbours in this list differ most, so that few agents
 /// are told apart at a glance.
-const AGENTS: [Colour; 16] = [
+pub(in crate::run) const AGENTS: [Colour; 16] = [
     [0x2F, 0x6F, 0xDE],
     [0xE8, 0x5D, 0x2C],
     [0x2A, 0x9D, 0x5C],
@@ -229,7 +231,7 @@ impl Layout {
 }
 
 /// At most `most` (2 or more) of `count` states, evenly spaced, with the first and the last among them.
-fn kept(count: usize, most: usize) -> Vec<usize> {
+pub(in crate::run) fn kept(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         (0..count).collect()
     } else {

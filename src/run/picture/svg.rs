@@ -61,7 +61,7 @@ fn text(scene: &Scene) -> Result<String> {
     Ok(out)
 }
 
-fn hex(colour: Colour) -> String {
+pub(in crate::run) fn hex(colour: Colour) -> String {
     format!("#{:02x}{:02x}{:02x}", colour[0], colour[1], colour[2])
 }
 
@@ -345,14 +345,14 @@ fn colour(agent: usize) -> String {
 }
 
 /// A number with no more digits than a picture needs.
-fn short(value: f32) -> String {
+pub(in crate::run) fn short(value: f32) -> String {
     let text = format!("{value:.4}");
     // Four places tell even 1000 states apart on the time line.
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// A caption as text of XML, which has no place for control characters.
-fn escaped(caption: &str) -> String {
+pub(in crate::run) fn escaped(caption: &str) -> String {
     let mut text = String::with_capacity(caption.len());
     for character in caption.chars() {
         match character {

@@ -1,0 +1,92 @@
+//! `synod inspect`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use synod::preset::{Inspection, Plan, inspect};
+use synod::run::folder;
+use synod::{Device, Error, Result};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  synod inspect runs/spread-vdn-0 -o pictures
+  synod inspect runs/lever-commnet-0 -o pictures --episode 3 --greedy
+  synod inspect runs/deep-sea-rnd-0 -o pictures --steps 100
+
+Pictures, each with the same numbers as JSON beside it:
+  values.svg      what agents prefer, do, expect and are paid
+  attention.svg   who listens to whom (tarmac, gat, gatv2), or whose gates are open (ic3net)
+  graph.svg       the graph of neighbours (gcn, gat, gatv2)
+  intrinsic.svg   what curiosity pays (icm, rnd)
+  messages.svg    clusters of messages, where agents communicate
+What a run has nothing for is left out, with the reason on stderr. Runs of pathfinding: use `synod render`.")]
+pub struct Inspect {
+    /// The folder of a team's run
+    run: PathBuf,
+    /// The folder of the pictures; must not exist, or be empty
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Which of the seed's episodes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    episode: u32,
+    /// The seed of worlds and actions
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Take the most probable action instead of drawing one
+    #[arg(long)]
+    greedy: bool,
+    /// Steps that are recorded at most
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    steps: usize,
+    /// Clusters of messages
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    clusters: usize,
+    /// Where to compute: auto, cpu or gpu
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}
+
+impl Inspect {
+    pub fn run(self) -> Result<()> {
+        folder::require_run(&self.run)?;
+        let Plan::Team(settings) = Plan::load(&folder::config_of(&self.run), &[])? else {
+            let run = folder::shell_quoted(&self.run);
+            return Err(Error::Usage(format!(
+                "{run} is a run of pathfinding; `synod render {run} -o episode.svg` draws its attention, and inspect \
+                 looks into teams"
+            )));
+        };
+        folder::require_new(&self.output)?;
+        let device = Device::by_name(&self.device)?;
+        let inspection = Inspection {
+            episode: self.episode,
+            seed: self.seed,
+            greedy: self.greedy,
+            steps: self.steps,
+            clusters: self.clusters,
+        };
+        let inspected = inspect(&device, &settings, &self.run, &inspection)?;
+        let mut files = Vec::new();
+        for page in &inspected.pages {
+            files.push((format!("{}.svg", page.name), page.svg.clone()));
+            files.push((format!("{}.json", page.name), page.json.to_string()));
+        }
+        folder::write_new(&self.output, &files)?;
+        for (name, reason) in &inspected.omitted {
+            eprintln!("no {name}.svg: {reason}");
+        }
+        let names: Vec<&str> = inspected.pages.iter().map(|page| page.name).collect();
+        let end = match &inspected.report {
+            Some(report) => report.values.iter().map(|(name, value)| format!("{name} {value:.3}")).collect(),
+            None => vec!["the end of the episode was not recorded; --steps sets how much is".to_string()],
+        };
+        eprintln!(
+            "{}: {} (.svg and .json), {} steps, {}",
+            folder::shell_quoted(&self.output),
+            names.join(", "),
+            inspected.steps,
+            end.join(", ")
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,428 @@
+//! One episode of a trained team, looked into: what its agents attend to, say, want and expect.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+
+use super::team::{Algorithm, TeamSettings};
+use crate::agent::actors::Choice;
+use crate::agent::communication::Communication;
+use crate::agent::neighbours::{self, Neighbours};
+use crate::agent::team::Team;
+use crate::agent::{Policy, Sequence};
+use crate::cpu::Parallel;
+use crate::device::Device;
+use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Variable};
+use crate::program::Program;
+use crate::run::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
+use crate::run::{checkpoint, folder};
+use crate::shape::TensorType;
+use crate::train::curiosity::{CuriosityKind, episode_bonuses};
+use crate::train::player::Player;
+
+/// Numbers that may be recorded of the messages, the attention and the observations of an episode, each.
+const MOST_NUMBERS: usize = 1 << 26;
+
+/// Which episode, and how it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspection {
+    /// Which of the seed's episodes.
+    pub episode: u32,
+    /// The seed of worlds and actions.
+    pub seed: u64,
+    /// Policies take their most probable action instead of drawing one.
+    pub greedy: bool,
+    /// Steps that are recorded at most.
+    pub steps: usize,
+    /// Clusters of messages.
+    pub clusters: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// The pictures with their numbers.
+    pub pages: Vec<Page>,
+    /// Pages that there are none of, with the reason.
+    pub omitted: Vec<(&'static str, String)>,
+    /// What the episode amounted to; `None` where its end was not recorded.
+    pub report: Option<EpisodeReport>,
+    /// Steps recorded.
+    pub steps: usize,
+}
+
+/// Plays one episode with the policy of the run in `run` and draws what went on in the team.
+///
+/// # Errors
+/// Numbers out of range, a damaged checkpoint, more numbers than can be kept, or what the device or the world reports.
+pub fn inspect(
+    device: &Device,
+    settings: &TeamSettings,
+    run: &Path,
+    inspection: &Inspection,
+) -> Result<Inspected> {
+    if inspection.steps == 0 {
+        return Err(Error::Usage("at least one step must be recorded".into()));
+    }
+    let team = settings.trained_policy(device, run)?;
+    let (tape, report) = play(device, settings, &team, inspection)?;
+    let spec = tape.inner.spec();
+    let kind = &spec.kinds[0];
+    let mut recording = Recording {
+        title: format!(
+            "{} in {}, episode {} of seed {}",
+            settings.preset,
+            settings.world.name(),
+            inspection.episode,
+            inspection.seed
+        ),
+        agents: kind.count,
+        actions: kind.actions,
+        steps: tape.actions.len(),
+        values_of_actions: settings.algorithm == Algorithm::Dqn,
+        ..Recording::default()
+    };
+    recording.about = about(settings, inspection, &recording, report.as_ref());
+    tape.copy(&mut recording);
+    watch(device, settings, &team, &tape, &mut recording)?;
+    recording.bonuses = bonuses(device, settings, run, &tape, kind)?;
+    let pages = pages(&recording, inspection.clusters)?;
+    let omitted = omitted(settings, &recording, &pages);
+    Ok(Inspected { pages, omitted, report, steps: recording.steps })
+}
+
+fn about(
+    settings: &TeamSettings,
+    inspection: &Inspection,
+    recording: &Recording,
+    report: Option<&EpisodeReport>,
+) -> Map<String, serde_json::Value> {
+    let measures: Option<Map<String, serde_json::Value>> =
+        report.map(|r| r.values.iter().map(|(name, value)| (name.to_string(), json!(value))).collect());
+    let object = json!({
+        "preset": settings.preset,
+        "world": settings.world.name(),
+        "communication": settings.agent.communication.name(),
+        "episode": inspection.episode,
+        "seed": inspection.seed,
+        "agents": recording.agents,
+        "steps": recording.steps,
+        "complete": report.is_some(),
+        "measures": measures,
+    });
+    match object {
+        serde_json::Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// A world that notes all that it shows and is told, until so many steps are noted: then it ends.
+struct Tape {
+    inner: Box<dyn VecEnv>,
+    /// What was seen before each step and after the last.
+    shown: Vec<Buffers>,
+    actions: Vec<Vec<u32>>,
+    limit: usize,
+}
+
+impl VecEnv for Tape {
+    fn spec(&self) -> &Spec {
+        self.inner.spec()
+    }
+
+    fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()> {
+        self.inner.reset(which, out)?;
+        (self.shown, self.actions) = (vec![out.clone()], Vec::new());
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+        self.inner.step(actions, out)?;
+        self.actions.push(actions.to_vec());
+        if self.actions.len() >= self.limit {
+            out.ended.fill(true);
+        }
+        self.shown.push(out.clone());
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Vec<EpisodeReport> {
+        self.inner.take_reports()
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.inner.save()
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<()> {
+        self.inner.load(bytes)
+    }
+}
+
+impl Tape {
+    /// What the world says of the episode.
+    fn copy(&self, recording: &mut Recording) {
+        for (before, after) in self.shown.iter().zip(&self.shown[1..]) {
+            recording.present.extend(&before.active);
+            recording.rewards.extend(&after.rewards);
+            recording.allowed.extend(before.masks.iter().map(|mask| *mask > 0.0));
+        }
+        recording.taken = self.actions.concat();
+    }
+}
+
+/// One world plays to its end, or to the last step that is recorded.
+fn play(
+    device: &Device,
+    settings: &TeamSettings,
+    team: &Team,
+    inspection: &Inspection,
+) -> Result<(Tape, Option<EpisodeReport>)> {
+    let choice = match (settings.algorithm, inspection.greedy) {
+        (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
+        (Algorithm::Ppo, true) => Choice::Greedy,
+        (Algorithm::Ppo, false) => Choice::Sample,
+    };
+    let seed = inspection.seed.wrapping_add(u64::from(inspection.episode) << 32);
+    // Other episodes than those of training.
+    let inner = settings.world.clone().with_worlds(1).build(seed ^ 0x6576_616c)?;
+    let each = {
+        let spec = inner.spec();
+        let agents = spec.agents();
+        let agent = &settings.agent;
+        let said = agent.rounds * agents * agent.features;
+        let heard = agent.rounds * agents * agents.min(MOST_LISTENERS) * agent.heads;
+        said.max(heard).max(spec.observation_length() + spec.mask_length()).max(1)
+    };
+    if each > MOST_NUMBERS {
+        return Err(Error::Usage(format!("{each} numbers a step are too many to be recorded")));
+    }
+    let limit = inspection.steps.min(MOST_NUMBERS / each);
+    let mut tape = Tape { inner, shown: Vec::new(), actions: Vec::new(), limit };
+    let mut player = Player::new(device, team, &tape, choice, false)?;
+    let reports = player.play(&mut tape, seed, |_, _, _| Ok(()))?;
+    if tape.actions.is_empty() {
+        return Err(Error::Usage("the episode ended before it began".into()));
+    }
+    Ok((tape, reports.into_iter().next()))
+}
+
+/// The outputs of a program over one step that belong to a round of communication.
+struct Outputs {
+    said: Option<usize>,
+    attention: Option<usize>,
+    edge_weights: Option<usize>,
+    gates: Option<usize>,
+}
+
+/// Goes through the episode once more with a program that shows what acting does not.
+fn watch(
+    device: &Device,
+    settings: &TeamSettings,
+    team: &Team,
+    tape: &Tape,
+    recording: &mut Recording,
+) -> Result<()> {
+    let kind = &tape.inner.spec().kinds[0];
+    let agents = kind.count;
+    let (mut program, rounds) = program(device, team, kind)?;
+    let (heads, features) = (settings.agent.heads, settings.agent.features);
+    let learned = settings.agent.communication != Communication::Gcn;
+    recording.rounds = rounds
+        .iter()
+        .map(|round| {
+            let heads = if round.attention.is_some() || round.edge_weights.is_some() { heads } else { 1 };
+            Round { features, heads, ..Round::default() }
+        })
+        .collect();
+    recording.graph =
+        team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
+    for (step, shown) in tape.shown[..tape.actions.len()].iter().enumerate() {
+        let present: Vec<f32> = shown.active.iter().map(|a| f32::from(u8::from(*a))).collect();
+        for (name, values) in [("observations", &shown.observations), ("present", &present)] {
+            if let Ok(input) = program.input_mut(name) {
+                input.copy_from_slice(values);
+            }
+        }
+        if let Ok(input) = program.input_mut("ages") {
+            input.fill(step as f32);
+        }
+        neighbours::fill(&mut program, team, [1, agents, 1])?;
+        let outputs = program.run(&[])?;
+        let logits = outputs.f32(0);
+        judge(recording, logits, outputs.f32(1), &shown.masks);
+        for (round, at) in recording.rounds.iter_mut().zip(&rounds) {
+            let of = |at: Option<usize>| at.map_or(&[][..], |at| outputs.f32(at));
+            round.said.extend(of(at.said));
+            round.gates.extend(of(at.gates));
+            // [agents, heads, agents] to [heads, agents, agents]; the absent listen to nobody.
+            let attention = of(at.attention);
+            if agents <= MOST_LISTENERS && !attention.is_empty() {
+                for head in 0..round.heads {
+                    for listener in 0..agents {
+                        let row = &attention[(listener * round.heads + head) * agents..][..agents];
+                        round.attention.extend(row.iter().map(|w| w * present[listener]));
+                    }
+                }
+            }
+        }
+        if let (Some(links), Some(of)) = (&mut recording.graph, team.neighbours()) {
+            let weights: Vec<&[f32]> =
+                rounds.iter().filter_map(|at| at.edge_weights).map(|at| outputs.f32(at)).collect();
+            link(links, of, &shown.observations, &present, &weights, heads);
+        }
+    }
+    Ok(())
+}
+
+/// The team over one step of one world: logits, values, and what rounds of communication made.
+fn program(device: &Device, team: &Team, kind: &AgentKind) -> Result<(Program, Vec<Outputs>)> {
+    let agents = kind.count;
+    let state = team
+        .state()
+        .iter()
+        .map(|part| {
+            let of = TensorType::f32([&[agents, 1], &part.shape[..]].concat());
+            device.variable(part.name, of.clone(), &vec![0.0f32; of.elements()])
+        })
+        .collect::<Result<Vec<Variable>>>()?;
+    let graph = Graph::new();
+    let weights = team.parameters().weights(&graph);
+    let sequence = Sequence::input(&graph, team, [1, agents, 1], &kind.observation);
+    let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
+    let (unrolled, heard) = team.watch(&weights, sequence, &before)?;
+    let mut outputs = vec![unrolled.logits, unrolled.values];
+    let rounds = heard
+        .iter()
+        .map(|round| {
+            let mut add = |tensor: Option<_>| {
+                outputs.extend(tensor);
+                tensor.map(|_| outputs.len() - 1)
+            };
+            Outputs {
+                said: add(round.said),
+                attention: add(round.attention),
+                edge_weights: add(round.edge_weights),
+                gates: add(round.gates),
+            }
+        })
+        .collect();
+    for (variable, value) in state.iter().zip(&unrolled.state) {
+        graph.assign(variable, *value);
+    }
+    let mut program = device.compile(&graph, &outputs)?;
+    program.set_parallel(Parallel::Serial);
+    Ok((program, rounds))
+}
+
+/// Notes what agents prefer and expect at a step, from logits or values of actions `[agents, actions]`.
+fn judge(recording: &mut Recording, logits: &[f32], values: &[f32], masks: &[f32]) {
+    let actions = recording.actions.max(1);
+    for ((logits, masks), value) in logits.chunks(actions).zip(masks.chunks(actions)).zip(values) {
+        let allowed = || logits.iter().zip(masks).filter(|(_, mask)| **mask > 0.0).map(|(logit, _)| *logit);
+        let best = allowed().fold(f32::NEG_INFINITY, f32::max);
+        if recording.values_of_actions {
+            recording.preferences.extend(logits);
+            recording.values.push(best);
+            continue;
+        }
+        let sum: f32 = allowed().map(|logit| (logit - best).exp()).sum();
+        let chance = |(logit, mask): (&f32, &f32)| match *mask > 0.0 {
+            true => (logit - best).exp() / sum,
+            false => 0.0,
+        };
+        recording.preferences.extend(logits.iter().zip(masks).map(chance));
+        recording.values.push(*value);
+    }
+}
+
+/// Notes positions and edges of a step. `weights` are those of attention, `[edges, heads]` for each round; without them
+/// an edge has the weight that graph convolution gives it.
+fn link(
+    links: &mut Links,
+    of: &Neighbours,
+    observations: &[f32],
+    present: &[f32],
+    weights: &[&[f32]],
+    heads: usize,
+) {
+    let agents = present.len();
+    let size = observations.len() / agents.max(1);
+    let first = links.positions.len();
+    for agent in 0..agents {
+        let row = &observations[agent * size..][..size];
+        links.positions.extend(of.positions.iter().map(|c| row.get(*c).copied().unwrap_or(0.0)));
+    }
+    // Sorted by listener already: the order that programs have their edges in.
+    let edges = of.edges(&links.positions[first..], of.positions.len(), present);
+    let mut degrees = vec![0usize; agents];
+    edges.iter().for_each(|(_, to)| degrees[*to as usize] += 1);
+    let weight = |k: usize, (from, to): (u32, u32)| -> Vec<f32> {
+        if links.learned {
+            return weights.iter().flat_map(|of| &of[k * heads..][..heads]).copied().collect();
+        }
+        let degree = |agent: u32| degrees[agent as usize].max(1) as f32;
+        vec![1.0 / (degree(from) * degree(to)).sqrt()]
+    };
+    let edges = edges
+        .iter()
+        .enumerate()
+        .map(|(k, &(from, to))| Link { from, to, weights: weight(k, (from, to)) })
+        .collect();
+    links.edges.push(edges);
+}
+
+/// Intrinsic rewards of the recorded steps, where the run has curiosity. A step after which an agent's episode is over
+/// shows nothing new and earns none.
+fn bonuses(
+    device: &Device,
+    settings: &TeamSettings,
+    run: &Path,
+    tape: &Tape,
+    kind: &AgentKind,
+) -> Result<Option<(String, Vec<f32>)>> {
+    let name = match settings.curiosity.kind {
+        CuriosityKind::None => return Ok(None),
+        CuriosityKind::Icm => "ICM",
+        CuriosityKind::Rnd => "RND",
+    };
+    let path = folder::checkpoint_of(run);
+    let checkpoint = checkpoint::read(&path)?;
+    let observations: Vec<f32> = tape.shown.iter().flat_map(|shown| &shown.observations).copied().collect();
+    let actions = tape.actions.concat();
+    let worlds = settings.world.worlds();
+    let bonuses =
+        episode_bonuses(device, &settings.curiosity, kind, worlds, &checkpoint, &observations, &actions)
+            .map_err(|e| Error::file(&path, None, e.to_string()))?;
+    let over: Vec<bool> = tape.shown[1..].iter().flat_map(|shown| &shown.terminated).copied().collect();
+    Ok(bonuses.map(|bonuses| {
+        let kept = bonuses.iter().zip(over).map(|(bonus, over)| if over { 0.0 } else { *bonus });
+        (name.to_string(), kept.collect())
+    }))
+}
+
+/// Why there is no page of a kind.
+fn omitted(settings: &TeamSettings, recording: &Recording, pages: &[Page]) -> Vec<(&'static str, String)> {
+    let communication = settings.agent.communication;
+    let attention = match communication {
+        Communication::None => "agents do not communicate (agent.communication = \"none\")".to_string(),
+        Communication::CommNet => "CommNet hears the mean of all others; it has no attention".to_string(),
+        Communication::Gcn => "GCN weighs neighbours by their degrees alone: see graph.svg".to_string(),
+        _ => format!("it is drawn for up to {MOST_LISTENERS} agents, and there are {}", recording.agents),
+    };
+    let graph = match communication {
+        Communication::None => attention.clone(),
+        other => format!("{} has no graph of neighbours; gcn, gat and gatv2 do", other.name()),
+    };
+    let curiosity = "the run has no curiosity (curiosity.kind = \"none\")".to_string();
+    let messages = match communication {
+        Communication::None => attention.clone(),
+        _ => "nobody said anything".to_string(),
+    };
+    [("attention", attention), ("graph", graph), ("intrinsic", curiosity), ("messages", messages)]
+        .into_iter()
+        .filter(|(name, _)| !pages.iter().any(|page| page.name == *name))
+        .collect()
+}

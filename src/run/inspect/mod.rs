@@ -1,0 +1,168 @@
+//! What went on inside a team in one episode, as pictures (SVG) and beside each the same numbers as JSON: who listens
+//! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages.
+//!
+//! What is drawn is a [`Recording`]: plain arrays. This folder knows no environment and no network; whoever has played
+//! an episode fills one in. Each file here makes one page; what they share is in `canvas`.
+
+mod attention;
+mod canvas;
+mod cluster;
+mod graph;
+mod intrinsic;
+mod messages;
+mod values;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Result;
+
+/// One recorded episode. Arrays are row-major; `steps` is the number of steps recorded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// What is played: the preset, its world, episode and seed, in a line above every picture.
+    pub title: String,
+    /// The same and whatever else belongs in front of the numbers.
+    pub about: Map<String, Value>,
+    /// Agents in the world.
+    pub agents: usize,
+    /// Actions of each.
+    pub actions: usize,
+    /// Steps recorded.
+    pub steps: usize,
+    /// `[steps, agents]`: whether the agent is in its world.
+    pub present: Vec<bool>,
+    /// `[steps, agents]`: what it did.
+    pub taken: Vec<u32>,
+    /// `[steps, agents]`: what its world paid for that.
+    pub rewards: Vec<f32>,
+    /// `[steps, agents]`: what it expected of the situation: the critic's value, or the highest value of an action.
+    pub values: Vec<f32>,
+    /// `[steps, agents, actions]`: probabilities or values of actions.
+    pub preferences: Vec<f32>,
+    /// Whether these are values of actions; otherwise they are probabilities.
+    pub values_of_actions: bool,
+    /// `[steps, agents, actions]`: whether the world allows it.
+    pub allowed: Vec<bool>,
+    /// `[steps, agents]`: intrinsic rewards, and the name of what pays them.
+    pub bonuses: Option<(String, Vec<f32>)>,
+    /// Communication, round by round.
+    pub rounds: Vec<Round>,
+    /// The graph of neighbours.
+    pub graph: Option<Links>,
+}
+
+/// One round of communication.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Round {
+    /// Numbers in a message.
+    pub features: usize,
+    /// `[steps, agents, features]`: what each agent says.
+    pub said: Vec<f32>,
+    /// Heads of attention.
+    pub heads: usize,
+    /// `[steps, heads, agents, agents]`: how much each agent (third) listens to each (fourth); empty for none.
+    pub attention: Vec<f32>,
+    /// `[steps, agents]`: 1 where an agent lets others hear it; empty for none.
+    pub gates: Vec<f32>,
+}
+
+/// Graphs of neighbours, one a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Links {
+    /// Dimensions of a position.
+    pub dimensions: usize,
+    /// `[steps, agents, dimensions]`.
+    pub positions: Vec<f32>,
+    /// `[steps]`: the edges of each.
+    pub edges: Vec<Vec<Link>>,
+    /// Whether the weights are those of attention; else they are given by the graph itself.
+    pub learned: bool,
+}
+
+/// An edge: `to` hears `from`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    /// The speaker.
+    pub from: u32,
+    /// The listener.
+    pub to: u32,
+    /// `[rounds, heads]`: how much.
+    pub weights: Vec<f32>,
+}
+
+/// A picture and its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What its files are called, without `.svg` and `.json`.
+    pub name: &'static str,
+    /// The picture.
+    pub svg: String,
+    /// The numbers.
+    pub json: Value,
+}
+
+/// Attention is drawn for up to so many agents.
+pub const MOST_LISTENERS: usize = 64;
+
+/// Every page that the recording has something for: `values`, `intrinsic`, `attention` (attention or gates; for up to
+/// [`MOST_LISTENERS`] agents), `graph` and `messages`, those in so many clusters.
+///
+/// # Errors
+/// Nothing was recorded, no clusters are asked for, or there is no finite number to draw.
+pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
+    let mut pages = vec![values::page(recording)];
+    pages.extend(intrinsic::page(recording)?);
+    pages.extend(attention::page(recording));
+    pages.extend(graph::page(recording));
+    pages.extend(messages::page(recording, clusters)?);
+    Ok(pages)
+}
+
+impl Recording {
+    fn is_present(&self, step: usize, agent: usize) -> bool {
+        self.present[step * self.agents + agent]
+    }
+
+    /// The numbers of a page behind what they belong to.
+    fn json(&self, own: Value) -> Value {
+        let mut object = self.about.clone();
+        if let Value::Object(own) = own {
+            object.extend(own);
+        }
+        Value::Object(object)
+    }
+
+    /// `[steps, agents]` numbers, nothing where the agent is absent.
+    fn of_agents(&self, values: &[f32]) -> Value {
+        self.steps_and_agents(|i| number(values[i]))
+    }
+
+    /// `[steps, agents]` of anything, nothing where the agent is absent.
+    fn steps_and_agents(&self, value: impl Fn(usize) -> Value) -> Value {
+        let row = |step: usize| {
+            let cells = (0..self.agents).map(|agent| match self.is_present(step, agent) {
+                true => value(step * self.agents + agent),
+                false => Value::Null,
+            });
+            Value::Array(cells.collect())
+        };
+        Value::Array((0..self.steps).map(row).collect())
+    }
+}
+
+/// A number with no more digits than tell it from its neighbours; nothing for what is not finite.
+fn number(value: f32) -> Value {
+    // The shortest text that reads back as this f32 is the same number to the reader of an f64.
+    value.to_string().parse::<f64>().map_or(Value::Null, |v| json!(v))
+}
+
+/// Arrays within arrays.
+fn nested(values: &[f32], shape: &[usize]) -> Value {
+    match shape {
+        [] | [_] => values.iter().map(|v| number(*v)).collect(),
+        [_, rest @ ..] => {
+            let size: usize = rest.iter().product();
+            values.chunks_exact(size.max(1)).map(|part| nested(part, rest)).collect()
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `synod inspect`: what it draws of a trained team, and that the numbers beside the pictures are those of the episode.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn synod(arguments: &[&str], folder: &Path, threads: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
+    command.args(arguments).current_dir(folder).env("RAYON_NUM_THREADS", threads).output().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Trains a small run.
+fn train(folder: &Path, preset: &str, name: &str, settings: &[&str]) {
+    let mut arguments = vec!["train", preset, "--out", name, "--device", "cpu"];
+    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+    let output = synod(&arguments, folder, "2");
+    assert!(output.status.success(), "{}", words(&output));
+}
+
+const SPREAD: [&str; 9] = [
+    "steps=4800",
+    "world.worlds=8",
+    "agent.features=16",
+    "dqn.batch=8",
+    "dqn.warmup=200",
+    "dqn.replay=4000",
+    "ppo.rollout=25",
+    "ppo.learning_shards=2",
+    "ppo.acting_shards=2",
+];
+
+/// Every page, by its name; checks that there are these and no others, and that pictures are pictures.
+fn pages(folder: &Path, names: &[&str]) -> BTreeMap<String, Value> {
+    let mut expected: Vec<String> =
+        names.iter().flat_map(|n| [format!("{n}.json"), format!("{n}.svg")]).collect();
+    expected.sort();
+    let mut found: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    assert_eq!(found, expected);
+    names
+        .iter()
+        .map(|name| {
+            let svg = std::fs::read_to_string(folder.join(format!("{name}.svg"))).unwrap();
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{name}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+            let json = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+            (name.to_string(), serde_json::from_slice(&json).unwrap())
+        })
+        .collect()
+}
+
+/// The numbers of nested arrays of this shape.
+fn numbers(value: &Value, shape: &[usize]) -> Vec<f64> {
+    let Some((count, rest)) = shape.split_first() else { return vec![value.as_f64().unwrap()] };
+    let parts = value.as_array().unwrap_or_else(|| panic!("{value} is no array of {shape:?}"));
+    assert_eq!(parts.len(), *count, "{shape:?}");
+    parts.iter().flat_map(|part| numbers(part, rest)).collect()
+}
+
+fn best(row: &[f64]) -> usize {
+    (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b]).then(b.cmp(a))).unwrap()
+}
+
+fn near(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} is not {expected}");
+}
+
+/// 3 agents, 25 steps, 5 actions: the best action is taken, and rewards make up the episode's return.
+fn check_values(page: &Value, preference: &str) {
+    let (steps, agents, actions) = (25, 3, 5);
+    assert_eq!(page["preference"], preference);
+    assert_eq!(page["complete"], true);
+    let preferences = numbers(&page["preferences"], &[steps, agents, actions]);
+    let taken = numbers(&page["actions"], &[steps, agents]);
+    let values = numbers(&page["values"], &[steps, agents]);
+    for (i, row) in preferences.chunks(actions).enumerate() {
+        // What was looked into is what acted, memory included.
+        assert_eq!(best(row), taken[i] as usize, "{row:?}");
+        match preference {
+            "value" => near(values[i], row[best(row)]),
+            _ => near(row.iter().sum(), 1.0),
+        }
+    }
+    let rewards: f64 = numbers(&page["rewards"], &[steps, agents]).iter().sum();
+    near(rewards / agents as f64, page["measures"]["return"].as_f64().unwrap());
+}
+
+fn check_messages(page: &Value, rounds: usize) {
+    let parts = page["rounds"].as_array().unwrap();
+    assert_eq!((parts.len(), page["features"].as_u64()), (rounds, Some(16)));
+    for round in parts {
+        let messages = round["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), 75);
+        let clusters = round["clusters"].as_array().unwrap();
+        assert!((1..=4).contains(&clusters.len()));
+        for (i, cluster) in clusters.iter().enumerate() {
+            let own: Vec<&Value> = messages.iter().filter(|m| m["cluster"] == i).collect();
+            assert_eq!(cluster["count"], own.len());
+            for (key, of) in [("by_agent", 3), ("by_action", 5)] {
+                assert_eq!(numbers(&cluster[key], &[of]).iter().sum::<f64>(), own.len() as f64);
+            }
+            // The middle of a cluster on the plane is that of its members there.
+            let centre = numbers(&cluster["centre"], &[2]);
+            for axis in 0..2 {
+                let sum: f64 = own.iter().map(|m| m["at"][axis].as_f64().unwrap()).sum();
+                near(sum / own.len() as f64, centre[axis]);
+            }
+        }
+        let variance = numbers(&round["variance"], &[2]);
+        assert!(variance[0] >= variance[1] - 1e-6 && variance[0] + variance[1] < 1.0 + 1e-6);
+    }
+}
+
+#[test]
+fn a_graph_team_with_curiosity_has_every_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let parts =
+        ["agent.communication=gatv2", "agent.neighbours.positions=[2,3]", "agent.neighbours.nearest=1"];
+    let more = ["agent.heads=2", "curiosity.kind=rnd"];
+    train(at, "spread-vdn", "run", &[&SPREAD[..], &parts, &more].concat());
+    let call = |name: &str, threads: &str| {
+        let output = synod(&["inspect", "run", "-o", name, "--device", "cpu"], at, threads);
+        assert!(output.status.success(), "{}", words(&output));
+        assert!(words(&output).contains("25 steps, return "), "{}", words(&output));
+    };
+    call("a/new", "2");
+    std::fs::create_dir(at.join("empty")).unwrap();
+    call("empty", "1");
+    let names = ["attention", "graph", "intrinsic", "messages", "values"];
+    let (found, again) = (pages(&at.join("a/new"), &names), pages(&at.join("empty"), &names));
+    assert_eq!(found, again, "the number of threads changed a number");
+
+    check_values(&found["values"], "value");
+    check_messages(&found["messages"], 1);
+    let bonuses = numbers(&found["intrinsic"]["bonuses"], &[25, 3]);
+    assert!(bonuses.iter().all(|b| *b >= 0.0) && bonuses.iter().any(|b| *b > 0.0));
+    let weights = numbers(&found["attention"]["weights"], &[1, 25, 2, 3, 3]);
+    let positions = numbers(&found["graph"]["positions"], &[25, 3, 2]);
+    for (step, edges) in found["graph"]["edges"].as_array().unwrap().iter().enumerate() {
+        let edges = edges.as_array().unwrap();
+        // Each hears itself and the nearest other.
+        assert_eq!(edges.len(), 6);
+        for edge in edges {
+            let end = |key: &str| edge[key].as_u64().unwrap() as usize;
+            let (from, to) = (end("from"), end("to"));
+            let of_edge = numbers(&edge["weights"], &[1, 2]);
+            for head in 0..2 {
+                assert_eq!(of_edge[head], weights[((step * 2 + head) * 3 + to) * 3 + from]);
+            }
+            let far = |other: usize| -> f64 {
+                let place = |i: usize| &positions[(step * 3 + i) * 2..][..2];
+                place(other).iter().zip(place(to)).map(|(a, b)| (a - b).powi(2)).sum()
+            };
+            let other = 3 - from - to;
+            assert!(from == to || far(from) <= far(other) + 1e-5, "step {step}: {from} to {to}");
+        }
+    }
+    weights.chunks(3).for_each(|row| near(row.iter().sum(), 1.0));
+}
+
+#[test]
+fn targeted_attention_and_probabilities_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let parts = ["agent.communication=tarmac", "agent.heads=2", "agent.rounds=2", "algorithm=ppo"];
+    train(at, "spread-vdn", "run", &[&SPREAD[..], &parts].concat());
+    let call = ["inspect", "run", "-o", "out", "--greedy", "--episode", "2", "--device", "cpu"];
+    let output = synod(&call, at, "2");
+    let message = words(&output);
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("no graph.svg: tarmac") && message.contains("no intrinsic.svg"), "{message}");
+    let found = pages(&at.join("out"), &["attention", "messages", "values"]);
+    check_values(&found["values"], "probability");
+    check_messages(&found["messages"], 2);
+    let weights = numbers(&found["attention"]["weights"], &[2, 25, 2, 3, 3]);
+    for (i, row) in weights.chunks(3).enumerate() {
+        near(row.iter().sum(), 1.0);
+        assert_eq!(row[i % 3], 0.0, "an agent listens to itself");
+    }
+    let other = synod(&["inspect", "run", "-o", "other", "--greedy", "--steps", "4"], at, "2");
+    assert!(words(&other).contains("the end of the episode was not recorded"), "{}", words(&other));
+    let short = pages(&at.join("other"), &["attention", "messages", "values"]);
+    assert_eq!((&short["values"]["complete"], &short["values"]["steps"]), (&false.into(), &4.into()));
+    assert!(short["values"]["rewards"][0] != found["values"]["rewards"][0], "two episodes are one");
+}
+
+#[test]
+fn gates_are_shown_and_what_does_not_apply_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["steps=2560", "world.worlds=8", "agent.features=16", "agent.rounds=1"];
+    train(at, "lever-commnet", "gated", &[&small[..], &["agent.communication=ic3net"]].concat());
+    train(at, "lever-commnet", "plain", &small);
+    train(at, "two-step-vdn", "silent", &["steps=1600"]);
+    train(at, "bottleneck", "maps", &["steps=512", "world.worlds=32", "ppo.minibatches=4"]);
+    let call = |run: &str| synod(&["inspect", run, "-o", &format!("of-{run}"), "--device", "cpu"], at, "2");
+    assert!(call("gated").status.success());
+    let found = pages(&at.join("of-gated"), &["attention", "messages", "values"]);
+    let agents = found["values"]["agents"].as_u64().unwrap() as usize;
+    let gates = numbers(&found["attention"]["gates"], &[1, 1, agents]);
+    assert!(gates.iter().all(|gate| *gate == 0.0 || *gate == 1.0));
+
+    let message = words(&call("plain"));
+    assert!(message.contains("no attention.svg: CommNet hears the mean"), "{message}");
+    pages(&at.join("of-plain"), &["messages", "values"]);
+    let message = words(&call("silent"));
+    assert!(message.contains("no messages.svg: agents do not communicate"), "{message}");
+    let values = &pages(&at.join("of-silent"), &["values"])["values"];
+    assert!(values["preferences"][0][0].as_array().is_some_and(|row| !row.is_empty()));
+
+    // Nothing is overwritten, and bad requests say what is wrong with them.
+    let before = std::fs::read(at.join("of-silent/values.json")).unwrap();
+    for (arguments, word) in [
+        (&["inspect", "silent", "-o", "of-silent"][..], "not empty"),
+        (&["inspect", "silent", "-o", "of-silent/values.json"], "not a folder"),
+        (&["inspect", "maps", "-o", "new"], "synod render"),
+        (&["inspect", "nowhere", "-o", "new"], "nowhere"),
+        (&["inspect", "plain", "-o", "new", "--clusters", "0"], "clusters"),
+        (&["inspect", "plain", "-o", "new", "--steps", "0"], "step"),
+    ] {
+        let output = synod(arguments, at, "2");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", words(&output));
+        assert!(words(&output).contains(word), "{arguments:?}: {}", words(&output));
+        assert!(!at.join("new").exists(), "{arguments:?}");
+    }
+    assert_eq!(std::fs::read(at.join("of-silent/values.json")).unwrap(), before);
+    let help = String::from_utf8(synod(&["inspect", "--help"], at, "2").stdout).unwrap();
+    assert!(help.contains("Examples:"));
+}
