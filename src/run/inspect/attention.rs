@@ -146,7 +146,7 @@ fn numbers(canvas: &mut Canvas, at: [f32; 2], agents: usize, cell: f32, share: &
     for listener in 0..agents {
         for speaker in 0..agents {
             let weight = share(listener, speaker);
-            if !(weight > 0.0) {
+            if weight.is_nan() || weight <= 0.0 {
                 continue;
             }
             let colour = if weight > 0.45 { [255; 3] } else { [58, 66, 80] };

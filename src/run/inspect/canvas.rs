@@ -40,7 +40,7 @@ pub(super) fn ramp(share: f32) -> Colour {
 /// The lowest and the highest of the finite numbers, never equal.
 pub(super) fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
     let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-    for value in values.filter(|v| v.is_finite()) {
+    for value in values.filter(|v| v.is_finite()).map(|v| v.clamp(-1e37, 1e37)) {
         (low, high) = (low.min(value), high.max(value));
     }
     if low > high {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::canvas::{Anchor, Canvas, HEAD, LEFT, WIDTH, range};
-use super::{Link, Links, Page, Recording, nested, number};
+use super::{Link, Links, Page, Recording, nested};
 use crate::run::picture::{AGENTS, Colour, GRID, TEXT, kept, short};
 
 /// Panels, and how many stand side by side.
@@ -21,11 +21,12 @@ pub(super) fn page(recording: &Recording) -> Option<Page> {
     let edges: Vec<Value> = links
         .edges
         .iter()
-        .map(|edges| edges.iter().map(|link| edge_json(recording, link)).collect())
+        .map(|edges| edges.iter().map(|link| edge_json(recording, links, link)).collect())
         .collect();
     let dimensions = links.dimensions;
     let json = recording.json(json!({
-        "shape": "positions[step][agent][dimension], null where the agent is absent; edges[step]: weights[round][head]",
+        "shape": "positions[step][agent][dimension], null where the agent is absent; edges[step] of listener `to` and speaker `from`: \
+                  weights[round][head], or the weight",
         "weights": if links.learned { "attention" } else { "1 / sqrt(degree of speaker x degree of listener)" },
         "positions": recording.steps_and_agents(|i| nested(&links.positions[i * dimensions..][..dimensions], &[dimensions])),
         "edges": edges,
@@ -33,20 +34,20 @@ pub(super) fn page(recording: &Recording) -> Option<Page> {
     Some(Page { name: "graph", svg: draw(recording, links), json })
 }
 
-fn edge_json(recording: &Recording, link: &Link) -> Value {
+fn edge_json(recording: &Recording, links: &Links, link: &Link) -> Value {
+    if !links.learned {
+        return json!({ "from": link.from, "to": link.to, "weight": nested(&link.weights, &[1])[0] });
+    }
     let mut left = &link.weights[..];
-    let rounds: Value = match recording.rounds.len() {
-        0 => Value::Null,
-        _ => recording
-            .rounds
-            .iter()
-            .map(|round| {
-                let (own, rest) = left.split_at(round.heads.min(left.len()));
-                left = rest;
-                own.iter().map(|w| number(*w)).collect::<Value>()
-            })
-            .collect(),
-    };
+    let rounds: Value = recording
+        .rounds
+        .iter()
+        .map(|round| {
+            let (own, rest) = left.split_at(round.heads);
+            left = rest;
+            nested(own, &[round.heads])
+        })
+        .collect();
     json!({ "from": link.from, "to": link.to, "weights": rounds })
 }
 

@@ -135,13 +135,15 @@ fn draw(recording: &Recording, said: &[Said]) -> String {
                 corner[1] + height - 14.0 - share(1) * (height - 28.0),
             ]
         };
-        for message in &said.messages {
-            canvas.disc(place(message.at), 3.2, AGENTS[message.cluster], 0.55);
-        }
+        // Dots on top: a cluster of one message lies in its middle.
         for cluster in &said.clusters {
             let [x, y] = place(cluster.centre);
-            canvas.line([x - 6.0, y], [x + 6.0, y], TEXT, 2.0);
-            canvas.line([x, y - 6.0], [x, y + 6.0], TEXT, 2.0);
+            canvas.line([x - 9.0, y], [x + 9.0, y], TEXT, 2.0);
+            canvas.line([x, y - 9.0], [x, y + 9.0], TEXT, 2.0);
+        }
+        let radius = if said.messages.len() <= 100 { 4.5 } else { 3.2 };
+        for message in &said.messages {
+            canvas.disc(place(message.at), radius, AGENTS[message.cluster], 0.55);
         }
         let axis = |which: usize| {
             let order = ["first", "second"][which];

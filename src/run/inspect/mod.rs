@@ -10,11 +10,13 @@ mod cluster;
 mod graph;
 mod intrinsic;
 mod messages;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One recorded episode. Arrays are row-major; `steps` is the number of steps recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,7 +88,7 @@ pub struct Link {
     pub from: u32,
     /// The listener.
     pub to: u32,
-    /// `[rounds, heads]`: how much.
+    /// `[rounds, heads]`: how much; where weights are not those of attention, the one of the edge.
     pub weights: Vec<f32>,
 }
 
@@ -108,14 +110,65 @@ pub const MOST_LISTENERS: usize = 64;
 /// [`MOST_LISTENERS`] agents), `graph` and `messages`, those in so many clusters.
 ///
 /// # Errors
-/// Nothing was recorded, no clusters are asked for, or there is no finite number to draw.
+/// Nothing was recorded, arrays do not fit together, no clusters are asked for, or there is no finite number to draw.
 pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
+    check(recording)?;
     let mut pages = vec![values::page(recording)];
     pages.extend(intrinsic::page(recording)?);
     pages.extend(attention::page(recording));
     pages.extend(graph::page(recording));
     pages.extend(messages::page(recording, clusters)?);
     Ok(pages)
+}
+
+/// Refuses recordings whose arrays do not fit together.
+fn check(recording: &Recording) -> Result<()> {
+    let Recording { agents, actions, steps, .. } = *recording;
+    let lanes = steps.checked_mul(agents).filter(|lanes| *lanes > 0);
+    let (Some(lanes), true) = (lanes, actions > 0) else {
+        return Err(Error::Usage(format!("nothing to look into: {steps} steps of {agents} agents")));
+    };
+    let mut lengths = vec![
+        ("present", recording.present.len(), Some(lanes)),
+        ("taken", recording.taken.len(), Some(lanes)),
+        ("rewards", recording.rewards.len(), Some(lanes)),
+        ("values", recording.values.len(), Some(lanes)),
+        ("preferences", recording.preferences.len(), lanes.checked_mul(actions)),
+        ("allowed", recording.allowed.len(), lanes.checked_mul(actions)),
+    ];
+    if let Some((_, bonuses)) = &recording.bonuses {
+        lengths.push(("bonuses", bonuses.len(), Some(lanes)));
+    }
+    for round in &recording.rounds {
+        lengths.push(("said", round.said.len(), lanes.checked_mul(round.features)));
+        if !round.attention.is_empty() {
+            let all = lanes.checked_mul(agents).and_then(|n| n.checked_mul(round.heads));
+            lengths.push(("attention", round.attention.len(), all));
+        }
+    }
+    // All rounds have gates, or none.
+    if recording.rounds.iter().any(|round| !round.gates.is_empty()) {
+        lengths.extend(recording.rounds.iter().map(|round| ("gates", round.gates.len(), Some(lanes))));
+    }
+    if let Some(links) = &recording.graph {
+        lengths.push(("positions", links.positions.len(), lanes.checked_mul(links.dimensions)));
+        lengths.push(("edges", links.edges.len(), Some(steps)));
+        let weights: usize = if links.learned { recording.rounds.iter().map(|r| r.heads).sum() } else { 1 };
+        let end = |end: u32| (end as usize) < agents;
+        let strange = |link: &&Link| !end(link.from) || !end(link.to) || link.weights.len() != weights;
+        if let Some(link) = links.edges.iter().flatten().find(strange) {
+            return Err(Error::Usage(format!("an edge of {agents} agents cannot be {link:?}")));
+        }
+    }
+    match lengths.into_iter().find(|(_, found, expected)| Some(*found) != *expected) {
+        Some((name, found, _)) => Err(Error::Usage(format!(
+            "`{name}` has {found} numbers, which does not fit {steps} steps of {agents} agents"
+        ))),
+        None if recording.taken.iter().any(|action| *action as usize >= actions) => {
+            Err(Error::Usage(format!("an action of {actions} that is not there")))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Recording {

@@ -53,7 +53,7 @@ pub(super) fn page(recording: &Recording) -> Page {
     canvas.disc([WIDTH - LEFT - 178.0, 46.0], 3.6, ACCENT, 1.0);
     canvas.text([WIDTH - LEFT - 168.0, 50.0], 10.5, Anchor::Start, "the action that was taken");
 
-    let left = LEFT + 116.0;
+    let left = LEFT + 130.0;
     let shown = kept(recording.steps, MOST_STEPS);
     let width = ((WIDTH - left - LEFT) / shown.len() as f32).min(26.0);
     let row = (130.0 / actions as f32).clamp(2.0, 14.0);

@@ -1,0 +1,105 @@
+use super::*;
+use crate::nn::initial::Stream;
+
+/// An episode of random numbers in which agents come and go; some numbers are none.
+fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: usize) -> Recording {
+    let lanes = steps * agents;
+    let mut odd = |count: usize| -> Vec<f32> {
+        let value = |stream: &mut Stream| match stream.below(40) {
+            0 => f32::NAN,
+            1 => f32::INFINITY,
+            2 => -1e30,
+            _ => stream.normal() as f32,
+        };
+        (0..count).map(|_| value(stream)).collect()
+    };
+    let (features, heads) = (3, 2);
+    let rounds: Vec<Round> = (0..rounds)
+        .map(|_| Round { features, said: odd(lanes * features), heads, ..Round::default() })
+        .collect();
+    let (rewards, values, preferences) = (odd(lanes), odd(lanes), odd(lanes * actions));
+    let (bonuses, positions) = (odd(lanes), odd(lanes * 2));
+    let mut flags = |count: usize| -> Vec<bool> { (0..count).map(|_| stream.below(3) > 0).collect() };
+    let (mut present, allowed) = (flags(lanes), flags(lanes * actions));
+    present[0] = true;
+    let link = |stream: &mut Stream| Link {
+        from: stream.below(agents) as u32,
+        to: stream.below(agents) as u32,
+        weights: (0..rounds.len() * heads).map(|_| stream.uniform() as f32).collect(),
+    };
+    Recording {
+        title: "a < b & c".into(),
+        agents,
+        actions,
+        steps,
+        present,
+        taken: (0..lanes).map(|_| stream.below(actions) as u32).collect(),
+        rewards,
+        values,
+        preferences,
+        values_of_actions: stream.below(2) == 0,
+        allowed,
+        bonuses: Some(("RND".into(), bonuses)),
+        graph: Some(Links {
+            dimensions: 2,
+            positions,
+            edges: (0..steps).map(|_| (0..2 * agents).map(|_| link(stream)).collect()).collect(),
+            learned: true,
+        }),
+        rounds,
+        ..Recording::default()
+    }
+}
+
+#[test]
+fn odd_episodes_are_drawn_with_all_their_numbers() {
+    let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(1, |d| d.as_nanos() as u64);
+    let mut stream = Stream::new(seed);
+    for sizes in [[1, 1, 1], [2, 3, 5], [30, 7, 2], [600, 2, 40], [3, MOST_LISTENERS + 1, 4]] {
+        for rounds in [1, 3, 10] {
+            let mut recording = recording(&mut stream, sizes, rounds);
+            // Some number must be there to be drawn.
+            recording.bonuses.as_mut().unwrap().1[0] = 1.0;
+            let found = pages(&recording, 4).unwrap();
+            let names: Vec<&str> = found.iter().map(|page| page.name).collect();
+            let said = names.contains(&"messages");
+            assert!(said || sizes[0] <= 2, "seed {seed}, {sizes:?}: {names:?}");
+            assert_eq!(names.contains(&"attention"), sizes[1] <= MOST_LISTENERS, "{names:?}");
+            assert!(["values", "intrinsic", "graph"].iter().all(|name| names.contains(name)), "{names:?}");
+            for page in &found {
+                assert!(!page.svg.contains("NaN") && !page.svg.contains("inf"), "seed {seed}: {}", page.name);
+                assert!(page.svg.contains("a &lt; b &amp; c"), "{}", page.name);
+                assert_eq!(page.svg.matches("<text").count(), page.svg.matches("</text>").count());
+            }
+            let rewards = found[0].json["rewards"].as_array().unwrap();
+            for (i, reward) in recording.rewards.iter().enumerate() {
+                let written = rewards[i / sizes[1]][i % sizes[1]].as_f64();
+                let expected = Some(*reward).filter(|r| recording.present[i] && r.is_finite());
+                assert_eq!(written.map(|r| r as f32), expected, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn arrays_that_do_not_fit_are_refused() {
+    let mut stream = Stream::new(1);
+    let whole = recording(&mut stream, [4, 3, 2], 2);
+    let changes: [fn(&mut Recording); 9] = [
+        |r| r.steps = 0,
+        |r| r.agents = usize::MAX,
+        |r| r.actions = 3,
+        |r| r.taken[5] = 2,
+        |r| r.rewards.truncate(3),
+        |r| r.rounds[1].features = 9,
+        |r| r.rounds[1].gates = vec![1.0; 12],
+        |r| r.graph.as_mut().unwrap().edges[2][0].to = 3,
+        |r| r.graph.as_mut().unwrap().edges[1][0].weights.clear(),
+    ];
+    for (i, change) in changes.iter().enumerate() {
+        let mut broken = whole.clone();
+        change(&mut broken);
+        assert!(matches!(pages(&broken, 4), Err(Error::Usage(_))), "change {i}");
+    }
+    assert!(pages(&whole, 0).is_err() && pages(&whole, 17).is_err());
+}
