@@ -416,7 +416,11 @@ fn omitted(settings: &TeamSettings, recording: &Recording, pages: &[Page]) -> Ve
         Communication::None => attention.clone(),
         other => format!("{} has no graph of neighbours; gcn, gat and gatv2 do", other.name()),
     };
-    let curiosity = "the run has no curiosity (curiosity.kind = \"none\")".to_string();
+    let curiosity = match settings.curiosity.kind {
+        CuriosityKind::None => "the run has no curiosity (curiosity.kind = \"none\")",
+        _ => "no bonus is a finite number",
+    };
+    let curiosity = curiosity.to_string();
     let messages = match communication {
         Communication::None => attention.clone(),
         _ => "nobody said anything".to_string(),

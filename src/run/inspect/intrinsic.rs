@@ -12,6 +12,9 @@ const MOST_LINES: usize = 7;
 pub(super) fn page(recording: &Recording) -> Result<Option<Page>> {
     let Some((kind, bonuses)) = &recording.bonuses else { return Ok(None) };
     let agents = recording.agents;
+    if !(0..bonuses.len()).any(|i| recording.present[i] && bonuses[i].is_finite()) {
+        return Ok(None);
+    }
     let of = |agent: usize| -> Vec<(f64, f64)> {
         (0..recording.steps)
             .filter(|&step| recording.is_present(step, agent))
@@ -47,6 +50,7 @@ fn spread(recording: &Recording, bonuses: &[f32]) -> Series {
         let here: Vec<f64> = (0..recording.agents)
             .filter(|&agent| recording.is_present(step, agent))
             .map(|agent| f64::from(bonuses[step * recording.agents + agent]))
+            .filter(|bonus| bonus.is_finite())
             .collect();
         if here.is_empty() {
             continue;

@@ -110,7 +110,7 @@ pub const MOST_LISTENERS: usize = 64;
 /// [`MOST_LISTENERS`] agents), `graph` and `messages`, those in so many clusters.
 ///
 /// # Errors
-/// Nothing was recorded, arrays do not fit together, no clusters are asked for, or there is no finite number to draw.
+/// Nothing was recorded, arrays do not fit together, or no clusters are asked for.
 pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
     check(recording)?;
     let mut pages = vec![values::page(recording)];
