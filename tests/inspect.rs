@@ -172,7 +172,13 @@ fn a_graph_team_with_curiosity_has_every_page() {
 fn targeted_attention_and_probabilities_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let parts = ["agent.communication=tarmac", "agent.heads=2", "agent.rounds=2", "algorithm=ppo"];
+    let parts = [
+        "agent.communication=tarmac",
+        "agent.heads=2",
+        "agent.rounds=2",
+        "algorithm=ppo",
+        "agent.critic=central",
+    ];
     train(at, "spread-vdn", "run", &[&SPREAD[..], &parts].concat());
     let call = ["inspect", "run", "-o", "out", "--greedy", "--episode", "2", "--device", "cpu"];
     let output = synod(&call, at, "2");
@@ -192,6 +198,34 @@ fn targeted_attention_and_probabilities_are_shown() {
     let short = pages(&at.join("other"), &["attention", "messages", "values"]);
     assert_eq!((&short["values"]["complete"], &short["values"]["steps"]), (&false.into(), &4.into()));
     assert!(short["values"]["rewards"][0] != found["values"]["rewards"][0], "two episodes are one");
+}
+
+#[test]
+fn agents_that_are_absent_neither_listen_nor_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["steps=1000", "agent.features=16", "agent.rounds=1", "agent.heads=1"];
+    train(at, "junction-tarmac", "run", &small);
+    let output = synod(&["inspect", "run", "-o", "out", "--device", "cpu"], at, "2");
+    assert!(output.status.success(), "{}", words(&output));
+    let found = pages(&at.join("out"), &["attention", "messages", "values"]);
+    let size = |key: &str| found["values"][key].as_u64().unwrap() as usize;
+    let (steps, agents) = (size("steps"), size("agents"));
+    let weights = numbers(&found["attention"]["weights"], &[1, steps, 1, agents, agents]);
+    let (mut came, mut absent) = (0, 0);
+    for step in 0..steps {
+        let here = |agent: usize| !found["values"]["actions"][step][agent].is_null();
+        let count = (0..agents).filter(|agent| here(*agent)).count();
+        came += count;
+        for agent in 0..agents {
+            let row = &weights[(step * agents + agent) * agents..][..agents];
+            near(row.iter().sum(), if here(agent) && count > 1 { 1.0 } else { 0.0 });
+            assert!((0..agents).all(|other| here(other) || row[other] == 0.0), "{row:?}");
+            absent += usize::from(!here(agent));
+        }
+    }
+    assert!(absent > 0, "every car is there all the time");
+    assert_eq!(found["messages"]["rounds"][0]["messages"].as_array().unwrap().len(), came);
 }
 
 #[test]

@@ -5,11 +5,10 @@ use std::path::Path;
 use serde_json::{Map, json};
 
 use super::team::{Algorithm, TeamSettings};
-use crate::agent::actors::Choice;
 use crate::agent::communication::Communication;
 use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::Team;
-use crate::agent::{Policy, Sequence};
+use crate::agent::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
 use crate::device::Device;
 use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
@@ -180,11 +179,7 @@ fn play(
     team: &Team,
     inspection: &Inspection,
 ) -> Result<(Tape, Option<EpisodeReport>)> {
-    let choice = match (settings.algorithm, inspection.greedy) {
-        (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
-        (Algorithm::Ppo, true) => Choice::Greedy,
-        (Algorithm::Ppo, false) => Choice::Sample,
-    };
+    let choice = settings.choice(inspection.greedy);
     let seed = inspection.seed.wrapping_add(u64::from(inspection.episode) << 32);
     // Other episodes than those of training.
     let inner = settings.world.clone().with_worlds(1).build(seed ^ 0x6576_616c)?;
@@ -241,7 +236,10 @@ fn watch(
         team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
     for (step, shown) in tape.shown[..tape.actions.len()].iter().enumerate() {
         let present: Vec<f32> = shown.active.iter().map(|a| f32::from(u8::from(*a))).collect();
-        for (name, values) in [("observations", &shown.observations), ("present", &present)] {
+        let inputs =
+            [("observations", &shown.observations), ("present", &present), (WORLD_STATE, &shown.state)];
+        for (name, values) in inputs {
+            // A network has no input that it has no use for.
             if let Ok(input) = program.input_mut(name) {
                 input.copy_from_slice(values);
             }

@@ -138,6 +138,15 @@ impl TeamSettings {
         })
     }
 
+    /// How trained agents act: Q-learners take their best action, policies draw theirs unless `greedy`.
+    pub(super) fn choice(&self, greedy: bool) -> Choice {
+        match (self.algorithm, greedy) {
+            (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
+            (Algorithm::Ppo, true) => Choice::Greedy,
+            (Algorithm::Ppo, false) => Choice::Sample,
+        }
+    }
+
     /// Plays `policy` for at least so many episodes; the mean of every measure that the world reports.
     ///
     /// Q-learners take their best action. Policies draw theirs, or with `greedy` take the most probable one.
@@ -156,11 +165,7 @@ impl TeamSettings {
         if episodes == 0 {
             return Err(Error::Usage("an evaluation needs at least one episode".into()));
         }
-        let choice = match (self.algorithm, greedy) {
-            (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
-            (Algorithm::Ppo, true) => Choice::Greedy,
-            (Algorithm::Ppo, false) => Choice::Sample,
-        };
+        let choice = self.choice(greedy);
         let worlds = episodes.min(64);
         let rounds = episodes.div_ceil(worlds);
         // Other episodes than those of training.
