@@ -282,7 +282,7 @@ fn spread(name: &str, mixer: Mixing) -> TeamSettings {
             sequence: 25,
             replay: 130_000,
             warmup: 3_000,
-            learning_rate: 1e-2,
+            learning_rate: if mixer == Mixing::Qmix { 5e-3 } else { 1e-2 },
             schedule: Schedule::Linear { last: 0.0 },
             gamma: 0.9,
             target_every: 200,
