@@ -4,6 +4,7 @@
 
 pub mod actors;
 pub mod communication;
+pub mod hierarchy;
 pub mod neighbours;
 pub mod srmt;
 pub mod team;

@@ -40,10 +40,14 @@ impl Eval {
         let policy = settings.trained_policy(&device, &self.which.run)?;
         let bar = Counter::on_stderr("episodes");
         let (seed, greedy) = (self.which.seed, self.which.greedy);
-        let measures =
-            settings.evaluate(&device, &policy, self.episodes, seed, greedy, &mut |done, total| {
-                bar.show(done, total)
-            })?;
+        let measures = settings.evaluate(
+            &device,
+            policy.as_ref(),
+            self.episodes,
+            seed,
+            greedy,
+            &mut |done, total| bar.show(done, total),
+        )?;
         bar.finish();
         match self.json {
             true => println!("{:#}", json!({ "measures": measures })),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::VecEnv;
+use super::chain::{Chain, ChainConfig};
 use super::deep_sea::{DeepSea, DeepSeaConfig};
+use super::goals::Goal;
 use super::gridworld::{Gridworld, GridworldConfig};
 use super::lever::{Lever, LeverConfig};
 use super::matrix_game::{MatrixGame, MatrixGameConfig};
@@ -109,6 +111,8 @@ worlds! {
     Switch(SwitchConfig) = "switch", "the switch riddle" => Switch;
     /// A treasure that only a long run of right moves finds.
     DeepSea(DeepSeaConfig) = "deep_sea", "a treasure that only a long run of right moves finds" => DeepSea;
+    /// A row of states whose end pays for where one has been.
+    Chain(ChainConfig) = "chain", "a row of states whose end pays for where one has been" => Chain;
     /// Fetch a passenger, bring it where it wants to go.
     Taxi(TaxiConfig) = "taxi", "fetch a passenger, bring it where it wants to go" => Taxi;
     /// Cover all landmarks without a clash.
@@ -126,6 +130,18 @@ worlds! {
     Gridworld(GridworldConfig) = "gridworld", "any grid, agents and targets, small views" => Gridworld;
     /// Cars that see next to nothing pass each other at junctions.
     TrafficJunction(TrafficJunctionConfig) = "traffic_junction", "CommNet's and IC3Net's traffic junction" => TrafficJunction;
+}
+
+impl WorldConfig {
+    /// The goals that the world names, for agents that learn in levels; empty where it names none.
+    pub fn goals(&self) -> Vec<Goal> {
+        match self {
+            Self::Chain(config) => config.goals(),
+            Self::DeepSea(config) => config.goals(),
+            Self::Taxi(config) => config.goals(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn unknown(name: &str) -> Error {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::goals::Goal;
 use super::pathfinding::Pcg64;
 use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
@@ -61,6 +62,12 @@ impl DeepSeaConfig {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed >> 63) as u32
+    }
+
+    /// Reaching each column of the last row.
+    pub fn goals(&self) -> Vec<Goal> {
+        let row = self.size.saturating_sub(1) * self.size;
+        (0..self.size).map(|i| Goal::all_of(format!("column {}", i + 1), &[row + i])).collect()
     }
 }
 

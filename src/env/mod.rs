@@ -1,8 +1,10 @@
 //! Worlds: what agents act in. A world module steps many worlds of many agents at once over flat arrays that the
 //! caller owns. Nothing here knows of networks, trainers, the terminal or the disk (maps excepted).
 
+pub mod chain;
 mod config;
 pub mod deep_sea;
+pub mod goals;
 pub mod gridworld;
 pub mod lever;
 pub mod matrix_game;

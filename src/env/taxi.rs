@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::goals::Goal;
 use super::pathfinding::Pcg64;
 use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
@@ -41,6 +42,20 @@ impl Default for TaxiConfig {
     /// 64 worlds, 200 steps.
     fn default() -> Self {
         TaxiConfig { worlds: 64, max_episode_steps: 200 }
+    }
+}
+
+impl TaxiConfig {
+    /// Reaching each of the four stands, having the passenger aboard, having it where it wants to go.
+    pub fn goals(&self) -> Vec<Goal> {
+        let stand = |(i, (row, column)): (usize, &(u8, u8))| {
+            Goal::all_of(format!("stand {}", i + 1), &[usize::from(*row), 5 + usize::from(*column)])
+        };
+        let mut goals: Vec<Goal> = STANDS.iter().enumerate().map(stand).collect();
+        goals.push(Goal::all_of("aboard", &[10 + usize::from(ABOARD)]));
+        let there = (0..STANDS.len()).map(|i| vec![10 + i, 15 + i]).collect();
+        goals.push(Goal { name: "delivered".into(), any_of: there });
+        goals
     }
 }
 
@@ -156,6 +171,8 @@ impl Rules for TaxiConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::goals::Goals;
+    use crate::env::{Buffers, VecEnv};
 
     /// The best return from a state, by breadth-first search: every step but the last costs 1.
     fn best(start: Fare) -> i32 {
@@ -190,6 +207,35 @@ mod tests {
             sum += if fare.delivered() { 0 } else { best(fare) };
         }
         assert!((f64::from(sum) / 300.0 - 7.930).abs() < 5e-4, "{}", f64::from(sum) / 300.0);
+    }
+
+    #[test]
+    fn goals_hold_where_they_say() {
+        let mut taxi = Taxi::new(TaxiConfig { worlds: 64, max_episode_steps: 500 }, 5).unwrap();
+        let goals = Goals::named(taxi.rules().goals(), 19).unwrap();
+        let mut out = Buffers::new(taxi.spec());
+        taxi.reset(&[true; 64], &mut out).unwrap();
+        let mut random = Pcg64::from_entropy(&[8]);
+        let mut held = [0; 6];
+        for _ in 0..2_000 {
+            for (world, seen) in out.observations.chunks_exact(19).enumerate() {
+                let fare = *taxi.world(world).unwrap();
+                for (goal, held) in held.iter_mut().enumerate() {
+                    let holds = match goal {
+                        4 => fare.passenger == ABOARD,
+                        5 => fare.delivered(),
+                        stand => fare.here() == STANDS[stand],
+                    };
+                    assert_eq!(goals.holds(goal, seen), holds, "{fare:?}, goal {goal}");
+                    *held += u32::from(holds);
+                }
+            }
+            let ended = out.ended.clone();
+            taxi.reset(&ended, &mut out).unwrap();
+            let actions: Vec<u32> = (0..64).map(|_| random.below(6)).collect();
+            taxi.step(&actions, &mut out).unwrap();
+        }
+        assert!(held.iter().all(|held| *held > 0), "{held:?}");
     }
 
     #[test]

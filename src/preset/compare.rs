@@ -247,7 +247,8 @@ fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(V
     match plan {
         Plan::Team(settings) => {
             let policy = settings.trained_policy(device, run)?;
-            let measures = settings.evaluate(device, &policy, episodes, settings.seed, false, quiet)?;
+            let measures =
+                settings.evaluate(device, policy.as_ref(), episodes, settings.seed, false, quiet)?;
             Ok((measures, policy.parameters().count()))
         }
         Plan::Pathfinding(settings) => {

@@ -65,7 +65,7 @@ pub fn inspect(
     if inspection.steps == 0 {
         return Err(Error::Usage("at least one step must be recorded".into()));
     }
-    let team = settings.trained_policy(device, run)?;
+    let team = settings.trained_team(device, run)?;
     let (tape, report) = play(device, settings, &team, inspection)?;
     let spec = tape.inner.spec();
     let kind = &spec.kinds[0];

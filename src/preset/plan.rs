@@ -11,6 +11,7 @@ use crate::program::Summary;
 use crate::run::config;
 use crate::train::Trainer;
 use crate::train::dqn::Dqn;
+use crate::train::hierarchy::HierarchicalDqn;
 use crate::train::ppo::Ppo;
 
 /// A trainer that can say what its programs are made of.
@@ -28,6 +29,12 @@ impl Learner for Ppo {
 impl Learner for Dqn {
     fn learning(&self) -> (Summary, usize) {
         Dqn::learning(self)
+    }
+}
+
+impl Learner for HierarchicalDqn {
+    fn learning(&self) -> (Summary, usize) {
+        HierarchicalDqn::learning(self)
     }
 }
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
+use crate::agent::hierarchy::Hierarchy;
 use crate::agent::team::{Critic, Team, TeamConfig};
 use crate::device::Device;
 use crate::env::{EpisodeReport, Spec, WorldConfig};
 use crate::error::{Error, Result};
 use crate::run::{checkpoint, config, folder};
-use crate::train::curiosity::CuriosityConfig;
+use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::{Dqn, DqnConfig};
+use crate::train::hierarchy::{HierarchicalDqn, HierarchyConfig};
 use crate::train::player::Player;
 use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
 
@@ -24,6 +26,8 @@ use super::Learner;
 pub enum Algorithm {
     /// Q-learning: the network's heads are the values of actions.
     Dqn,
+    /// Q-learning in two levels: a manager sets goals, a worker acts towards them.
+    Hierarchical,
     /// Proximal policy optimisation: they are the logits of a policy.
     Ppo,
 }
@@ -54,6 +58,8 @@ pub struct TeamSettings {
     pub curiosity: CuriosityConfig,
     /// Q-learning's settings.
     pub dqn: DqnConfig,
+    /// The manager's settings, where there are two levels; the worker's are Q-learning's.
+    pub hierarchy: HierarchyConfig,
     /// PPO's settings.
     pub ppo: PpoConfig,
 }
@@ -88,11 +94,12 @@ impl TeamSettings {
         if self.checkpoint_every == 0 {
             return Err(Error::config("checkpoint_every", "at least 1"));
         }
-        if self.algorithm == Algorithm::Dqn && self.agent.critic != Critic::Shared {
+        if self.algorithm != Algorithm::Ppo && self.agent.critic != Critic::Shared {
             return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
         }
         match self.algorithm {
             Algorithm::Dqn => self.dqn.check(self.world.worlds()),
+            Algorithm::Hierarchical => self.hierarchy.check(&self.dqn, self.world.worlds()),
             Algorithm::Ppo => self.ppo.check(self.world.worlds()),
         }
     }
@@ -101,21 +108,32 @@ impl TeamSettings {
         Team::new(device, &self.agent, spec, self.separate_parameters, self.seed)
     }
 
+    fn two_levels(&self, device: &Device, spec: &Spec) -> Result<Hierarchy> {
+        let observation = spec.kinds.first().map_or(0, |kind| kind.observation.iter().product());
+        let goals = self.hierarchy.goals(self.world.goals(), observation)?;
+        let (every, separate) = (self.hierarchy.every, self.separate_parameters);
+        Hierarchy::new(device, &self.agent, spec, goals, every, separate, self.seed)
+    }
+
     /// The network with the parameters of a run's checkpoint.
     ///
     /// # Errors
     /// A damaged checkpoint, or one of another network.
-    pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Team> {
+    pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Box<dyn Policy>> {
         let world = self.world.clone().with_worlds(1).build(self.seed)?;
-        let policy = self.team(device, world.spec())?;
-        let path = folder::checkpoint_of(run);
-        let checkpoint = checkpoint::read(&path)?;
-        let load = || {
-            check_architecture(&policy, &checkpoint)?;
-            policy.parameters().load("agent", &checkpoint)
-        };
-        load().map_err(|e| Error::file(&path, None, e.to_string()))?;
-        Ok(policy)
+        Ok(match self.algorithm {
+            Algorithm::Hierarchical => Box::new(trained(self.two_levels(device, world.spec())?, run)?),
+            _ => Box::new(trained(self.team(device, world.spec())?, run)?),
+        })
+    }
+
+    /// The same, for what looks into a team; an agent of two levels is none.
+    pub(super) fn trained_team(&self, device: &Device, run: &Path) -> Result<Team> {
+        if self.algorithm == Algorithm::Hierarchical {
+            return Err(Error::Usage("agents of two levels cannot be looked into yet".into()));
+        }
+        let world = self.world.clone().with_worlds(1).build(self.seed)?;
+        trained(self.team(device, world.spec())?, run)
     }
 
     /// The trainer, ready for its first step.
@@ -125,13 +143,26 @@ impl TeamSettings {
     pub fn trainer(&self, device: &Device) -> Result<Box<dyn Learner>> {
         self.check()?;
         let world = self.world.build(self.seed)?;
-        let policy = Box::new(self.team(device, world.spec())?);
+        let policy = || -> Result<Box<Team>> { Ok(Box::new(self.team(device, world.spec())?)) };
         Ok(match self.algorithm {
+            Algorithm::Hierarchical => {
+                if self.curiosity.kind != CuriosityKind::None {
+                    return Err(Error::config(
+                        "curiosity.kind",
+                        "`none`: goals pay the worker of a hierarchy",
+                    ));
+                }
+                let agent = self.two_levels(device, world.spec())?;
+                let (worker, config) = (&self.dqn, &self.hierarchy);
+                Box::new(HierarchicalDqn::new(device, agent, world, worker, config, self.steps, self.seed)?)
+            }
             Algorithm::Dqn => {
+                let policy = policy()?;
                 let trainer = Dqn::new(device, policy, world, self.dqn.clone(), self.steps, self.seed)?;
                 Box::new(trainer.with_curiosity(&self.curiosity)?)
             }
             Algorithm::Ppo => {
+                let policy = policy()?;
                 let trainer = Ppo::new(device, policy, world, self.ppo.clone(), self.steps, self.seed)?;
                 Box::new(trainer.with_curiosity(&self.curiosity)?)
             }
@@ -141,7 +172,7 @@ impl TeamSettings {
     /// How trained agents act: Q-learners take their best action, policies draw theirs unless `greedy`.
     pub(super) fn choice(&self, greedy: bool) -> Choice {
         match (self.algorithm, greedy) {
-            (Algorithm::Dqn, _) => Choice::EpsilonGreedy,
+            (Algorithm::Dqn | Algorithm::Hierarchical, _) => Choice::EpsilonGreedy,
             (Algorithm::Ppo, true) => Choice::Greedy,
             (Algorithm::Ppo, false) => Choice::Sample,
         }
@@ -179,6 +210,16 @@ impl TeamSettings {
         }
         Ok(measures(&reports))
     }
+}
+
+/// A policy with the parameters of a run's checkpoint.
+fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
+    let path = folder::checkpoint_of(run);
+    let checkpoint = checkpoint::read(&path)?;
+    check_architecture(&policy, &checkpoint)
+        .and_then(|()| policy.parameters().load("agent", &checkpoint))
+        .map_err(|e| Error::file(&path, None, e.to_string()))?;
+    Ok(policy)
 }
 
 /// Mean and standard error of every value, in the order in which they first occur.

@@ -4,16 +4,19 @@ use super::team::{Algorithm, TeamSettings};
 use crate::agent::communication::Communication;
 use crate::agent::team::{Critic, Recurrent, TeamConfig};
 use crate::env::WorldConfig;
+use crate::env::chain::ChainConfig;
 use crate::env::deep_sea::DeepSeaConfig;
 use crate::env::lever::LeverConfig;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::SimpleSpreadConfig;
 use crate::env::repeat_previous::RepeatPreviousConfig;
 use crate::env::switch::SwitchConfig;
+use crate::env::taxi::TaxiConfig;
 use crate::env::traffic_junction::TrafficJunctionConfig;
 use crate::optim::Schedule;
 use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::DqnConfig;
+use crate::train::hierarchy::HierarchyConfig;
 use crate::train::mixer::Mixing;
 use crate::train::ppo::PpoConfig;
 
@@ -97,6 +100,21 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         settings: || deep_sea("deep-sea-icm", CuriosityKind::Icm),
     },
     TeamPreset {
+        name: "taxi-dqn",
+        summary: "the taxi by plain Q-learning; the most there is is 7.930 on average",
+        settings: taxi,
+    },
+    TeamPreset {
+        name: "taxi-hierarchical",
+        summary: "the same by a manager that sets goals and a worker that is paid for reaching them",
+        settings: taxi_hierarchical,
+    },
+    TeamPreset {
+        name: "chain-hierarchical",
+        summary: "Kulkarni's chain in two levels; the most there is is .208 on average",
+        settings: chain_hierarchical,
+    },
+    TeamPreset {
         name: "spread-vdn",
         summary: "three recurrent agents cover three landmarks (MPE simple_spread), VDN",
         settings: || spread("spread-vdn", Mixing::Vdn),
@@ -131,6 +149,7 @@ fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
         world,
         curiosity: CuriosityConfig::default(),
         dqn: DqnConfig::default(),
+        hierarchy: HierarchyConfig::default(),
         ppo: PpoConfig {
             minibatches: 4,
             kl_target: 0.0,
@@ -266,6 +285,83 @@ fn deep_sea(name: &str, kind: CuriosityKind) -> TeamSettings {
             ..DqnConfig::default()
         },
         ..base(name, WorldConfig::DeepSea(world), agent)
+    }
+}
+
+fn taxi() -> TeamSettings {
+    let world = TaxiConfig { worlds: 16, ..TaxiConfig::default() };
+    let agent = TeamConfig { features: 128, layers: 2, identity: false, ..TeamConfig::default() };
+    TeamSettings {
+        steps: 400_000,
+        dqn: DqnConfig {
+            rollout: 4,
+            updates: 4,
+            batch: 64,
+            replay: 100_000,
+            warmup: 5_000,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear { last: 0.05 },
+            target_every: 100,
+            epsilon_end: 0.05,
+            epsilon_fraction: 0.8,
+            learning_shards: 1,
+            ..DqnConfig::default()
+        },
+        ..base("taxi-dqn", WorldConfig::Taxi(world), agent)
+    }
+}
+
+fn taxi_hierarchical() -> TeamSettings {
+    let settings = taxi();
+    TeamSettings {
+        preset: "taxi-hierarchical".into(),
+        algorithm: Algorithm::Hierarchical,
+        dqn: DqnConfig {
+            gamma: 0.9,
+            huber: 1.0,
+            target_every: 200,
+            epsilon_fraction: 0.4,
+            ..settings.dqn.clone()
+        },
+        hierarchy: HierarchyConfig {
+            pretraining: 0.5,
+            // Goals alone would let the worker try what is not possible, which the manager then pays for.
+            extrinsic: 0.05,
+            manager: DqnConfig {
+                replay: 10_000,
+                warmup: 1_000,
+                epsilon_start: 0.5,
+                epsilon_fraction: 0.5,
+                ..settings.dqn.clone()
+            },
+            ..HierarchyConfig::default()
+        },
+        ..settings
+    }
+}
+
+fn chain_hierarchical() -> TeamSettings {
+    let world = ChainConfig { worlds: 16, ..ChainConfig::default() };
+    let agent = TeamConfig { features: 32, identity: false, ..TeamConfig::default() };
+    let level = DqnConfig {
+        rollout: 4,
+        batch: 32,
+        replay: 5_000,
+        warmup: 500,
+        learning_rate: 2e-3,
+        schedule: Schedule::Linear { last: 0.05 },
+        target_every: 50,
+        epsilon_end: 0.1,
+        epsilon_fraction: 0.5,
+        learning_shards: 1,
+        ..DqnConfig::default()
+    };
+    TeamSettings {
+        steps: 100_000,
+        algorithm: Algorithm::Hierarchical,
+        dqn: DqnConfig { gamma: 0.9, ..level.clone() },
+        hierarchy: HierarchyConfig { every: 100, manager: level, ..HierarchyConfig::default() },
+        ..base("chain-hierarchical", WorldConfig::Chain(world), agent)
     }
 }
 

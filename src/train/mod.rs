@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod curiosity;
 pub mod dqn;
+pub mod hierarchy;
 pub mod mixer;
 pub mod player;
 pub mod ppo;

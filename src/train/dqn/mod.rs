@@ -7,7 +7,7 @@
 //! `config`; what is kept and drawn is `train::replay`'s affair, the mixers' `train::mixer`'s.
 
 mod config;
-mod program;
+pub(super) mod program;
 
 pub use config::DqnConfig;
 

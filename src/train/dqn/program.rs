@@ -15,10 +15,10 @@ use crate::train::Checkpoint;
 use crate::train::mixer::Mixer;
 
 /// Statistics of an update, in the order in which the loss program gives them.
-pub(super) const STATISTICS: [&str; 3] = ["loss", "q", "td_error"];
+pub(in crate::train) const STATISTICS: [&str; 3] = ["loss", "q", "td_error"];
 
 /// A set of parameters that learns: with its optimiser, and with a copy that targets come from.
-pub(super) struct Learned {
+pub(in crate::train) struct Learned {
     pub parameters: Parameters,
     pub optimiser: Optimiser,
     pub target: Variable,
@@ -54,7 +54,7 @@ impl Learned {
 }
 
 /// What the loss is made from.
-pub(super) struct Parts<'a> {
+pub(in crate::train) struct Parts<'a> {
     pub config: &'a DqnConfig,
     pub policy: &'a dyn Policy,
     pub kind: &'a AgentKind,
@@ -69,7 +69,12 @@ pub(super) struct Parts<'a> {
 
 /// Loss and gradient of `batch` sequences. Outputs: the gradients one after another (or, with `whole`, the gradient's
 /// norm, the step being part of the program); the [`STATISTICS`]; the size of every error `[sequence, units, batch]`.
-pub(super) fn loss_program(device: &Device, parts: &Parts<'_>, batch: usize, whole: bool) -> Result<Program> {
+pub(in crate::train) fn loss_program(
+    device: &Device,
+    parts: &Parts<'_>,
+    batch: usize,
+    whole: bool,
+) -> Result<Program> {
     let graph = Graph::new();
     let Parts { config, policy, kind, mixer, .. } = parts;
     let (length, agents) = (config.length(), kind.count);
@@ -192,7 +197,11 @@ fn step<'g>(graph: &'g Graph, learned: &[Learned], gradient: Tensor<'g>) -> Tens
 }
 
 /// The optimisers' step from the gradients of all shards. Output: the gradient's norm before clipping.
-pub(super) fn update_program(device: &Device, learned: &[Learned], shards: usize) -> Result<Program> {
+pub(in crate::train) fn update_program(
+    device: &Device,
+    learned: &[Learned],
+    shards: usize,
+) -> Result<Program> {
     let graph = Graph::new();
     let length: usize = learned.iter().map(|l| l.parameters.length()).sum();
     let gradient = graph.input("gradients", [shards, length]).sum(&[0]);
@@ -201,7 +210,7 @@ pub(super) fn update_program(device: &Device, learned: &[Learned], shards: usize
 }
 
 /// Moves the targets towards the parameters by the input `rate`. Output: that rate.
-pub(super) fn target_program(device: &Device, learned: &[Learned]) -> Result<Program> {
+pub(in crate::train) fn target_program(device: &Device, learned: &[Learned]) -> Result<Program> {
     let graph = Graph::new();
     let rate = graph.input("rate", [1]);
     for learned in learned {

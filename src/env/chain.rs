@@ -1,0 +1,143 @@
+//! The chain of Kulkarni et al. (2016, section 4.1): what the end pays depends on where one has been before.
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentKind;
+use super::goals::Goal;
+use super::pathfinding::Pcg64;
+use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::error::Result;
+
+/// Many chains at once.
+pub type Chain = Vectorised<ChainConfig>;
+
+/// The settings of [`Chain`].
+///
+/// States stand in a row; an episode starts in the second and ends in the first. Action 0 goes left; action 1 goes
+/// right with the chance `right`, else left (at the right end it stays). The end pays 1 where the last state was
+/// visited before, else 1/100. Observation: one-hot state, `[states]`, which does not say where one has been. With the
+/// paper's six states and even chances the most there is is 1/5 + 4/5 x 1/100 = .208 on average, by going right until
+/// the last state is reached. Reports have `visited`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainConfig {
+    /// Worlds stepped at once.
+    pub worlds: usize,
+    /// States in a row.
+    pub states: usize,
+    /// The chance that a step to the right succeeds.
+    pub right: f64,
+    /// Steps after which an episode is truncated.
+    pub max_episode_steps: usize,
+}
+
+impl Default for ChainConfig {
+    /// The paper's, 64 worlds, at most 500 steps.
+    fn default() -> Self {
+        ChainConfig { worlds: 64, states: 6, right: 0.5, max_episode_steps: 500 }
+    }
+}
+
+/// Where one is, and whether one has been at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walker {
+    state: u32,
+    visited: bool,
+}
+
+impl ChainConfig {
+    /// Reaching each of the states.
+    pub fn goals(&self) -> Vec<Goal> {
+        (0..self.states).map(|i| Goal::all_of(format!("state {}", i + 1), &[i])).collect()
+    }
+}
+
+impl Rules for ChainConfig {
+    type World = Walker;
+    const NAME: &'static str = "chain";
+    const METRICS: &'static [&'static str] = &["visited"];
+
+    fn worlds(&self) -> usize {
+        self.worlds
+    }
+
+    fn check(&self) -> Result<()> {
+        within(Self::NAME, "states", self.states, 3, 4096)?;
+        within(Self::NAME, "right", self.right, 0.0, 1.0)?;
+        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, 1 << 30)
+    }
+
+    fn kinds(&self) -> Vec<AgentKind> {
+        vec![AgentKind { name: "walker".to_owned(), count: 1, observation: vec![self.states], actions: 2 }]
+    }
+
+    fn limit(&self) -> u32 {
+        self.max_episode_steps as u32
+    }
+
+    fn blank(&self) -> Walker {
+        Walker { state: 1, visited: false }
+    }
+
+    fn reset(&self, world: &mut Walker, _episode: u64, _random: &mut Pcg64) {
+        *world = self.blank();
+    }
+
+    fn step(&self, world: &mut Walker, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let last = self.states as u32 - 1;
+        if actions[0] == 1 && random.bernoulli(self.right) {
+            world.state = (world.state + 1).min(last);
+        } else {
+            world.state = world.state.saturating_sub(1);
+        }
+        world.visited |= world.state == last;
+        if world.state > 0 {
+            return Outcome::GoesOn;
+        }
+        pay.rewards[0] = if world.visited { 1.0 } else { 0.01 };
+        Outcome::Ends
+    }
+
+    fn observe(&self, world: &Walker, view: &mut View) {
+        let seen = view.observation(0, 0);
+        seen.fill(0.0);
+        seen[world.state as usize] = 1.0;
+    }
+
+    fn metrics(&self, world: &Walker) -> Vec<f64> {
+        vec![f64::from(u8::from(world.visited))]
+    }
+
+    fn visit(&self, world: &mut Walker, codec: &mut Codec) -> Result<()> {
+        codec.one(&mut world.state)?;
+        codec.one(&mut world.visited)
+    }
+
+    fn valid(&self, world: &Walker) -> bool {
+        (world.state as usize) < self.states
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Buffers, VecEnv};
+
+    /// Going right all the way is worth .208, going left at once .01.
+    #[test]
+    fn play_is_worth_what_is_known() {
+        for (action, expected, most) in [(1, 0.208, 0.012), (0, 0.01, 1e-6)] {
+            let mut chain = Chain::new(ChainConfig { worlds: 20_000, ..ChainConfig::default() }, 3).unwrap();
+            let mut out = Buffers::new(chain.spec());
+            chain.reset(&vec![true; 20_000], &mut out).unwrap();
+            while out.ended.contains(&false) {
+                chain.step(&vec![action; 20_000], &mut out).unwrap();
+            }
+            let returns: Vec<f64> =
+                chain.take_reports().iter().filter_map(|report| report.value("return")).collect();
+            let mean = returns.iter().sum::<f64>() / returns.len() as f64;
+            // Four standard errors of the mean of 20,000.
+            assert!((mean - expected).abs() < most, "{mean}");
+        }
+    }
+}

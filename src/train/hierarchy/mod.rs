@@ -1,0 +1,362 @@
+//! Learning in two levels, h-DQN (Kulkarni et al. 2016, arXiv 1604.06057): a manager sets goals, a worker acts towards
+//! them, and each learns by deep Q-learning from a replay of its own.
+//!
+//! - The manager's step is a whole option: it is paid the discounted sum of the world's rewards over the option's k
+//!   steps, and bootstraps with the discount to the power of k (a semi-Markov decision process: Sutton et al. 1999,
+//!   section 3; the paper leaves that power out). It may not set a goal that holds already.
+//! - The worker's step is a step of the world. It is paid `intrinsic` where its goal holds after it, and `extrinsic`
+//!   times what the world pays. Reaching the goal ends its task; where the goal's time is up it bootstraps as if the
+//!   goal had stayed.
+//!
+//! Which goals there are and when they hold is the world's to say (`env::goals`); the agent as it acts is
+//! `agent::hierarchy`, the loss and its programs are `train::dqn`'s. Settings stand in `config`, the options under way
+//! in `options`, a network with its replay in `level`.
+
+mod config;
+mod level;
+mod options;
+
+pub use config::HierarchyConfig;
+
+use super::dqn::DqnConfig;
+use super::ppo::{check_architecture, episodes};
+use super::{Checkpoint, Report, TensorData, Trainer};
+use crate::agent::Policy;
+use crate::agent::actors::{Actors, Choice, Seen};
+use crate::agent::hierarchy::{Hierarchy, levels};
+use crate::device::Device;
+use crate::env::{Buffers, VecEnv};
+use crate::error::{Error, Result};
+use crate::program::Summary;
+use level::{Level, STATISTICS, Transition};
+use options::{Event, Options};
+
+/// Q-learning in two levels for one kind of agent.
+pub struct HierarchicalDqn {
+    config: HierarchyConfig,
+    device: Device,
+    agent: Hierarchy,
+    environment: Box<dyn VecEnv>,
+    buffers: Buffers,
+    managers: Actors,
+    workers: Actors,
+    manager: Level,
+    worker: Level,
+    options: Options,
+    agents: usize,
+    worlds: usize,
+    budget: u64,
+    /// Agent-steps, and steps of the worlds, which count random numbers.
+    steps: u64,
+    world_steps: u64,
+    seed: u64,
+    /// `[worlds, agents, observation + goals]`: what workers see.
+    seen: Vec<f32>,
+}
+
+/// What a rollout was like.
+#[derive(Default)]
+struct Tally {
+    options: f64,
+    reached: f64,
+    steps: f64,
+}
+
+impl HierarchicalDqn {
+    /// A trainer for `agent` in `environment`. `worker` are the settings of the worker's Q-learning, and say how long a
+    /// rollout is; `budget` is the number of agent-steps that schedules end at.
+    ///
+    /// # Errors
+    /// Settings out of range, kinds of agent that differ, or what compilation reports.
+    pub fn new(
+        device: &Device,
+        agent: Hierarchy,
+        mut environment: Box<dyn VecEnv>,
+        worker: &DqnConfig,
+        config: &HierarchyConfig,
+        budget: u64,
+        seed: u64,
+    ) -> Result<Self> {
+        let spec = environment.spec().clone();
+        config.check(worker, spec.worlds)?;
+        let (agents, worlds) = (spec.agents(), spec.worlds);
+        let goals = agent.goals().count();
+        let sizes = levels(&spec, agent.goals())?;
+        let shards = if device.is_cpu() { worker.acting_shards } else { 1 };
+        let actors = |policy: &dyn Policy, spec| {
+            Actors::new(device, policy, spec, shards, Choice::EpsilonGreedy, false)
+        };
+        let (managers, workers) = (actors(agent.manager(), &sizes[0])?, actors(agent.worker(), &sizes[1])?);
+        let level = |name, policy: &dyn Policy, spec, goals, settings, mark: u64| {
+            Level::new(device, name, policy, spec, goals, settings, seed ^ mark)
+        };
+        let manager = level("manager", agent.manager(), &sizes[0], 0, &config.manager, 0x6d61_6e61_6765)?;
+        let worker = level("worker", agent.worker(), &sizes[1], goals, worker, 0)?;
+        let size = sizes[0].kinds[0].observation[0];
+        let mut buffers = Buffers::new(&spec);
+        environment.reset(&vec![true; worlds], &mut buffers)?;
+        Ok(HierarchicalDqn {
+            options: Options::new(agents * worlds, size, agent.every(), config.manager.gamma),
+            config: config.clone(),
+            device: device.clone(),
+            agent,
+            environment,
+            buffers,
+            managers,
+            workers,
+            manager,
+            worker,
+            agents,
+            worlds,
+            budget,
+            steps: 0,
+            world_steps: 0,
+            seed,
+            seen: vec![0.0; agents * worlds * (size + goals)],
+        })
+    }
+
+    /// The agent as it would act now.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn agent(&self) -> Result<&Hierarchy> {
+        self.agent.gather()?;
+        Ok(&self.agent)
+    }
+
+    /// What the worker's learning program is made of, and in how many shards it runs: one.
+    pub fn learning(&self) -> (Summary, usize) {
+        (self.worker.summary(), 1)
+    }
+
+    /// The device that it learns on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn progress(&self) -> f64 {
+        self.steps as f64 / self.budget.max(1) as f64
+    }
+
+    /// Numbers in an observation, and goals.
+    fn sizes(&self) -> (usize, usize) {
+        let lanes = self.agents * self.worlds;
+        (self.buffers.observations.len() / lanes, self.agent.goals().count())
+    }
+
+    /// Where the actors' outputs `[agents, worlds]` hold a lane of the worlds' order `[worlds, agents]`.
+    fn in_actors(&self, lane: usize) -> usize {
+        lane % self.agents * self.worlds + lane / self.agents
+    }
+
+    /// Sets a goal for every agent that has none.
+    fn set_goals(&mut self, ages: &[f32], present: &[f32]) -> Result<()> {
+        let (size, goals) = self.sizes();
+        let lanes = self.agents * self.worlds;
+        let wanted: Vec<bool> =
+            (0..lanes).map(|i| self.buffers.active[i] && self.options.goal(i).is_none()).collect();
+        if !wanted.contains(&true) {
+            return Ok(());
+        }
+        let mut open = vec![1.0; lanes * goals];
+        let observations = self.buffers.observations.chunks_exact(size);
+        for (lane, (seen, open)) in observations.zip(open.chunks_exact_mut(goals)).enumerate() {
+            if wanted[lane] {
+                self.agent.goals().open(seen, open);
+            }
+        }
+        let seen = Seen {
+            observations: &self.buffers.observations,
+            ages,
+            present,
+            masks: &open,
+            state: &self.buffers.state,
+        };
+        self.managers.act(seen, [self.seed ^ 0x676f_616c, self.world_steps])?;
+        for lane in (0..lanes).filter(|lane| wanted[*lane]) {
+            let goal = self.managers.actions[self.in_actors(lane)];
+            self.options.begin(lane, goal, &self.buffers.observations[lane * size..][..size]);
+        }
+        Ok(())
+    }
+
+    /// One step of all worlds.
+    fn step_worlds(&mut self, ages: &[f32], present: &[f32], tally: &mut Tally) -> Result<()> {
+        self.set_goals(ages, present)?;
+        let (size, goals) = self.sizes();
+        let lanes = self.agents * self.worlds;
+        self.seen.fill(0.0);
+        let observations = self.buffers.observations.chunks_exact(size);
+        for (lane, (to, from)) in self.seen.chunks_exact_mut(size + goals).zip(observations).enumerate() {
+            to[..size].copy_from_slice(from);
+            if let Some(goal) = self.options.goal(lane) {
+                to[size + goal as usize] = 1.0;
+            }
+        }
+        let seen = Seen {
+            observations: &self.seen,
+            ages,
+            present,
+            masks: &self.buffers.masks,
+            state: &self.buffers.state,
+        };
+        self.workers.act(seen, [self.seed, self.world_steps])?;
+        let actions: Vec<u32> = (0..lanes).map(|i| self.workers.actions[self.in_actors(i)]).collect();
+        self.environment.step(&actions, &mut self.buffers)?;
+        self.world_steps += 1;
+
+        let choices = self.buffers.masks.len() / lanes;
+        let mut open = vec![0.0; goals];
+        for lane in 0..lanes {
+            let Some(goal) = self.options.goal(lane) else { continue };
+            let after = &self.buffers.observations[lane * size..][..size];
+            let event = Event {
+                reward: self.buffers.rewards[lane],
+                reached: self.agent.goals().holds(goal as usize, after),
+                terminated: self.buffers.terminated[lane],
+                truncated: self.buffers.truncated[lane],
+            };
+            let reached = if event.reached { self.config.intrinsic } else { 0.0 };
+            let goes_on = !event.reached && !event.terminated;
+            let agent = lane % self.agents;
+            self.worker.add(&Transition {
+                agent,
+                before: &self.seen[lane * (size + goals)..][..size],
+                goal,
+                action: actions[lane],
+                returns: reached + self.config.extrinsic * event.reward,
+                bootstrap: if goes_on { self.worker.config().gamma } else { 0.0 },
+                after,
+                allowed: &self.buffers.masks[lane * choices..][..choices],
+            });
+            tally.steps += 1.0;
+            let Some(closed) = self.options.step(lane, event) else { continue };
+            tally.options += 1.0;
+            tally.reached += f64::from(u8::from(event.reached));
+            self.agent.goals().open(after, &mut open);
+            self.manager.add(&Transition {
+                agent,
+                before: self.options.start(lane),
+                goal: 0,
+                action: closed.goal,
+                returns: closed.returns,
+                bootstrap: closed.bootstrap,
+                after,
+                allowed: &open,
+            });
+        }
+        if self.buffers.ended.contains(&true) {
+            let ended = self.buffers.ended.clone();
+            self.environment.reset(&ended, &mut self.buffers)?;
+        }
+        Ok(())
+    }
+
+    fn finite(&self, level: &str, statistics: &[f64; 4]) -> Result<()> {
+        match statistics.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(which) => {
+                let tensor = format!("{level}/{}", STATISTICS[which]);
+                Err(Error::NotFinite { step: self.steps, tensor, checkpoint: String::new() })
+            }
+        }
+    }
+}
+
+impl Trainer for HierarchicalDqn {
+    fn step(&mut self) -> Result<Report> {
+        let progress = self.progress();
+        let alone = f64::from(self.config.pretraining);
+        let together = progress >= alone;
+        let joint = (progress - alone) / (1.0 - alone);
+        let managing = if together { self.manager.config().epsilon(joint) } else { 1.0 };
+        let epsilons = [managing, self.worker.config().epsilon(progress)];
+        [self.managers.epsilon, self.workers.epsilon] = epsilons;
+        let lanes = self.agents * self.worlds;
+        // Networks without memory and talk have no use for these.
+        let (ages, present) = (vec![0.0; lanes], vec![1.0; lanes]);
+        let mut tally = Tally::default();
+        for _ in 0..self.worker.config().rollout {
+            self.step_worlds(&ages, &present, &mut tally)?;
+        }
+        self.steps += (self.worker.config().rollout * lanes) as u64;
+        let mut values = episodes(&self.environment.take_reports());
+        for (name, epsilon) in ["manager", "worker"].into_iter().zip(epsilons) {
+            let level = if name == "manager" { &mut self.manager } else { &mut self.worker };
+            let config = level.config();
+            let (learns, time) = if name == "manager" { (together, joint) } else { (true, progress) };
+            let (updates, factor) = (config.updates, config.schedule.factor(time));
+            let learning_rate = config.learning_rate * factor;
+            values.push((format!("{name}/epsilon"), f64::from(epsilon)));
+            if !learns || !level.is_ready() {
+                continue;
+            }
+            let mut sums = [0f64; 4];
+            for _ in 0..updates {
+                for (sum, value) in sums.iter_mut().zip(level.learn(learning_rate)?) {
+                    *sum += value;
+                }
+            }
+            self.finite(name, &sums)?;
+            let named = STATISTICS.iter().zip(sums);
+            values.extend(named.map(|(value, sum)| (format!("{name}/{value}"), sum / updates as f64)));
+        }
+        if tally.options > 0.0 {
+            values.push(("option_length".into(), tally.steps / tally.options));
+            values.push(("reached".into(), tally.reached / tally.options));
+        }
+        Ok(Report { steps: self.steps, updates: self.worker.updates() + self.manager.updates(), values })
+    }
+
+    fn save(&self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("architecture", self.agent.architecture());
+        self.manager.save(&mut checkpoint)?;
+        self.worker.save(&mut checkpoint)?;
+        self.options.save(&mut checkpoint)?;
+        let world = self.environment.save();
+        let flat = |values: &[f32]| TensorData::f32(&[values.len()], values);
+        let active: Vec<u8> = self.buffers.active.iter().map(|active| u8::from(*active)).collect();
+        checkpoint.insert("worlds/state", TensorData::u8(&[world.len()], &world)?);
+        checkpoint.insert("rollout/observations", flat(&self.buffers.observations)?);
+        checkpoint.insert("rollout/world_state", flat(&self.buffers.state)?);
+        checkpoint.insert("rollout/masks", flat(&self.buffers.masks)?);
+        checkpoint.insert("rollout/active", TensorData::u8(&[active.len()], &active)?);
+        checkpoint.insert("trainer/counters", TensorData::u64(&[2], &[self.steps, self.world_steps])?);
+        Ok(checkpoint)
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        check_architecture(&self.agent, checkpoint)?;
+        let own = self.save()?;
+        // The worlds' own state may have another length: they check it themselves.
+        let expected = own.tensors.iter().map(|(name, own)| {
+            let shape = match checkpoint.tensors.get(name) {
+                Some(found) if name == "worlds/state" => found.shape(),
+                _ => own.shape(),
+            };
+            (name.as_str(), own.element_type(), shape)
+        });
+        checkpoint.check(expected)?;
+        let restore = |trainer: &mut Self, from: &Checkpoint| -> Result<()> {
+            trainer.options.load(from, trainer.agent.goals().count())?;
+            trainer.manager.load(from)?;
+            trainer.worker.load(from)?;
+            trainer.environment.load(from.tensor("worlds/state")?.bytes())?;
+            trainer.buffers.observations = from.tensor("rollout/observations")?.to_f32()?;
+            trainer.buffers.state = from.tensor("rollout/world_state")?.to_f32()?;
+            trainer.buffers.masks = from.tensor("rollout/masks")?.to_f32()?;
+            let active = from.tensor("rollout/active")?.to_u8()?;
+            trainer.buffers.active = active.into_iter().map(|active| active != 0).collect();
+            let counters = from.tensor("trainer/counters")?.to_u64()?;
+            [trainer.steps, trainer.world_steps] = [counters[0], counters[1]];
+            Ok(())
+        };
+        restore(self, checkpoint).or_else(|error| {
+            // Back to what it was.
+            restore(self, &own)?;
+            Err(error)
+        })
+    }
+}
