@@ -85,7 +85,7 @@ fn draw(recording: &Recording, heats: &[Heat]) -> String {
     let side = cell * agents as f32;
     let (pitch, line) = (side + 36.0, side + 46.0);
     let across = (((WIDTH - 2.0 * LEFT - 24.0) / pitch) as usize).max(1);
-    let shown = kept(steps, (if blocks.len() <= 2 { 2 * across } else { across }).clamp(3, 25) - 1);
+    let shown = kept(steps, (if blocks.len() <= 2 { 2 * across } else { across }).clamp(8, 25) - 1);
     let mut canvas = Canvas::new(
         "Who listens to whom",
         &format!("{}: attention of each listener (row) over speakers (column)", recording.title),
