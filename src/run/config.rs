@@ -153,13 +153,39 @@ impl Changes {
         Ok(found)
     }
 
-    /// The changed value.
+    /// The changed value. A change of `kind` in a table may leave the table's other keys without a meaning: then they go,
+    /// and the new kind starts from its defaults.
     ///
     /// # Errors
     /// [`Error::Config`] with the key, the file and line where it came from one, and either the nearest known key or
     /// what was expected.
     pub fn apply<T: Serialize + DeserializeOwned>(&self, base: &T) -> Result<T> {
         let known = tree(base)?;
+        let plain = self.apply_to(known.clone());
+        match self.other_kinds::<T>(&known) {
+            Some(known) if plain.is_err() => self.apply_to(known),
+            _ => plain,
+        }
+    }
+
+    /// The base with the changed kinds alone, where there are some and they can stand alone.
+    fn other_kinds<T: Serialize + DeserializeOwned>(&self, known: &Value) -> Option<Value> {
+        let mut other = known.clone();
+        for change in &self.changes {
+            let Some((last, table)) = change.keys.split_last() else { continue };
+            let now = lookup(known, &change.keys);
+            if last == "kind" && now.is_some_and(|now| now.is_string() && *now != change.value) {
+                let alone = serde_json::Map::from_iter([(last.clone(), change.value.clone())]);
+                insert(&mut other, table, Value::Object(alone)).ok()?;
+            }
+        }
+        if other == *known {
+            return None;
+        }
+        tree(&serde_json::from_value::<T>(other).ok()?).ok()
+    }
+
+    fn apply_to<T: Serialize + DeserializeOwned>(&self, known: Value) -> Result<T> {
         let mut changed = known.clone();
         let mut unknown = Vec::new();
         for change in &self.changes {

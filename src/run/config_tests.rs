@@ -183,3 +183,44 @@ fn broken_and_hostile_files_are_refused() {
     refused(read(b"steps = 1\nname = \"\xff\""), &["c.toml:2", "UTF-8"]);
     refused(load(&base(), Some(&folder.path().join("none.toml")), &[]), &["none.toml"]);
 }
+
+/// A tagged choice whose forms have keys of their own.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum Place {
+    Room {
+        doors: u32,
+    },
+    Field {
+        #[serde(default)]
+        trees: u32,
+        #[serde(default)]
+        name: String,
+    },
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Somewhere {
+    place: Place,
+    size: u32,
+}
+
+#[test]
+fn another_kind_starts_from_its_defaults() {
+    let base = Somewhere { place: Place::Room { doors: 2 }, size: 3 };
+    let with = |items: &[&str]| {
+        let mut changes = Changes::new();
+        items.iter().for_each(|item| changes.item(item).unwrap());
+        changes.apply(&base)
+    };
+    let field = Place::Field { trees: 5, name: String::new() };
+    for items in [["place.kind=field", "place.trees=5"], ["place.trees=5", "place.kind=field"]] {
+        assert_eq!(with(&items).unwrap(), Somewhere { place: field.clone(), size: 3 });
+    }
+    let error = with(&["place.kind=field", "place.tree=5"]).unwrap_err().to_string();
+    assert!(error.contains("place.tree") && error.contains("place.trees"), "{error}");
+    let error = with(&["place.kind=feild"]).unwrap_err().to_string();
+    assert!(error.contains("place.kind"), "{error}");
+    // The kind that it has already keeps everything.
+    assert_eq!(with(&["place.kind=room"]).unwrap(), base);
+}
