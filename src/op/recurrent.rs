@@ -12,10 +12,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Binding, CpuInput, GpuCall, GpuPlan, Op, Tensor};
 use crate::shape::{DType, TensorType};
 
-/// Rows of a batch that one of several tasks takes through all steps.
+/// Rows of a batch that one task takes through all steps.
 const ROWS: usize = 32;
-/// The same for a thread that works alone: panels of weights are read once for all of them.
-const ROWS_ALONE: usize = 96;
 /// Multiply-adds from which on the pool is worth its price.
 pub(super) const POOL_WORK: usize = 600_000;
 /// Rows and columns of a tile on the GPU.
@@ -62,13 +60,12 @@ impl Sizes {
         parallel: Parallel,
         body: impl Fn(usize, usize, usize) -> Result<()> + Sync + Send,
     ) -> Result<()> {
-        let most = if parallel == Parallel::Serial { ROWS_ALONE } else { ROWS };
-        let blocks = self.batch.div_ceil(most);
+        let blocks = self.batch.div_ceil(ROWS);
         let failure = Mutex::new(None);
         for_each_chunk(parallel, self.lanes * blocks, 1, |range| {
             for i in range {
-                let start = i % blocks * most;
-                if let Err(error) = body(i / blocks, start, most.min(self.batch - start)) {
+                let start = i % blocks * ROWS;
+                if let Err(error) = body(i / blocks, start, ROWS.min(self.batch - start)) {
                     keep(&failure, error);
                 }
             }
