@@ -75,7 +75,7 @@ impl Trainer for Toy {
     }
 
     fn load(&mut self, state: &Checkpoint) -> Result<()> {
-        state.check_like(&self.save()?)?;
+        state.check_like(&self.save()?, &[])?;
         let (steps, updates) = (state.get("toy.steps")?, state.get("toy.updates")?);
         self.weights = state.tensor("weights")?.to_f32()?;
         self.random = state.tensor("random")?.to_u64()?[0];

@@ -97,12 +97,7 @@ impl Actors {
         choice: Choice,
         watch: bool,
     ) -> Result<Self> {
-        let [kind] = &spec.kinds[..] else {
-            return Err(Error::Usage(format!(
-                "a policy acts for one kind of agent, not {}",
-                spec.kinds.len()
-            )));
-        };
+        let kind = spec.only_kind("a policy")?;
         let worlds = spec.worlds;
         if shards == 0 || !worlds.is_multiple_of(shards) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {shards}");
@@ -153,7 +148,7 @@ impl Actors {
             for (name, source, size) in
                 [("observations", seen.observations, size), ("masks", seen.masks, action_count)]
             {
-                let Ok(input) = program.input_mut(name) else { continue };
+                let Some(input) = program.find_input(name) else { continue };
                 for agent in 0..agents {
                     for world in 0..each {
                         let from = ((first + world) * agents + agent) * size;
@@ -164,24 +159,24 @@ impl Actors {
             }
             for (name, source) in [("ages", seen.ages), ("present", seen.present)] {
                 // A network without memory has no use for these.
-                let Ok(input) = program.input_mut(name) else { continue };
+                let Some(input) = program.find_input(name) else { continue };
                 for agent in 0..agents {
                     let from = agent * worlds + first;
                     input[agent * each..(agent + 1) * each].copy_from_slice(&source[from..from + each]);
                 }
             }
-            if let Ok(input) = program.input_mut(WORLD_STATE) {
+            if let Some(input) = program.find_input(WORLD_STATE) {
                 let size = input.len() / each;
                 input.copy_from_slice(&seen.state[first * size..(first + each) * size]);
             }
-            if let Ok(input) = program.input_mut("epsilon") {
+            if let Some(input) = program.find_input("epsilon") {
                 input.fill(epsilon);
             }
             if let Some(of) = &shard.neighbours {
                 neighbours::fill_by(program, of, [1, agents, each])?;
             }
             // Greedy choice needs no random numbers.
-            if let (Some(key), Ok(input)) = (key, program.input_mut_u32("key")) {
+            if let (Some(key), Some(input)) = (key, program.find_input_u32("key")) {
                 input.copy_from_slice(&mixed_key(key, index as u64));
             }
             program.run(&[]).map(|_| ())

@@ -31,8 +31,8 @@ impl Hierarchy {
     /// Networks of the same parts for both levels. A goal is set for at most `every` steps.
     ///
     /// # Errors
-    /// Agents of several kinds, settings out of range, a critic of its own, a recurrent core or communication (a manager decides at times of its own, so that there
-    /// is no step at which all agents could talk), or no room on the device.
+    /// Agents of several kinds, settings out of range, a critic of its own, a recurrent core or communication (a manager
+    /// decides at times of its own, so that there is no step at which all agents could talk), or no room on the device.
     pub fn new(
         device: &Device,
         config: &TeamConfig,
@@ -141,10 +141,7 @@ impl Hierarchy {
 
 /// The sizes of a world as the manager's agents see it, and as the worker's do.
 pub(crate) fn levels(spec: &Spec, goals: &Goals) -> Result<[Spec; 2]> {
-    let [kind] = &spec.kinds[..] else {
-        let message = format!("a hierarchy is of one kind of agent, not {}", spec.kinds.len());
-        return Err(Error::Usage(message));
-    };
+    let kind = spec.only_kind("a hierarchy")?;
     let size = kind.observation.iter().product::<usize>();
     let level = |name: &str, observation, actions, masked| {
         let name = format!("{}'s {name}", kind.name);

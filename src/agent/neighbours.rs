@@ -233,10 +233,8 @@ pub fn fill_by(program: &mut Program, of: &Neighbours, [time, agents, worlds]: [
             }
         }
     }
-    let present: Vec<f32> = match program.input_mut("present") {
-        Ok(present) => present.to_vec(),
-        Err(_) => vec![1.0; lanes],
-    };
+    let present: Vec<f32> =
+        program.find_input("present").map_or_else(|| vec![1.0; lanes], |present| present.to_vec());
     let most = of.most(agents);
     let mut here = vec![0.0; agents];
     for t in 0..time {
@@ -253,7 +251,7 @@ pub fn fill_by(program: &mut Program, of: &Neighbours, [time, agents, worlds]: [
                 ("edges.edges", &csr.edges),
             ] {
                 // A program that only acts has no use for the transposed graph.
-                if let Ok(input) = program.input_mut_u32(name) {
+                if let Some(input) = program.find_input_u32(name) {
                     input[lane * values.len()..][..values.len()].copy_from_slice(values);
                 }
             }

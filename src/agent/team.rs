@@ -243,10 +243,7 @@ impl Team {
     /// # Errors
     /// Several kinds of agent, settings out of range ([`TeamConfig::check`]), or no room on the device.
     pub fn new(device: &Device, config: &TeamConfig, spec: &Spec, separate: bool, seed: u64) -> Result<Self> {
-        let [kind] = &spec.kinds[..] else {
-            let message = format!("a team is of one kind of agent, not {}", spec.kinds.len());
-            return Err(Error::Usage(message));
-        };
+        let kind = spec.only_kind("a team")?;
         config.check(kind, separate)?;
         if config.critic == Critic::Central && spec.state == 0 {
             let message = "own or shared: the state of this world is not known";

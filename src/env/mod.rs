@@ -19,7 +19,7 @@ pub mod vectorised;
 pub use config::WorldConfig;
 pub use pathfinding::Pcg64;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,17 @@ impl Spec {
     /// Agents in one world, of all kinds.
     pub fn agents(&self) -> usize {
         self.kinds.iter().map(|k| k.count).sum()
+    }
+
+    /// The only kind of agent.
+    ///
+    /// # Errors
+    /// There are others, which `user` has no place for.
+    pub fn only_kind(&self, user: &str) -> Result<&AgentKind> {
+        match &self.kinds[..] {
+            [kind] => Ok(kind),
+            kinds => Err(Error::Usage(format!("{user} takes one kind of agent, not {}", kinds.len()))),
+        }
     }
 
     /// Length of [`Buffers::observations`]: for each kind a block `[worlds, count, observation...]`.

@@ -240,11 +240,11 @@ fn watch(
             [("observations", &shown.observations), ("present", &present), (WORLD_STATE, &shown.state)];
         for (name, values) in inputs {
             // A network has no input that it has no use for.
-            if let Ok(input) = program.input_mut(name) {
+            if let Some(input) = program.find_input(name) {
                 input.copy_from_slice(values);
             }
         }
-        if let Ok(input) = program.input_mut("ages") {
+        if let Some(input) = program.find_input("ages") {
             input.fill(step as f32);
         }
         neighbours::fill(&mut program, team, [1, agents, 1])?;

@@ -28,7 +28,7 @@ use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Planner,
 use crate::error::{Error, Result, nearest};
 use crate::optim::Schedule;
 use crate::run::{checkpoint, config, folder};
-use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
+use crate::train::ppo::{Ppo, PpoConfig};
 
 /// Everything about a training run. Written as `config.toml`, it runs again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,7 +154,7 @@ impl Settings {
         let path = folder::checkpoint_of(run);
         let checkpoint = checkpoint::read(&path)?;
         let load = || {
-            check_architecture(&policy, &checkpoint)?;
+            checkpoint.check_architecture(&policy)?;
             policy.parameters().load("agent", &checkpoint)
         };
         load().map_err(|e| Error::file(&path, None, e.to_string()))?;

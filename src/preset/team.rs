@@ -16,7 +16,7 @@ use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::{Dqn, DqnConfig};
 use crate::train::hierarchy::{HierarchicalDqn, HierarchyConfig};
 use crate::train::player::Player;
-use crate::train::ppo::{Ppo, PpoConfig, check_architecture};
+use crate::train::ppo::{Ppo, PpoConfig};
 
 use super::Learner;
 
@@ -216,7 +216,8 @@ impl TeamSettings {
 fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
     let path = folder::checkpoint_of(run);
     let checkpoint = checkpoint::read(&path)?;
-    check_architecture(&policy, &checkpoint)
+    checkpoint
+        .check_architecture(&policy)
         .and_then(|()| policy.parameters().load("agent", &checkpoint))
         .map_err(|e| Error::file(&path, None, e.to_string()))?;
     Ok(policy)

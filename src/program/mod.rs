@@ -137,11 +137,7 @@ impl Program {
     pub fn input_mut(&mut self, name: &str) -> Result<&mut [f32]> {
         let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
         let index = self.input_index(name, DType::F32, length)?;
-        Ok(bytemuck::cast_slice_mut(match &mut self.executor {
-            Executor::Cpu(executor) => executor.input_mut(index),
-            #[cfg(feature = "gpu")]
-            Executor::Gpu(executor) => executor.input_mut(index),
-        }))
+        Ok(bytemuck::cast_slice_mut(self.input_bits(index)))
     }
 
     /// The memory of an integer input, as [`Program::input_mut`].
@@ -151,11 +147,30 @@ impl Program {
     pub fn input_mut_u32(&mut self, name: &str) -> Result<&mut [u32]> {
         let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
         let index = self.input_index(name, DType::U32, length)?;
-        Ok(match &mut self.executor {
+        Ok(self.input_bits(index))
+    }
+
+    /// As [`Program::input_mut`], for inputs that a program may have no use for: `None` where it has none of that name
+    /// and of floats.
+    pub fn find_input(&mut self, name: &str) -> Option<&mut [f32]> {
+        self.position(name, DType::F32).map(|index| bytemuck::cast_slice_mut(self.input_bits(index)))
+    }
+
+    /// As [`Program::find_input`], for an input of integers.
+    pub fn find_input_u32(&mut self, name: &str) -> Option<&mut [u32]> {
+        self.position(name, DType::U32).map(|index| self.input_bits(index))
+    }
+
+    fn position(&self, name: &str, dtype: DType) -> Option<usize> {
+        self.compiled.inputs.iter().position(|(n, of)| n == name && of.dtype == dtype)
+    }
+
+    fn input_bits(&mut self, index: usize) -> &mut [u32] {
+        match &mut self.executor {
             Executor::Cpu(executor) => executor.input_mut(index),
             #[cfg(feature = "gpu")]
             Executor::Gpu(executor) => executor.input_mut(index),
-        })
+        }
     }
 
     /// The outputs of the last run.

@@ -161,11 +161,10 @@ impl Changes {
     /// what was expected.
     pub fn apply<T: Serialize + DeserializeOwned>(&self, base: &T) -> Result<T> {
         let known = tree(base)?;
-        let plain = self.apply_to(known.clone());
-        match self.other_kinds::<T>(&known) {
-            Some(known) if plain.is_err() => self.apply_to(known),
-            _ => plain,
-        }
+        self.apply_to(known.clone()).or_else(|error| match self.other_kinds::<T>(&known) {
+            Some(known) => self.apply_to(known),
+            None => Err(error),
+        })
     }
 
     /// The base with the changed kinds alone, where there are some and they can stand alone.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::agent::Policy;
 use crate::error::{Error, Result, nearest};
 
 /// The element type of a stored tensor.
@@ -234,12 +235,33 @@ impl Checkpoint {
     }
 
     /// Compares this checkpoint with another as [`check`](Self::check) does: a trainer's `load` may compare what it is
-    /// given with what its own `save` gives.
+    /// given with what its own `save` gives. The tensors named in `free` may have any shape: whoever reads them checks
+    /// it.
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub fn check_like(&self, own: &Checkpoint) -> Result<()> {
-        self.check(own.tensors.iter().map(|(n, t)| (n.as_str(), t.element_type, t.shape.as_slice())))
+    pub fn check_like(&self, own: &Checkpoint, free: &[&str]) -> Result<()> {
+        self.check(own.tensors.iter().map(|(name, own)| {
+            let shape = match self.tensors.get(name) {
+                Some(found) if free.contains(&name.as_str()) => found.shape(),
+                _ => own.shape(),
+            };
+            (name.as_str(), own.element_type, shape)
+        }))
+    }
+
+    /// Refuses a checkpoint of another network than `policy`'s.
+    ///
+    /// # Errors
+    /// Both architectures, in words.
+    pub fn check_architecture(&self, policy: &dyn Policy) -> Result<()> {
+        let (found, own): (String, _) = (self.get("architecture")?, policy.architecture());
+        if found == own {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "the checkpoint is of another network: it holds `{found}`, expected `{own}`"
+        )))
     }
 }
 
@@ -253,7 +275,11 @@ mod tests {
         one.insert("a", TensorData::f32(&[2, 3], &[0.0; 6]).unwrap());
         one.insert("b", TensorData::u32(&[2], &[1, 2]).unwrap());
         one.insert("d", TensorData::u8(&[0, 5], &[]).unwrap());
-        assert!(one.check_like(&one).is_ok());
+        assert!(one.check_like(&one, &[]).is_ok());
+        let mut longer = one.clone();
+        longer.insert("d", TensorData::u8(&[7], &[0; 7]).unwrap());
+        assert!(longer.check_like(&one, &[]).is_err());
+        assert!(longer.check_like(&one, &["d"]).is_ok());
         let shape = [3usize, 2];
         let error = one
             .check([

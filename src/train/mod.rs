@@ -17,6 +17,7 @@ mod sum_tree;
 
 pub use checkpoint::{Checkpoint, ElementType, TensorData};
 
+use crate::env::EpisodeReport;
 use crate::error::Result;
 
 /// What one call of [`Trainer::step`] did.
@@ -63,4 +64,26 @@ pub trait Trainer: Send {
     /// An error that names the missing, superfluous and mis-shaped tensors ([`Checkpoint::check`] gives it). The
     /// trainer is unchanged then.
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+}
+
+/// Means over the episodes that ended, by name.
+fn episodes(reports: &[EpisodeReport]) -> Vec<(String, f64)> {
+    let mut sums: Vec<(&str, f64, f64)> = Vec::new();
+    for report in reports {
+        for &(name, value) in &report.values {
+            match sums.iter_mut().find(|(n, _, _)| *n == name) {
+                Some((_, sum, count)) => {
+                    *sum += value;
+                    *count += 1.0;
+                }
+                None => sums.push((name, value, 1.0)),
+            }
+        }
+    }
+    let mut values: Vec<(String, f64)> =
+        sums.into_iter().map(|(name, sum, count)| (name.to_string(), sum / count)).collect();
+    if !values.is_empty() {
+        values.push(("episodes".into(), reports.len() as f64));
+    }
+    values
 }

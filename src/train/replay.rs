@@ -316,13 +316,13 @@ impl Replay {
             ("ages", &self.ages, 1),
             ("present", &self.present, 1),
         ] {
-            let Ok(input) = program.input_mut(name) else { continue };
+            let Some(input) = program.find_input(name) else { continue };
             expect(name, input.len(), rows * size)?;
             places(Box::new(|to, from| {
                 input[to * size..(to + 1) * size].copy_from_slice(&source[from * size..(from + 1) * size]);
             }));
         }
-        if let Ok(input) = program.input_mut("masks") {
+        if let Some(input) = program.find_input("masks") {
             expect("masks", input.len(), rows * actions)?;
             places(Box::new(|to, from| {
                 for a in 0..actions {
@@ -330,11 +330,11 @@ impl Replay {
                 }
             }));
         }
-        if let Ok(input) = program.input_mut_u32("actions") {
+        if let Some(input) = program.find_input_u32("actions") {
             expect("actions", input.len(), rows)?;
             places(Box::new(|to, from| input[to] = self.actions[from]));
         }
-        if let Ok(input) = program.input_mut("world state") {
+        if let Some(input) = program.find_input("world state") {
             expect("world state", input.len(), length * each * world_state)?;
             for t in 0..length {
                 for (j, draw) in draws.iter().enumerate() {
@@ -346,7 +346,7 @@ impl Replay {
         }
         for (i, (part, &size)) in self.state.iter().zip(&self.sizes.state).enumerate() {
             let name = format!("state{i}");
-            let Ok(input) = program.input_mut(&name) else { continue };
+            let Some(input) = program.find_input(&name) else { continue };
             expect(&name, input.len(), agents * each * size)?;
             for agent in 0..agents {
                 for (j, draw) in draws.iter().enumerate() {

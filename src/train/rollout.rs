@@ -168,12 +168,7 @@ impl Rollout {
         choice: Choice,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
-        let [kind] = &spec.kinds[..] else {
-            return Err(Error::Usage(format!(
-                "this trainer takes one kind of agent, not {}",
-                spec.kinds.len()
-            )));
-        };
+        let kind = spec.only_kind("this trainer")?;
         let (agents, worlds) = (kind.count, spec.worlds);
         let actors = Actors::new(device, policy, &spec, shards, choice, false)?;
         let observation = kind.observation.iter().product();

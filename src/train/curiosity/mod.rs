@@ -235,7 +235,7 @@ impl Curiosity {
         let count = valid.iter().sum::<f32>().max(1.0);
         let learn = &mut self.learn;
         learn.input_mut("observations")?.copy_from_slice(&experience.observations);
-        if let Ok(input) = learn.input_mut_u32("actions") {
+        if let Some(input) = learn.find_input_u32("actions") {
             input.copy_from_slice(&experience.actions);
         }
         for (to, from) in learn.input_mut("valid")?.iter_mut().zip(&valid) {
@@ -379,7 +379,7 @@ pub fn episode_bonuses(
     let bonuses = curiosity.assess(|program| {
         program.input_mut("observations")?.copy_from_slice(observations);
         // A module may have no use for actions.
-        if let Ok(input) = program.input_mut_u32("actions") {
+        if let Some(input) = program.find_input_u32("actions") {
             input[..actions.len()].copy_from_slice(actions);
         }
         Ok(())

@@ -19,8 +19,7 @@ mod options;
 pub use config::HierarchyConfig;
 
 use super::dqn::DqnConfig;
-use super::ppo::{check_architecture, episodes};
-use super::{Checkpoint, Report, TensorData, Trainer};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes};
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
 use crate::agent::hierarchy::{Hierarchy, levels};
@@ -328,17 +327,10 @@ impl Trainer for HierarchicalDqn {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        check_architecture(&self.agent, checkpoint)?;
+        checkpoint.check_architecture(&self.agent)?;
         let own = self.save()?;
         // The worlds' own state may have another length: they check it themselves.
-        let expected = own.tensors.iter().map(|(name, own)| {
-            let shape = match checkpoint.tensors.get(name) {
-                Some(found) if name == "worlds/state" => found.shape(),
-                _ => own.shape(),
-            };
-            (name.as_str(), own.element_type(), shape)
-        });
-        checkpoint.check(expected)?;
+        checkpoint.check_like(&own, &["worlds/state"])?;
         let restore = |trainer: &mut Self, from: &Checkpoint| -> Result<()> {
             trainer.options.load(from, trainer.agent.goals().count())?;
             trainer.manager.load(from)?;

@@ -3,149 +3,29 @@
 //! An iteration is a rollout and then some epochs over it in minibatches of whole worlds: a minibatch holds every
 //! step and every agent of its worlds, so that gradients flow through time and between the agents that read one
 //! another's memories. Each minibatch is cut into a fixed number of shards; a thread runs a whole program on its shard,
-//! the gradients are summed in a fixed order, and one optimiser step follows.
+//! the gradients are summed in a fixed order, and one optimiser step follows. The programs stand in `program`, the
+//! settings in `config`.
+
+mod config;
+mod program;
+
+pub use config::PpoConfig;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer};
-use crate::agent::actors::allowed;
-use crate::agent::{Policy, Sequence, WORLD_STATE, neighbours};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes};
+use crate::agent::{Policy, WORLD_STATE, neighbours};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::{AgentKind, Spec, VecEnv};
+use crate::env::{AgentKind, VecEnv};
 use crate::error::{Error, Result};
-use crate::graph::{Data, Graph, Tensor};
+use crate::graph::Data;
 use crate::nn::initial::Stream;
-use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT, Schedule, clip_by_global_norm};
+use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT};
 use crate::program::{Program, Summary};
-
-/// The settings of PPO.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PpoConfig {
-    /// Steps of a rollout, and so how far gradients reach through time.
-    pub rollout: usize,
-    /// Passes over a rollout.
-    pub epochs: usize,
-    /// Minibatches of a pass; must divide the number of worlds.
-    pub minibatches: usize,
-    /// Adam's learning rate at the start.
-    pub learning_rate: f32,
-    /// How the learning rate (where it adapts, its upper bound) goes down over training.
-    pub schedule: Schedule,
-    /// Adapt the learning rate so that the policy moves by this divergence (in nats) in an iteration; 0 for not.
-    pub kl_target: f32,
-    /// The upper bound of an adapted learning rate.
-    pub highest_learning_rate: f32,
-    /// Adam's epsilon.
-    pub adam_epsilon: f32,
-    /// Discount of a step.
-    pub gamma: f32,
-    /// Lambda of generalised advantage estimation.
-    pub gae_lambda: f32,
-    /// How far the ratio of probabilities may move from 1 before its gradient stops.
-    pub clip: f32,
-    /// How far a value may move from the old one before its gradient stops; 0 for no limit.
-    pub value_clip: f32,
-    /// Advantages are divided by their deviation over the minibatch and this. More than a trace: where nothing is
-    /// paid yet, the critic's errors are not blown up to the size of a signal.
-    pub advantage_epsilon: f32,
-    /// Weight of the value loss.
-    pub value_coefficient: f32,
-    /// Weight of the entropy bonus at the start.
-    pub entropy_coefficient: f32,
-    /// How the weight of the entropy bonus goes down over training.
-    pub entropy_schedule: Schedule,
-    /// The gradient's norm is clipped to this.
-    pub max_gradient_norm: f32,
-    /// Shards of a minibatch while learning. Part of the result: sums are taken shard by shard.
-    pub learning_shards: usize,
-    /// Shards of the worlds while acting; must divide the number of worlds.
-    pub acting_shards: usize,
-}
-
-impl Default for PpoConfig {
-    /// The SRMT paper's settings for the bottleneck task (arXiv 2501.13200, table 1).
-    fn default() -> Self {
-        PpoConfig {
-            rollout: 8,
-            epochs: 1,
-            minibatches: 16,
-            learning_rate: 1.3e-4,
-            schedule: Schedule::Constant,
-            kl_target: 0.008,
-            highest_learning_rate: 1e-2,
-            adam_epsilon: 1e-6,
-            gamma: 0.9716,
-            gae_lambda: 0.95,
-            clip: 0.2,
-            value_clip: 1.0,
-            advantage_epsilon: 1e-5,
-            value_coefficient: 0.5,
-            entropy_coefficient: 0.0156,
-            entropy_schedule: Schedule::Constant,
-            max_gradient_norm: 4.0,
-            learning_shards: 4,
-            acting_shards: 4,
-        }
-    }
-}
-
-impl PpoConfig {
-    /// Checks every setting against the number of worlds.
-    ///
-    /// # Errors
-    /// The first setting out of range, with what was expected.
-    pub fn check(&self, worlds: usize) -> Result<()> {
-        let positive =
-            [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
-        for (key, value) in positive {
-            if !(1..=1 << 20).contains(&value) {
-                return Err(Error::config(format!("ppo.{key}"), format!("at least 1, got {value}")));
-            }
-        }
-        if !worlds.is_multiple_of(self.minibatches) {
-            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.minibatches);
-            return Err(Error::config("ppo.minibatches", message));
-        }
-        let batch = worlds / self.minibatches;
-        if self.learning_shards == 0 || !batch.is_multiple_of(self.learning_shards) {
-            let message =
-                format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
-            return Err(Error::config("ppo.learning_shards", message));
-        }
-        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
-            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
-            return Err(Error::config("ppo.acting_shards", message));
-        }
-        let numbers = [
-            ("learning_rate", self.learning_rate, 0.0, 1.0),
-            ("kl_target", self.kl_target, 0.0, 1e3),
-            ("highest_learning_rate", self.highest_learning_rate, 1e-6, 1.0),
-            ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
-            ("gamma", self.gamma, 0.0, 1.0),
-            ("gae_lambda", self.gae_lambda, 0.0, 1.0),
-            ("clip", self.clip, 0.0, 1e3),
-            ("value_clip", self.value_clip, 0.0, f32::MAX),
-            ("advantage_epsilon", self.advantage_epsilon, 1e-12, f32::MAX),
-            ("value_coefficient", self.value_coefficient, 0.0, f32::MAX),
-            ("entropy_coefficient", self.entropy_coefficient, 0.0, f32::MAX),
-            ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
-        ];
-        for (key, value, low, high) in numbers {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(format!("ppo.{key}"), format!("{low} to {high:e}, got {value}")));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Statistics of a minibatch, in the order in which the loss program gives them.
-const STATISTICS: [&str; 5] = ["loss/policy", "loss/value", "entropy", "kl", "clipped"];
+use program::{STATISTICS, loss_program, update_program};
 
 /// PPO for one kind of agent.
 pub struct Ppo {
@@ -266,7 +146,7 @@ impl Ppo {
             let rows = experience.time * experience.agents;
             let mut put = |name: &str, of: &dyn Fn(usize) -> f32| -> Result<()> {
                 // Without a limit on values nothing asks for the old ones.
-                let Ok(input) = learner.input_mut(name) else { return Ok(()) };
+                let Some(input) = learner.find_input(name) else { return Ok(()) };
                 for row in 0..rows {
                     for (j, &world) in own.iter().enumerate() {
                         input[row * each + j] = of(row * experience.worlds + world);
@@ -359,7 +239,7 @@ fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Res
     let each = worlds.len();
     let rows = experience.time * experience.agents;
     let mut copy = |name: &str, source: &[f32], rows: usize, size: usize| -> Result<()> {
-        let Ok(input) = learner.input_mut(name) else { return Ok(()) };
+        let Some(input) = learner.find_input(name) else { return Ok(()) };
         for row in 0..rows {
             for (j, &world) in worlds.iter().enumerate() {
                 let from = (row * experience.worlds + world) * size;
@@ -387,85 +267,6 @@ fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Res
         }
     }
     Ok(())
-}
-
-/// Loss and gradient of a shard of so many agents and worlds. Outputs: the gradient, flat; the [`STATISTICS`]. With an
-/// optimiser its step is part of the program, and the first output is the gradient's norm.
-fn loss_program(
-    device: &Device,
-    policy: &dyn Policy,
-    config: &PpoConfig,
-    (agents, worlds): (usize, usize),
-    spec: &Spec,
-    optimiser: Option<&Optimiser>,
-) -> Result<Program> {
-    let graph = Graph::new();
-    let lanes = [config.rollout, agents, worlds];
-    let weights = policy.parameters().weights(&graph);
-    let kind = &spec.kinds[0];
-    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation);
-    let state: Vec<Tensor<'_>> = policy
-        .state()
-        .iter()
-        .enumerate()
-        .map(|(i, part)| graph.input(&format!("state{i}"), [&[agents, worlds], &part.shape[..]].concat()))
-        .collect();
-    let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
-    let input = |name: &str| graph.input(name, lanes);
-    let (advantages, returns, old_values) = (input("advantages"), input("returns"), input("old values"));
-    let (old, share) = (input("old log-probabilities"), input("weights"));
-    let numbers = graph.input("numbers", [4]);
-    let number = |i: usize| numbers.slice(0, i, 1);
-    let (clip, value_clip) = (number(0), number(1));
-
-    let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
-    let log_probabilities = allowed(unrolled.logits, masks).log_softmax(-1);
-    let chosen = log_probabilities.take_along_last(graph.input_u32("actions", lanes));
-    let log_ratio = chosen - old;
-    let ratio = log_ratio.exp();
-    let clipped = ratio.maximum(1.0 - clip).minimum(1.0 + clip);
-    // Schulman et al. 2017, equation 7.
-    let policy_loss = -((ratio * advantages).minimum(clipped * advantages) * share).sum_all();
-    let error = (unrolled.values - returns).square();
-    let value_error = if config.value_clip > 0.0 {
-        let difference = unrolled.values - old_values;
-        let near = old_values + difference.maximum(-value_clip).minimum(value_clip);
-        error.maximum((near - returns).square())
-    } else {
-        error
-    };
-    let value_loss = (value_error * share).sum_all();
-    let entropy = -((log_probabilities.exp() * log_probabilities).sum(&[-1]) * share).sum_all();
-    let loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
-    let gradient = policy.parameters().gradient(loss, &weights)?;
-    // (r - 1) - log r: an estimate without bias and of little variance (Schulman 2020).
-    let divergence = ((ratio - 1.0 - log_ratio) * share).sum_all();
-    let beyond = ((ratio - 1.0).abs().greater(clip) * share).sum_all();
-    let statistics: Vec<Tensor<'_>> =
-        [policy_loss, value_loss, entropy, divergence, beyond].iter().map(|s| s.reshape([1])).collect();
-    let first = match optimiser {
-        Some(optimiser) => {
-            let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
-            optimiser.update(&graph, gradient);
-            norm
-        }
-        None => gradient,
-    };
-    device.compile(&graph, &[first, graph.concat(&statistics, 0)])
-}
-
-/// The optimiser step from the gradients of all shards. Output: the gradient's norm before clipping.
-fn update_program(
-    device: &Device,
-    policy: &dyn Policy,
-    optimiser: &Optimiser,
-    shards: usize,
-) -> Result<Program> {
-    let graph = Graph::new();
-    let gradients = graph.input("gradients", [shards, policy.parameters().length()]);
-    let (gradient, norm) = clip_by_global_norm(gradients.sum(&[0]), graph.input("gradient limit", []));
-    optimiser.update(&graph, gradient);
-    device.compile(&graph, &[norm])
 }
 
 impl Trainer for Ppo {
@@ -544,17 +345,9 @@ impl Trainer for Ppo {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        check_architecture(self.policy.as_ref(), checkpoint)?;
-        let own = self.save()?;
+        checkpoint.check_architecture(self.policy.as_ref())?;
         // The worlds' own state may have another length: they check it themselves.
-        let expected = own.tensors.iter().map(|(name, own)| {
-            let shape = match checkpoint.tensors.get(name) {
-                Some(found) if name == "worlds/state" => found.shape(),
-                _ => own.shape(),
-            };
-            (name.as_str(), own.element_type(), shape)
-        });
-        checkpoint.check(expected)?;
+        checkpoint.check_like(&self.save()?, &["worlds/state"])?;
         let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;
         let rate = checkpoint.tensor("trainer/learning_rate")?.to_f32()?;
         self.rollout.load(checkpoint)?;
@@ -567,38 +360,4 @@ impl Trainer for Ppo {
         self.learning_rate = rate[0];
         Ok(())
     }
-}
-
-/// Refuses a checkpoint of another network.
-///
-/// # Errors
-/// Both architectures, in words.
-pub fn check_architecture(policy: &dyn Policy, checkpoint: &Checkpoint) -> Result<()> {
-    let (found, own): (String, _) = (checkpoint.get("architecture")?, policy.architecture());
-    if found == own {
-        return Ok(());
-    }
-    Err(Error::Usage(format!("the checkpoint is of another network: it holds `{found}`, expected `{own}`")))
-}
-
-/// Means over the episodes that ended, by name.
-pub(super) fn episodes(reports: &[crate::env::EpisodeReport]) -> Vec<(String, f64)> {
-    let mut sums: Vec<(&str, f64, f64)> = Vec::new();
-    for report in reports {
-        for &(name, value) in &report.values {
-            match sums.iter_mut().find(|(n, _, _)| *n == name) {
-                Some((_, sum, count)) => {
-                    *sum += value;
-                    *count += 1.0;
-                }
-                None => sums.push((name, value, 1.0)),
-            }
-        }
-    }
-    let mut values: Vec<(String, f64)> =
-        sums.into_iter().map(|(name, sum, count)| (name.to_string(), sum / count)).collect();
-    if !values.is_empty() {
-        values.push(("episodes".into(), reports.len() as f64));
-    }
-    values
 }

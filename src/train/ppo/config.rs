@@ -1,0 +1,128 @@
+//! PPO's settings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::optim::Schedule;
+
+/// The settings of PPO.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PpoConfig {
+    /// Steps of a rollout, and so how far gradients reach through time.
+    pub rollout: usize,
+    /// Passes over a rollout.
+    pub epochs: usize,
+    /// Minibatches of a pass; must divide the number of worlds.
+    pub minibatches: usize,
+    /// Adam's learning rate at the start.
+    pub learning_rate: f32,
+    /// How the learning rate (where it adapts, its upper bound) goes down over training.
+    pub schedule: Schedule,
+    /// Adapt the learning rate so that the policy moves by this divergence (in nats) in an iteration; 0 for not.
+    pub kl_target: f32,
+    /// The upper bound of an adapted learning rate.
+    pub highest_learning_rate: f32,
+    /// Adam's epsilon.
+    pub adam_epsilon: f32,
+    /// Discount of a step.
+    pub gamma: f32,
+    /// Lambda of generalised advantage estimation.
+    pub gae_lambda: f32,
+    /// How far the ratio of probabilities may move from 1 before its gradient stops.
+    pub clip: f32,
+    /// How far a value may move from the old one before its gradient stops; 0 for no limit.
+    pub value_clip: f32,
+    /// Advantages are divided by their deviation over the minibatch and this. More than a trace: where nothing is
+    /// paid yet, the critic's errors are not blown up to the size of a signal.
+    pub advantage_epsilon: f32,
+    /// Weight of the value loss.
+    pub value_coefficient: f32,
+    /// Weight of the entropy bonus at the start.
+    pub entropy_coefficient: f32,
+    /// How the weight of the entropy bonus goes down over training.
+    pub entropy_schedule: Schedule,
+    /// The gradient's norm is clipped to this.
+    pub max_gradient_norm: f32,
+    /// Shards of a minibatch while learning. Part of the result: sums are taken shard by shard.
+    pub learning_shards: usize,
+    /// Shards of the worlds while acting; must divide the number of worlds.
+    pub acting_shards: usize,
+}
+
+impl Default for PpoConfig {
+    /// The SRMT paper's settings for the bottleneck task (arXiv 2501.13200, table 1).
+    fn default() -> Self {
+        PpoConfig {
+            rollout: 8,
+            epochs: 1,
+            minibatches: 16,
+            learning_rate: 1.3e-4,
+            schedule: Schedule::Constant,
+            kl_target: 0.008,
+            highest_learning_rate: 1e-2,
+            adam_epsilon: 1e-6,
+            gamma: 0.9716,
+            gae_lambda: 0.95,
+            clip: 0.2,
+            value_clip: 1.0,
+            advantage_epsilon: 1e-5,
+            value_coefficient: 0.5,
+            entropy_coefficient: 0.0156,
+            entropy_schedule: Schedule::Constant,
+            max_gradient_norm: 4.0,
+            learning_shards: 4,
+            acting_shards: 4,
+        }
+    }
+}
+
+impl PpoConfig {
+    /// Checks every setting against the number of worlds.
+    ///
+    /// # Errors
+    /// The first setting out of range, with what was expected.
+    pub fn check(&self, worlds: usize) -> Result<()> {
+        let positive =
+            [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
+        for (key, value) in positive {
+            if !(1..=1 << 20).contains(&value) {
+                return Err(Error::config(format!("ppo.{key}"), format!("at least 1, got {value}")));
+            }
+        }
+        if !worlds.is_multiple_of(self.minibatches) {
+            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.minibatches);
+            return Err(Error::config("ppo.minibatches", message));
+        }
+        let batch = worlds / self.minibatches;
+        if self.learning_shards == 0 || !batch.is_multiple_of(self.learning_shards) {
+            let message =
+                format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
+            return Err(Error::config("ppo.learning_shards", message));
+        }
+        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
+            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
+            return Err(Error::config("ppo.acting_shards", message));
+        }
+        let numbers = [
+            ("learning_rate", self.learning_rate, 0.0, 1.0),
+            ("kl_target", self.kl_target, 0.0, 1e3),
+            ("highest_learning_rate", self.highest_learning_rate, 1e-6, 1.0),
+            ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
+            ("gamma", self.gamma, 0.0, 1.0),
+            ("gae_lambda", self.gae_lambda, 0.0, 1.0),
+            ("clip", self.clip, 0.0, 1e3),
+            ("value_clip", self.value_clip, 0.0, f32::MAX),
+            ("advantage_epsilon", self.advantage_epsilon, 1e-12, f32::MAX),
+            ("value_coefficient", self.value_coefficient, 0.0, f32::MAX),
+            ("entropy_coefficient", self.entropy_coefficient, 0.0, f32::MAX),
+            ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
+        ];
+        for (key, value, low, high) in numbers {
+            if !(low..=high).contains(&value) {
+                return Err(Error::config(format!("ppo.{key}"), format!("{low} to {high:e}, got {value}")));
+            }
+        }
+        Ok(())
+    }
+}

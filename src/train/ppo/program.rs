@@ -1,0 +1,93 @@
+//! PPO's programs: the loss and gradient of a shard, and the optimiser step from the gradients of all.
+
+use super::PpoConfig;
+use crate::agent::actors::allowed;
+use crate::agent::{Policy, Sequence};
+use crate::device::Device;
+use crate::env::Spec;
+use crate::error::Result;
+use crate::graph::{Graph, Tensor};
+use crate::optim::{Optimiser, clip_by_global_norm};
+use crate::program::Program;
+
+/// Statistics of a minibatch, in the order in which the loss program gives them.
+pub(super) const STATISTICS: [&str; 5] = ["loss/policy", "loss/value", "entropy", "kl", "clipped"];
+
+/// Loss and gradient of a shard of so many agents and worlds. Outputs: the gradient, flat; the [`STATISTICS`]. With an
+/// optimiser its step is part of the program, and the first output is the gradient's norm.
+pub(super) fn loss_program(
+    device: &Device,
+    policy: &dyn Policy,
+    config: &PpoConfig,
+    (agents, worlds): (usize, usize),
+    spec: &Spec,
+    optimiser: Option<&Optimiser>,
+) -> Result<Program> {
+    let graph = Graph::new();
+    let lanes = [config.rollout, agents, worlds];
+    let weights = policy.parameters().weights(&graph);
+    let kind = &spec.kinds[0];
+    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation);
+    let state: Vec<Tensor<'_>> = policy
+        .state()
+        .iter()
+        .enumerate()
+        .map(|(i, part)| graph.input(&format!("state{i}"), [&[agents, worlds], &part.shape[..]].concat()))
+        .collect();
+    let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
+    let input = |name: &str| graph.input(name, lanes);
+    let (advantages, returns, old_values) = (input("advantages"), input("returns"), input("old values"));
+    let (old, share) = (input("old log-probabilities"), input("weights"));
+    let numbers = graph.input("numbers", [4]);
+    let number = |i: usize| numbers.slice(0, i, 1);
+    let (clip, value_clip) = (number(0), number(1));
+
+    let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
+    let log_probabilities = allowed(unrolled.logits, masks).log_softmax(-1);
+    let chosen = log_probabilities.take_along_last(graph.input_u32("actions", lanes));
+    let log_ratio = chosen - old;
+    let ratio = log_ratio.exp();
+    let clipped = ratio.maximum(1.0 - clip).minimum(1.0 + clip);
+    // Schulman et al. 2017, equation 7.
+    let policy_loss = -((ratio * advantages).minimum(clipped * advantages) * share).sum_all();
+    let error = (unrolled.values - returns).square();
+    let value_error = if config.value_clip > 0.0 {
+        let difference = unrolled.values - old_values;
+        let near = old_values + difference.maximum(-value_clip).minimum(value_clip);
+        error.maximum((near - returns).square())
+    } else {
+        error
+    };
+    let value_loss = (value_error * share).sum_all();
+    let entropy = -((log_probabilities.exp() * log_probabilities).sum(&[-1]) * share).sum_all();
+    let loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
+    let gradient = policy.parameters().gradient(loss, &weights)?;
+    // (r - 1) - log r: an estimate without bias and of little variance (Schulman 2020).
+    let divergence = ((ratio - 1.0 - log_ratio) * share).sum_all();
+    let beyond = ((ratio - 1.0).abs().greater(clip) * share).sum_all();
+    let statistics: Vec<Tensor<'_>> =
+        [policy_loss, value_loss, entropy, divergence, beyond].iter().map(|s| s.reshape([1])).collect();
+    let first = match optimiser {
+        Some(optimiser) => {
+            let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
+            optimiser.update(&graph, gradient);
+            norm
+        }
+        None => gradient,
+    };
+    device.compile(&graph, &[first, graph.concat(&statistics, 0)])
+}
+
+/// The optimiser step from the gradients of all shards. Output: the gradient's norm before clipping.
+pub(super) fn update_program(
+    device: &Device,
+    policy: &dyn Policy,
+    optimiser: &Optimiser,
+    shards: usize,
+) -> Result<Program> {
+    let graph = Graph::new();
+    let gradients = graph.input("gradients", [shards, policy.parameters().length()]);
+    let (gradient, norm) = clip_by_global_norm(gradients.sum(&[0]), graph.input("gradient limit", []));
+    optimiser.update(&graph, gradient);
+    device.compile(&graph, &[norm])
+}
