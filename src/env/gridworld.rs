@@ -27,11 +27,11 @@ pub enum Assignment {
 ///
 /// Agents move one after another in the order of their indices, into a cell that is free of obstacle and agent by
 /// then. An agent that stands on a target that is for it reaches it: the target is gone, and the agent's own reward
-/// is 1. The episode ends when all are reached. Agents and targets are drawn from the largest connected part of the
+/// is 1. The episode ends when all are reached. Agents and targets stand in the largest connected part of the
 /// grid. Reports have `reached`, the part of the targets, and `success`, 1 where it is all.
 ///
 /// Observation: `[3, 2 radius + 1, 2 radius + 1]` about the agent: obstacles (what is outside too), other agents,
-/// and targets that are for it and not reached. The state for a centralised critic is the whole grid in the same
+/// and targets that are for it and not reached; with `coordinates` flat, and then where it is. The state for a centralised critic is the whole grid in the same
 /// three channels, all agents and all targets left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -49,8 +49,14 @@ pub struct GridworldConfig {
     /// The part of the cells that is blocked, in [0, 1): drawn afresh for each episode, and less where it leaves too
     /// little room.
     pub density: f64,
+    /// Whether agents start in the free cells nearest the top left corner and targets lie in those furthest from it,
+    /// the same in each episode without obstacles; else both are drawn.
+    pub corners: bool,
     /// How far an agent sees in each direction, in cells.
     pub radius: usize,
+    /// Whether an agent sees in which row and column it is, as parts of the largest side, after all else. Then the
+    /// observation is flat.
+    pub coordinates: bool,
     /// Whether a target out of view is shown at the edge of the view that is nearest to it.
     pub project_targets: bool,
     /// Whom targets are for.
@@ -77,7 +83,9 @@ impl Default for GridworldConfig {
             width: 10,
             height: 10,
             density: 0.1,
+            corners: false,
             radius: 3,
+            coordinates: false,
             project_targets: true,
             assignment: Assignment::Own,
             shaping: 0.05,
@@ -252,7 +260,8 @@ impl Rules for GridworldConfig {
 
     fn kinds(&self) -> Vec<AgentKind> {
         let side = 2 * self.radius + 1;
-        let observation = vec![3, side, side];
+        let window = 3 * side * side;
+        let observation = if self.coordinates { vec![window + 2] } else { vec![3, side, side] };
         vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: ACTIONS }]
     }
 
@@ -286,12 +295,18 @@ impl Rules for GridworldConfig {
             // Ends at an empty grid, where there is room.
             density = if density > 0.01 { density / 2.0 } else { 0.0 };
         };
-        for place in 0..self.agents + self.targets {
+        let taken = self.agents + self.targets;
+        if self.corners {
+            // The furthest come right after the nearest.
+            free.sort_by_key(|cell| (self.distance(0, *cell), *cell));
+            free[self.agents..].reverse();
+        }
+        for place in (0..taken).filter(|_| !self.corners) {
             let other = place + random.below((free.len() - place) as u32) as usize;
             free.swap(place, other);
         }
         world.agents.copy_from_slice(&free[..self.agents]);
-        world.targets.copy_from_slice(&free[self.agents..self.agents + self.targets]);
+        world.targets.copy_from_slice(&free[self.agents..taken]);
         world.reached.fill(false);
         Self::occupy(world);
     }
@@ -327,7 +342,12 @@ impl Rules for GridworldConfig {
             let seen = view.observation(0, agent);
             seen.fill(0.0);
             let (obstacles, rest) = seen.split_at_mut(side * side);
-            let (agents, targets) = rest.split_at_mut(side * side);
+            let (agents, rest) = rest.split_at_mut(side * side);
+            let (targets, coordinates) = rest.split_at_mut(side * side);
+            if let [down, across] = coordinates {
+                let largest = self.width.max(self.height) as f32;
+                (*down, *across) = (row as f32 / largest, column as f32 / largest);
+            }
             obstacles.fill(1.0);
             // The rows and columns of the grid that are in view.
             let (top, bottom) = (row.saturating_sub(radius), (row + radius).min(self.height - 1));
@@ -439,6 +459,35 @@ mod tests {
         assert_eq!(step(&config, &mut grid, &[0, 1]), (vec![0.0, 0.0], Outcome::GoesOn));
         assert_eq!(grid.reached, [true, false]);
         assert_eq!(step(&config, &mut grid, &[3, 3]), (vec![-0.125, -0.375], Outcome::GoesOn));
+    }
+
+    #[test]
+    fn corners_and_coordinates_by_hand() -> Result<()> {
+        let config = GridworldConfig {
+            worlds: 1,
+            agents: 2,
+            targets: 2,
+            width: 4,
+            height: 3,
+            density: 0.0,
+            corners: true,
+            coordinates: true,
+            radius: 1,
+            ..Default::default()
+        };
+        let mut grid = config.blank();
+        config.reset(&mut grid, 0, &mut Pcg64::new(1));
+        assert_eq!((grid.agents(), grid.targets()), (&[0, 1][..], &[11, 10][..]));
+        let mut env = Gridworld::new(config, 1)?;
+        let mut out = crate::env::Buffers::new(env.spec());
+        env.reset(&[true], &mut out)?;
+        env.step(&[2, 0], &mut out)?;
+        assert_eq!(env.spec().kinds[0].observation, [29]);
+        assert_eq!(out.observations[27..29], [0.25, 0.0]);
+        assert_eq!(out.observations[29 + 27..], [0.0, 0.25]);
+        // The own target is off the lower right of the view.
+        assert_eq!(out.observations[18..27], [0., 0., 0., 0., 0., 0., 0., 0., 1.]);
+        Ok(())
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod repeat_previous;
 pub mod switch;
 pub mod taxi;
 pub mod traffic_junction;
+pub mod uniform;
 pub mod vectorised;
 
 pub use config::WorldConfig;

@@ -182,7 +182,7 @@ fn play(
     let choice = settings.choice(inspection.greedy);
     let seed = inspection.seed.wrapping_add(u64::from(inspection.episode) << 32);
     // Other episodes than those of training.
-    let inner = settings.world.clone().with_worlds(1).build(seed ^ 0x6576_616c)?;
+    let inner = settings.worlds(1, seed ^ 0x6576_616c)?;
     let each = {
         let spec = inner.spec();
         let agents = spec.agents();

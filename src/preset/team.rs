@@ -9,7 +9,8 @@ use crate::agent::actors::Choice;
 use crate::agent::hierarchy::Hierarchy;
 use crate::agent::team::{Critic, Team, TeamConfig};
 use crate::device::Device;
-use crate::env::{EpisodeReport, Spec, WorldConfig};
+use crate::env::uniform::Uniform;
+use crate::env::{EpisodeReport, Spec, VecEnv, WorldConfig};
 use crate::error::{Error, Result};
 use crate::run::{checkpoint, config, folder};
 use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
@@ -104,6 +105,11 @@ impl TeamSettings {
         }
     }
 
+    /// So many of the worlds. Agents of several kinds are made alike ([`Uniform`]).
+    pub(super) fn worlds(&self, count: usize, seed: u64) -> Result<Box<dyn VecEnv>> {
+        Ok(Uniform::of(self.world.clone().with_worlds(count).build(seed)?))
+    }
+
     fn team(&self, device: &Device, spec: &Spec) -> Result<Team> {
         Team::new(device, &self.agent, spec, self.separate_parameters, self.seed)
     }
@@ -120,7 +126,7 @@ impl TeamSettings {
     /// # Errors
     /// A damaged checkpoint, or one of another network.
     pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Box<dyn Policy>> {
-        let world = self.world.clone().with_worlds(1).build(self.seed)?;
+        let world = self.worlds(1, self.seed)?;
         Ok(match self.algorithm {
             Algorithm::Hierarchical => Box::new(trained(self.two_levels(device, world.spec())?, run)?),
             _ => Box::new(trained(self.team(device, world.spec())?, run)?),
@@ -132,7 +138,7 @@ impl TeamSettings {
         if self.algorithm == Algorithm::Hierarchical {
             return Err(Error::Usage("agents of two levels cannot be looked into yet".into()));
         }
-        let world = self.world.clone().with_worlds(1).build(self.seed)?;
+        let world = self.worlds(1, self.seed)?;
         trained(self.team(device, world.spec())?, run)
     }
 
@@ -142,7 +148,7 @@ impl TeamSettings {
     /// Settings out of range, or what the device reports.
     pub fn trainer(&self, device: &Device) -> Result<Box<dyn Learner>> {
         self.check()?;
-        let world = self.world.build(self.seed)?;
+        let world = self.worlds(self.world.worlds(), self.seed)?;
         let policy = || -> Result<Box<Team>> { Ok(Box::new(self.team(device, world.spec())?)) };
         Ok(match self.algorithm {
             Algorithm::Hierarchical => {
@@ -200,7 +206,7 @@ impl TeamSettings {
         let worlds = episodes.min(64);
         let rounds = episodes.div_ceil(worlds);
         // Other episodes than those of training.
-        let mut world = self.world.clone().with_worlds(worlds).build(seed ^ 0x6576_616c)?;
+        let mut world = self.worlds(worlds, seed ^ 0x6576_616c)?;
         let mut player = Player::new(device, policy, world.as_ref(), choice, false)?;
         let mut reports = Vec::new();
         for round in 0..rounds {

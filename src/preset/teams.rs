@@ -2,13 +2,18 @@
 
 use super::team::{Algorithm, TeamSettings};
 use crate::agent::communication::Communication;
+use crate::agent::neighbours::Neighbours;
 use crate::agent::team::{Critic, Recurrent, TeamConfig};
 use crate::env::WorldConfig;
 use crate::env::chain::ChainConfig;
 use crate::env::deep_sea::DeepSeaConfig;
+use crate::env::gridworld::GridworldConfig;
 use crate::env::lever::LeverConfig;
 use crate::env::matrix_game::MatrixGameConfig;
-use crate::env::mpe::SimpleSpreadConfig;
+use crate::env::mpe::{
+    SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig,
+    SimpleTagConfig,
+};
 use crate::env::repeat_previous::RepeatPreviousConfig;
 use crate::env::switch::SwitchConfig;
 use crate::env::taxi::TaxiConfig;
@@ -100,6 +105,26 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         settings: || deep_sea("deep-sea-icm", CuriosityKind::Icm),
     },
     TeamPreset {
+        name: "corners-rnd",
+        summary: "a target in the far corner of a grid, paid for when reached only, random network distillation",
+        settings: || corners("corners-rnd", CuriosityKind::Rnd),
+    },
+    TeamPreset {
+        name: "corners-icm",
+        summary: "the same with the intrinsic curiosity module (curiosity.kind = none for plain Q-learning)",
+        settings: || corners("corners-icm", CuriosityKind::Icm),
+    },
+    TeamPreset {
+        name: "grid-gat",
+        summary: "five agents with targets of their own in a cluttered grid hear their neighbours by graph attention",
+        settings: || grid("grid-gat", Communication::GatV2),
+    },
+    TeamPreset {
+        name: "grid-silent",
+        summary: "the same without a word",
+        settings: || grid("grid-silent", Communication::None),
+    },
+    TeamPreset {
         name: "taxi-dqn",
         summary: "the taxi by plain Q-learning; the most there is is 7.930 on average",
         settings: taxi,
@@ -133,6 +158,38 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         name: "spread-mappo",
         summary: "the same by PPO, recurrent, with a critic that sees the whole world",
         settings: || spread_ppo("spread-mappo", Critic::Central),
+    },
+    TeamPreset {
+        name: "speaker-listener",
+        summary: "one agent knows where to go and talks, another hears and goes, by PPO with a central critic",
+        settings: || {
+            let world = SimpleSpeakerListenerConfig { worlds: 64, ..SimpleSpeakerListenerConfig::default() };
+            particles("speaker-listener", WorldConfig::SimpleSpeakerListener(world), Critic::Central)
+        },
+    },
+    TeamPreset {
+        name: "reference",
+        summary: "two agents tell each other where to go",
+        settings: || {
+            let world = SimpleReferenceConfig { worlds: 64, ..SimpleReferenceConfig::default() };
+            particles("reference", WorldConfig::SimpleReference(world), Critic::Central)
+        },
+    },
+    TeamPreset {
+        name: "tag",
+        summary: "three hunters and their prey learn against each other, all with networks of their own",
+        settings: || {
+            let world = SimpleTagConfig { worlds: 64, ..SimpleTagConfig::default() };
+            particles("tag", WorldConfig::SimpleTag(world), Critic::Own)
+        },
+    },
+    TeamPreset {
+        name: "adversary",
+        summary: "two agents keep their goal from an adversary, all with networks of their own",
+        settings: || {
+            let world = SimpleAdversaryConfig { worlds: 64, ..SimpleAdversaryConfig::default() };
+            particles("adversary", WorldConfig::SimpleAdversary(world), Critic::Own)
+        },
     },
 ];
 
@@ -288,6 +345,64 @@ fn deep_sea(name: &str, kind: CuriosityKind) -> TeamSettings {
     }
 }
 
+/// 22 steps of 30 must lead right or down.
+fn corners(name: &str, kind: CuriosityKind) -> TeamSettings {
+    let world = GridworldConfig {
+        worlds: 4,
+        agents: 1,
+        targets: 1,
+        width: 12,
+        height: 12,
+        density: 0.0,
+        corners: true,
+        radius: 11,
+        project_targets: false,
+        shaping: 0.0,
+        max_episode_steps: 30,
+        ..GridworldConfig::default()
+    };
+    let settings = deep_sea(name, kind);
+    TeamSettings { world: WorldConfig::Gridworld(world), ..settings }
+}
+
+fn grid(name: &str, communication: Communication) -> TeamSettings {
+    let world = GridworldConfig {
+        agents: 5,
+        targets: 5,
+        density: 0.2,
+        radius: 2,
+        coordinates: true,
+        ..GridworldConfig::default()
+    };
+    // Numbers of the observation that say where an agent is: the last two.
+    let window = 3 * 5 * 5;
+    let agent = TeamConfig {
+        identity: false,
+        recurrent: Recurrent::Gru,
+        communication,
+        heads: 4,
+        neighbours: Neighbours { positions: vec![window, window + 1], radius: 0.0, nearest: 4, itself: true },
+        ..TeamConfig::default()
+    };
+    let settings = base(name, WorldConfig::Gridworld(world), agent);
+    TeamSettings {
+        steps: 5_000_000,
+        algorithm: Algorithm::Ppo,
+        ppo: PpoConfig {
+            rollout: 32,
+            epochs: 2,
+            minibatches: 4,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear { last: 0.0 },
+            gamma: 0.98,
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
+    }
+}
+
 fn taxi() -> TeamSettings {
     let world = TaxiConfig { worlds: 16, ..TaxiConfig::default() };
     let agent = TeamConfig { features: 128, layers: 2, identity: false, ..TeamConfig::default() };
@@ -414,6 +529,29 @@ fn spread_ppo(name: &str, critic: Critic) -> TeamSettings {
             minibatches: 4,
             learning_rate: if central { 2e-3 } else { 1e-3 },
             schedule: Schedule::Linear { last: 0.0 },
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
+    }
+}
+
+/// Unlike agents. Those that play against each other share neither parameters nor a critic.
+fn particles(name: &str, world: WorldConfig, critic: Critic) -> TeamSettings {
+    let agent = TeamConfig { features: 64, layers: 2, critic, ..TeamConfig::default() };
+    let settings = base(name, world, agent);
+    TeamSettings {
+        steps: 5_000_000,
+        separate_parameters: critic == Critic::Own,
+        algorithm: Algorithm::Ppo,
+        ppo: PpoConfig {
+            rollout: 26,
+            epochs: 4,
+            minibatches: 4,
+            learning_rate: 1e-3,
+            schedule: Schedule::Linear { last: 0.0 },
+            gamma: 0.95,
             learning_shards: 2,
             acting_shards: 2,
             ..settings.ppo
