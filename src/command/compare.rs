@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use synod::preset::Plan;
-use synod::preset::compare::{Comparison, compare, table, write};
+use synod::preset::compare::{Comparison, Contender, compare, table, write};
 use synod::run::progress::Counter;
 use synod::run::{driver, folder};
 use synod::{Device, Result};
@@ -13,6 +13,7 @@ use synod::{Device, Result};
 #[command(after_help = "Examples:
   synod compare two-step-vdn two-step-qmix --seeds 5
   synod compare bottleneck mazes --steps 1000000 --seeds 3 --out runs/compared
+  synod compare grid-gat grid-silent --with world.agents=10,world.targets=10 --with world.radius=1
   synod compare runs/a.toml runs/b.toml            config files, several of one preset
 
 A comparison that was stopped goes on where it was when it is called again with the same --out.")]
@@ -38,6 +39,10 @@ pub struct Compare {
     /// Change a setting of all; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Every preset once more with these settings changed, as a row of its own: more agents, a narrower view; may be
+    /// given several times
+    #[arg(long = "with", value_name = "KEY=VALUE[,KEY=VALUE]")]
+    with: Vec<String>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -46,17 +51,21 @@ pub struct Compare {
 impl Compare {
     pub fn run(self) -> Result<()> {
         let stop = driver::stop_on_interrupt()?;
-        let plans = self
-            .what
-            .iter()
-            .map(|what| match what.ends_with(".toml") || Path::new(what).is_file() {
-                true => Plan::load(Path::new(what), &self.set),
-                false => Plan::with_items(what, &self.set),
-            })
-            .collect::<Result<Vec<Plan>>>()?;
+        let mut contenders = Vec::new();
+        for with in std::iter::once("").chain(self.with.iter().map(String::as_str)) {
+            for what in &self.what {
+                let mut items = self.set.clone();
+                items.extend(with.split(',').filter(|item| !item.is_empty()).map(String::from));
+                let plan = match what.ends_with(".toml") || Path::new(what).is_file() {
+                    true => Plan::load(Path::new(what), &items)?,
+                    false => Plan::with_items(what, &items)?,
+                };
+                contenders.push(Contender { plan, with: with.to_string() });
+            }
+        }
         let device = Device::by_name(&self.device)?;
         let comparison = Comparison {
-            plans,
+            contenders,
             seeds: self.seeds,
             steps: self.steps,
             episodes: self.episodes,

@@ -25,11 +25,20 @@ use crate::run::progress::{Progress, Status};
 use crate::run::statistics::{bootstrap_interval, interquartile_mean};
 use crate::run::table::{Cell, Table};
 
+/// One row of a comparison.
+#[derive(Debug, Clone)]
+pub struct Contender {
+    /// The settings, whose seed is replaced.
+    pub plan: Plan,
+    /// What sets it apart from the preset of its name, in words for the table; empty where nothing does.
+    pub with: String,
+}
+
 /// What to compare.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// The settings of each, whose seeds are replaced.
-    pub plans: Vec<Plan>,
+    /// The rows.
+    pub contenders: Vec<Contender>,
     /// Seeds of each: 0, 1, ...
     pub seeds: u64,
     /// Agent-steps of every run; `None` for each preset's own.
@@ -59,6 +68,8 @@ struct Outcome {
 pub struct Entry {
     /// The preset.
     pub name: String,
+    /// What sets it apart from the preset ([`Contender::with`]).
+    pub with: String,
     /// What the score is: the world's own measure.
     pub score: String,
     /// Numbers that an agent lets others have in a step.
@@ -146,10 +157,11 @@ pub fn compare(
     }
     let Some(outcomes) = lock(&outcomes).drain(..).collect::<Option<Vec<Outcome>>>() else { return Ok(None) };
     let mut outcomes = outcomes.into_iter();
-    let entries = comparison.plans.iter().enumerate().map(|(i, plan)| {
+    let entries = comparison.contenders.iter().map(|Contender { plan, with }| {
         let runs: Vec<Outcome> = outcomes.by_ref().take(comparison.seeds as usize).collect();
         Entry {
-            name: comparison.label(i),
+            name: plan.name().to_string(),
+            with: with.clone(),
             score: runs[0].measures.first().map(|m| m.name.clone()).unwrap_or_default(),
             said: said(plan),
             steps: comparison.steps.unwrap_or(plan.steps()),
@@ -170,23 +182,28 @@ struct Job {
 }
 
 impl Comparison {
-    /// What a plan is called: its preset, and its place where a preset occurs more than once.
+    /// What the folders of a row's runs are called: its preset, what sets it apart, and its place where that is not
+    /// enough to tell it from others.
     fn label(&self, index: usize) -> String {
-        let name = self.plans[index].name();
-        match self.plans.iter().filter(|plan| plan.name() == name).count() {
-            1 => name.to_string(),
+        let Contender { plan, with } = &self.contenders[index];
+        let plain: String =
+            with.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+        let name = if with.is_empty() { plan.name().to_string() } else { format!("{}-{plain}", plan.name()) };
+        let same = |other: &&Contender| other.plan.name() == plan.name() && other.with == *with;
+        match self.contenders.iter().filter(same).count() {
+            1 => name,
             _ => format!("{name}-{}", index + 1),
         }
     }
 
     fn jobs(&self) -> Result<Vec<Job>> {
-        if self.plans.is_empty() || self.seeds == 0 || self.episodes == 0 {
+        if self.contenders.is_empty() || self.seeds == 0 || self.episodes == 0 {
             return Err(Error::Usage("a comparison needs presets, seeds and episodes".into()));
         }
         let mut jobs = Vec::new();
-        for (i, plan) in self.plans.iter().enumerate() {
+        for (i, contender) in self.contenders.iter().enumerate() {
             for seed in 0..self.seeds {
-                let mut plan = plan.clone();
+                let mut plan = contender.plan.clone();
                 *plan.steps_mut() = self.steps.unwrap_or(plan.steps());
                 *plan.seed_mut() = seed;
                 jobs.push(Job { plan, path: self.folder.join(format!("{}-{seed}", self.label(i))) });
@@ -294,6 +311,7 @@ fn said(plan: &Plan) -> usize {
 pub fn table(entries: &[Entry]) -> Table {
     let mut table = Table::new([
         "preset",
+        "with",
         "measure",
         "score",
         "low",
@@ -312,6 +330,7 @@ pub fn table(entries: &[Entry]) -> Table {
         let average = |get: fn(&Outcome) -> f64| entry.runs.iter().map(get).sum::<f64>() / count;
         table.row([
             entry.name.clone().into(),
+            entry.with.clone().into(),
             entry.score.clone().into(),
             Cell::number(interquartile_mean(&scores)),
             Cell::number(interval.map(|i| i.0)),
@@ -330,14 +349,16 @@ pub fn table(entries: &[Entry]) -> Table {
 /// Every measure of every run, for other programs.
 fn csv(entries: &[Entry]) -> String {
     let mut text = String::from(
-        "preset,seed,measure,mean,standard_error,episodes,steps_per_second,parameters,bytes,said\n",
+        "preset,with,seed,measure,mean,standard_error,episodes,steps_per_second,parameters,bytes,said\n",
     );
     for entry in entries {
         for (seed, run) in entry.runs.iter().enumerate() {
             for m in &run.measures {
                 let error = m.error.map(|e| e.to_string()).unwrap_or_default();
                 let (name, rate, parameters, bytes) = (&entry.name, run.rate, run.parameters, run.bytes);
-                text += &format!("{name},{seed},{},{},{error},{},", m.name, m.mean, m.episodes);
+                // A quoted field: several settings stand with commas between them.
+                let with = entry.with.replace('"', "\"\"");
+                text += &format!("{name},\"{with}\",{seed},{},{},{error},{},", m.name, m.mean, m.episodes);
                 text += &format!("{rate:.1},{parameters},{bytes},{}\n", entry.said);
             }
         }
@@ -368,7 +389,8 @@ pub fn write(folder: &Path, entries: &[Entry], episodes: usize) -> Result<()> {
             .filter(|entry| entry.score == score)
             .map(|entry| {
                 let curves: Vec<Vec<(f64, f64)>> = entry.runs.iter().map(|run| run.curve.clone()).collect();
-                Series::of_runs(&entry.name, &curves, 200)
+                let name = [entry.name.as_str(), entry.with.as_str()].join(" ");
+                Series::of_runs(name.trim_end(), &curves, 200)
             })
             .filter(|series| !series.points.is_empty())
             .collect();
