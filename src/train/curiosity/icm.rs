@@ -43,8 +43,9 @@ impl Module for Icm {
         &self.parameters
     }
 
+    /// Rows with a single one, as grids give them, would else leave what was never seen with the smallest features.
     fn whitens(&self) -> bool {
-        false
+        true
     }
 
     fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Assessed<'g> {
