@@ -6,6 +6,7 @@ mod config;
 pub mod deep_sea;
 pub mod goals;
 pub mod gridworld;
+pub mod last_action;
 pub mod lever;
 pub mod matrix_game;
 pub mod mpe;

@@ -9,6 +9,7 @@ use crate::agent::actors::Choice;
 use crate::agent::hierarchy::Hierarchy;
 use crate::agent::team::{Critic, Team, TeamConfig};
 use crate::device::Device;
+use crate::env::last_action::LastAction;
 use crate::env::uniform::Uniform;
 use crate::env::{EpisodeReport, Spec, VecEnv, WorldConfig};
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub struct TeamSettings {
     pub device: String,
     /// Give every agent parameters of its own; otherwise all share one set.
     pub separate_parameters: bool,
+    /// Agents see what they last did, beside what their world shows them.
+    pub show_last_action: bool,
     /// Which of the trainers below learns.
     pub algorithm: Algorithm,
     /// The network.
@@ -107,7 +110,8 @@ impl TeamSettings {
 
     /// So many of the worlds. Agents of several kinds are made alike ([`Uniform`]).
     pub(super) fn worlds(&self, count: usize, seed: u64) -> Result<Box<dyn VecEnv>> {
-        Ok(Uniform::of(self.world.clone().with_worlds(count).build(seed)?))
+        let worlds = Uniform::of(self.world.clone().with_worlds(count).build(seed)?);
+        Ok(if self.show_last_action { Box::new(LastAction::new(worlds)?) } else { worlds })
     }
 
     fn team(&self, device: &Device, spec: &Spec) -> Result<Team> {

@@ -201,6 +201,7 @@ fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
         checkpoint_every: 1_000_000,
         device: "auto".into(),
         separate_parameters: false,
+        show_last_action: false,
         algorithm: Algorithm::Dqn,
         agent,
         world,
