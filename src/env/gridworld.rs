@@ -408,6 +408,7 @@ impl Rules for GridworldConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::{Buffers, VecEnv};
 
     /// A world without obstacles from rows of text: digits are agents, letters their targets.
     fn world(rows: &[&str], config: GridworldConfig) -> (GridworldConfig, Grid) {
@@ -479,7 +480,7 @@ mod tests {
         config.reset(&mut grid, 0, &mut Pcg64::new(1));
         assert_eq!((grid.agents(), grid.targets()), (&[0, 1][..], &[11, 10][..]));
         let mut env = Gridworld::new(config, 1)?;
-        let mut out = crate::env::Buffers::new(env.spec());
+        let mut out = Buffers::new(env.spec());
         env.reset(&[true], &mut out)?;
         env.step(&[2, 0], &mut out)?;
         assert_eq!(env.spec().kinds[0].observation, [29]);
