@@ -9,7 +9,7 @@ use super::neighbours::{self, Neighbours};
 use super::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
 use crate::device::Device;
-use crate::env::Spec;
+use crate::env::{Buffers, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Variable};
 use crate::program::Program;
@@ -40,6 +40,13 @@ pub struct Seen<'a> {
     pub masks: &'a [f32],
     /// `[worlds, state]`: for a central critic.
     pub state: &'a [f32],
+}
+
+/// The age of an agent after a step, from its age before: 0 where its world starts anew, and where its world has put
+/// another in its place. `at` is its place in the buffers.
+pub fn next_age(age: f32, restarted: bool, was_present: bool, after: &Buffers, at: usize) -> f32 {
+    let another = after.active[at] && (after.terminated[at] || !was_present);
+    if restarted || another { 0.0 } else { age + 1.0 }
 }
 
 /// What stands in for the value of an action that is not allowed.

@@ -202,6 +202,8 @@ impl Comparison {
         }
         let mut jobs = Vec::new();
         for (i, contender) in self.contenders.iter().enumerate() {
+            // Before any of them is trained.
+            contender.plan.check()?;
             for seed in 0..self.seeds {
                 let mut plan = contender.plan.clone();
                 *plan.steps_mut() = self.steps.unwrap_or(plan.steps());

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, json};
 
 use super::team::{Algorithm, TeamSettings};
+use crate::agent::actors::next_age;
 use crate::agent::communication::Communication;
 use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::Team;
@@ -234,18 +235,26 @@ fn watch(
         .collect();
     recording.graph =
         team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
+    let mut ages = vec![0.0; agents];
     for (step, shown) in tape.shown[..tape.actions.len()].iter().enumerate() {
+        if step > 0 {
+            let before = &tape.shown[step - 1].active;
+            for (agent, age) in ages.iter_mut().enumerate() {
+                *age = next_age(*age, false, before[agent], shown, agent);
+            }
+        }
         let present: Vec<f32> = shown.active.iter().map(|a| f32::from(u8::from(*a))).collect();
-        let inputs =
-            [("observations", &shown.observations), ("present", &present), (WORLD_STATE, &shown.state)];
+        let inputs = [
+            ("observations", &shown.observations),
+            ("ages", &ages),
+            ("present", &present),
+            (WORLD_STATE, &shown.state),
+        ];
         for (name, values) in inputs {
             // A network has no input that it has no use for.
             if let Some(input) = program.find_input(name) {
                 input.copy_from_slice(values);
             }
-        }
-        if let Some(input) = program.find_input("ages") {
-            input.fill(step as f32);
         }
         neighbours::fill(&mut program, team, [1, agents, 1])?;
         let outputs = program.run(&[])?;

@@ -112,6 +112,17 @@ impl Plan {
         }
     }
 
+    /// Checks what can be checked before anything is made.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Plan::Pathfinding(settings) => settings.check(),
+            Plan::Team(settings) => settings.check(),
+        }
+    }
+
     /// The trainer, ready for its first step.
     ///
     /// # Errors

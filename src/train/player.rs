@@ -1,7 +1,7 @@
 //! Whole episodes played by a policy that does not learn: for evaluation and for pictures.
 
 use crate::agent::Policy;
-use crate::agent::actors::{Actors, Choice, Seen};
+use crate::agent::actors::{Actors, Choice, Seen, next_age};
 use crate::device::Device;
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::Result;
@@ -48,12 +48,15 @@ impl Player {
         self.actors.set_state(&zeros)?;
         let mut present = vec![0.0; worlds * agents];
         let mut actions = vec![0; worlds * agents];
+        let mut ages = vec![0.0; worlds * agents];
         let mut step = 0usize;
         while buffers.ended.contains(&false) {
-            let ages = vec![step as f32; worlds * agents];
             for lane in 0..worlds * agents {
-                let active = buffers.active[lane % worlds * agents + lane / worlds];
-                present[lane] = f32::from(u8::from(active));
+                let at = lane % worlds * agents + lane / worlds;
+                if step > 0 {
+                    ages[lane] = next_age(ages[lane], false, present[lane] > 0.0, &buffers, at);
+                }
+                present[lane] = f32::from(u8::from(buffers.active[at]));
             }
             let seen = Seen {
                 observations: &buffers.observations,

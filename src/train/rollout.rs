@@ -5,7 +5,7 @@
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
 
 use crate::agent::Policy;
-use crate::agent::actors::{Actors, Choice, Seen};
+use crate::agent::actors::{Actors, Choice, Seen, next_age};
 use crate::device::Device;
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
@@ -313,7 +313,8 @@ impl Rollout {
         }
         for lane in 0..lanes {
             let (world, i) = (lane % self.worlds, self.in_buffers(lane));
-            self.ages[lane] = if restart[world] { 0.0 } else { self.ages[lane] + 1.0 };
+            let here = self.present[lane] > 0.0;
+            self.ages[lane] = next_age(self.ages[lane], restart[world], here, &self.buffers, i);
             // A world that is cut off keeps its agents for the step in which they are valued.
             if !self.closing[world] {
                 self.present[lane] = f32::from(u8::from(self.buffers.active[i]));

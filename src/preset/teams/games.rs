@@ -36,6 +36,8 @@ pub(super) fn two_step(name: &str, mixer: Mixing) -> TeamSettings {
 
 pub(super) fn matrix(name: &str, game: MatrixGameConfig) -> TeamSettings {
     let world = WorldConfig::MatrixGame(MatrixGameConfig { worlds: 8, ..game });
+    let agent = TeamConfig { features: 32, identity: false, ..TeamConfig::default() };
+    let settings = base(name, world, agent);
     TeamSettings {
         steps: 200_000,
         separate_parameters: true,
@@ -49,7 +51,16 @@ pub(super) fn matrix(name: &str, game: MatrixGameConfig) -> TeamSettings {
             epsilon_fraction: 0.5,
             ..DqnConfig::default()
         },
-        ..base(name, world, TeamConfig { features: 32, identity: false, ..TeamConfig::default() })
+        // For `algorithm = ppo`: an episode a rollout.
+        ppo: PpoConfig {
+            rollout: 25,
+            epochs: 4,
+            minibatches: 2,
+            learning_shards: 2,
+            acting_shards: 2,
+            ..settings.ppo
+        },
+        ..settings
     }
 }
 
