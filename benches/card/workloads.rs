@@ -205,12 +205,9 @@ impl Work {
                 values.message_attention(source, destination, edges, NEGATIVE_SLOPE, None).0
             }
             (Work::MessageSum { .. }, Some(csr)) => x[0].message_sum(Edges::constant(g, csr)),
-            (Work::SsmScan { b, l, c, n }, _) => {
-                let [u, log_a, input, output, skip] = [x[0], x[1], x[2], x[3], x[4]];
-                let decay = (-log_a.exp()).exp().reshape([1, c * n]);
-                let driven = (u.reshape([b, l, c, 1]) * input).reshape([b, l, c * n]);
-                let states = driven.linear_scan(decay, g.full([c * n], 0.0), None);
-                (states.reshape([b, l, c, n]) * output).sum(&[-1]) + u * skip
+            (Work::SsmScan { .. }, _) => {
+                let decay = (-x[1].exp()).exp();
+                x[0].diagonal_ssm([decay, x[2], x[3]], x[4], None, None).outputs
             }
             (Work::Tanh { .. }, _) => x[0].tanh(),
             (Work::Softmax { .. }, _) => x[0].softmax(-1),

@@ -8,6 +8,7 @@ mod layers;
 mod parameters;
 mod recurrent;
 mod shared_memory;
+mod state_space;
 
 pub use graph_attention::{GraphAttention, GraphScore};
 pub use initial::Initial;
@@ -15,3 +16,4 @@ pub use layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention,
 pub use parameters::{Builder, Parameter, Parameters, Weights};
 pub use recurrent::{Gru, Lstm};
 pub use shared_memory::SharedMemory;
+pub use state_space::DiagonalSsm;

@@ -27,4 +27,5 @@ pub mod scan;
 pub mod select;
 pub mod slice;
 pub mod softmax;
+pub mod ssm;
 pub mod transpose;

@@ -2,7 +2,7 @@
 
 use super::{
     adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement,
-    norm, random, reduce, scan, select, slice, softmax, transpose,
+    norm, random, reduce, scan, select, slice, softmax, ssm, transpose,
 };
 
 /// Every op's name, family by family.
@@ -28,6 +28,7 @@ pub fn names() -> Vec<&'static str> {
         select::NAMES,
         slice::NAMES,
         softmax::NAMES,
+        ssm::NAMES,
         transpose::NAMES,
     ]
     .concat()
