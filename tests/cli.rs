@@ -298,6 +298,26 @@ fn presets_are_compared_and_a_comparison_goes_on_where_it_was() {
     for (before, after) in rows.iter().zip(second["rows"].as_array().unwrap()) {
         assert_eq!(before["score"], after["score"]);
     }
+    // Every preset once more with other settings, in rows and folders of their own.
+    let with = "dqn.batch=16,dqn.gamma=0.5";
+    let more = of(&call(&["--steps", "4000", "--out", "compared", "--with", with]));
+    let more = more["rows"].as_array().unwrap();
+    assert_eq!(
+        more.iter().map(|row| row["with"].as_str().unwrap_or("")).collect::<Vec<_>>(),
+        ["", "", with, with]
+    );
+    assert_eq!(
+        more[..2].iter().map(|row| &row["score"]).collect::<Vec<_>>(),
+        [&rows[0]["score"], &rows[1]["score"]]
+    );
+    let config = out.join("two-step-qmix-dqn.batch-16-dqn.gamma-0.5-1/config.toml");
+    assert!(std::fs::read_to_string(config).unwrap().contains("gamma = 0.5"));
+    let csv = std::fs::read_to_string(out.join("comparison.csv")).unwrap();
+    assert!(csv.contains("two-step-vdn,\"dqn.batch=16,dqn.gamma=0.5\",0,return,"), "{csv}");
+    // A setting out of range is found before anything is trained.
+    let wrong = call(&["--steps", "4000", "--out", "nothing", "--with", "dqn.learning_shards=5"]);
+    assert!(text(&wrong.stderr).contains("dqn.learning_shards"), "{}", text(&wrong.stderr));
+    assert!(!folder.path().join("nothing").exists());
     let other = call(&["--steps", "5000", "--out", "compared"]);
     assert!(
         !other.status.success() && text(&other.stderr).contains("other settings"),

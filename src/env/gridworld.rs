@@ -49,9 +49,11 @@ pub struct GridworldConfig {
     /// The part of the cells that is blocked, in [0, 1): drawn afresh for each episode, and less where it leaves too
     /// little room.
     pub density: f64,
-    /// Whether agents start in the free cells nearest the top left corner and targets lie in those furthest from it,
-    /// the same in each episode without obstacles; else both are drawn.
+    /// Whether agents start in the free cells nearest the top left corner and targets lie in those furthest from it;
+    /// else both are drawn.
     pub corners: bool,
+    /// All episodes of all worlds are the same one, drawn from this seed; 0 to draw each afresh.
+    pub layout_seed: u64,
     /// How far an agent sees in each direction, in cells.
     pub radius: usize,
     /// Whether an agent sees in which row and column it is, as parts of the largest side, after all else. Then the
@@ -84,6 +86,7 @@ impl Default for GridworldConfig {
             height: 10,
             density: 0.1,
             corners: false,
+            layout_seed: 0,
             radius: 3,
             coordinates: false,
             project_targets: true,
@@ -285,6 +288,8 @@ impl Rules for GridworldConfig {
     }
 
     fn reset(&self, world: &mut Grid, _episode: u64, random: &mut Pcg64) {
+        let mut fixed = Pcg64::new(self.layout_seed);
+        let random = if self.layout_seed > 0 { &mut fixed } else { random };
         let mut density = self.density;
         let mut free = loop {
             world.blocked.iter_mut().for_each(|cell| *cell = density > 0.0 && random.double() < density);
@@ -489,6 +494,21 @@ mod tests {
         // The own target is off the lower right of the view.
         assert_eq!(out.observations[18..27], [0., 0., 0., 0., 0., 0., 0., 0., 1.]);
         Ok(())
+    }
+
+    #[test]
+    fn a_layout_of_a_seed_stays() {
+        let config = GridworldConfig { layout_seed: 3, density: 0.3, ..Default::default() };
+        let (mut one, mut other) = (config.blank(), config.blank());
+        config.reset(&mut one, 0, &mut Pcg64::new(1));
+        config.reset(&mut other, 1, &mut Pcg64::new(2));
+        assert_eq!(
+            (&one.blocked, one.agents(), one.targets()),
+            (&other.blocked, other.agents(), other.targets())
+        );
+        let config = GridworldConfig { layout_seed: 4, ..config };
+        config.reset(&mut other, 1, &mut Pcg64::new(2));
+        assert_ne!(one.blocked, other.blocked);
     }
 
     #[test]

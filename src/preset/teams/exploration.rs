@@ -39,24 +39,30 @@ pub(super) fn deep_sea(name: &str, kind: CuriosityKind) -> TeamSettings {
     }
 }
 
-/// 22 steps of 30 must lead right or down.
-pub(super) fn corners(name: &str, kind: CuriosityKind) -> TeamSettings {
+/// The target is 22 cells away at least, and obstacles, the same in all episodes, stand in the way.
+pub(super) fn sparse(name: &str, kind: CuriosityKind) -> TeamSettings {
     let world = GridworldConfig {
         worlds: 4,
         agents: 1,
         targets: 1,
         width: 12,
         height: 12,
-        density: 0.0,
+        density: 0.3,
         corners: true,
-        radius: 11,
+        layout_seed: 1,
+        radius: 1,
+        coordinates: true,
         project_targets: false,
         shaping: 0.0,
-        max_episode_steps: 30,
+        max_episode_steps: 48,
         ..GridworldConfig::default()
     };
     let settings = deep_sea(name, kind);
-    TeamSettings { world: WorldConfig::Gridworld(world), ..settings }
+    TeamSettings {
+        world: WorldConfig::Gridworld(world),
+        dqn: DqnConfig { rollout: 24, ..settings.dqn },
+        ..settings
+    }
 }
 
 pub(super) fn taxi() -> TeamSettings {

@@ -100,14 +100,24 @@ pub(super) const TEAMS: &[TeamPreset] = &[
         settings: || exploration::deep_sea("deep-sea-icm", CuriosityKind::Icm),
     },
     TeamPreset {
-        name: "corners-rnd",
-        summary: "a target in the far corner of a grid, paid for when reached only, random network distillation",
-        settings: || exploration::corners("corners-rnd", CuriosityKind::Rnd),
+        name: "deep-sea-dqn",
+        summary: "the same by Q-learning alone, which does not find it",
+        settings: || exploration::deep_sea("deep-sea-dqn", CuriosityKind::None),
     },
     TeamPreset {
-        name: "corners-icm",
-        summary: "the same with the intrinsic curiosity module (curiosity.kind = none for plain Q-learning)",
-        settings: || exploration::corners("corners-icm", CuriosityKind::Icm),
+        name: "sparse-rnd",
+        summary: "one target in the far corner of a cluttered grid, paid for when reached only, by Q-learning and RND",
+        settings: || exploration::sparse("sparse-rnd", CuriosityKind::Rnd),
+    },
+    TeamPreset {
+        name: "sparse-icm",
+        summary: "the same with the intrinsic curiosity module",
+        settings: || exploration::sparse("sparse-icm", CuriosityKind::Icm),
+    },
+    TeamPreset {
+        name: "sparse-dqn",
+        summary: "the same by Q-learning alone, which does not find it",
+        settings: || exploration::sparse("sparse-dqn", CuriosityKind::None),
     },
     TeamPreset {
         name: "grid-gat",
@@ -219,5 +229,52 @@ fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
             adam_epsilon: 1e-5,
             ..PpoConfig::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preset::Plan;
+
+    #[test]
+    fn every_preset_is_in_range_and_comes_back_from_its_file() -> crate::Result<()> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for preset in TEAMS {
+            let plan = Plan::preset(preset.name)?;
+            assert_eq!(plan.name(), preset.name);
+            plan.check()?;
+            let path = folder.path().join("config.toml");
+            std::fs::write(&path, plan.to_toml()?).expect("room on the disk");
+            assert_eq!(Plan::load(&path, &[])?, plan, "{}", preset.name);
+        }
+        Ok(())
+    }
+
+    /// Agents of several kinds, and such as see what they did: a run that is taken up again goes on to the bit.
+    #[test]
+    fn unlike_agents_learn_and_go_on() -> crate::Result<()> {
+        let device = crate::Device::cpu();
+        for (name, items) in [
+            ("tag", &["world.worlds=8"][..]),
+            ("adversary", &["world.worlds=8", "show_last_action=true"]),
+            ("speaker-listener", &["world.worlds=8"]),
+            ("switch", &["world.worlds=8", "dqn.warmup=8", "dqn.batch=8"]),
+        ] {
+            let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();
+            let plan = Plan::with_items(name, &items)?;
+            let mut first = plan.trainer(&device)?;
+            (0..3).try_for_each(|_| first.step().map(|_| ()))?;
+            let middle = first.save()?;
+            let mut second = plan.trainer(&device)?;
+            second.load(&middle)?;
+            (0..2).try_for_each(|_| {
+                assert_eq!(first.step()?, second.step()?, "{name}");
+                crate::Result::Ok(())
+            })?;
+            assert_eq!(first.save()?, second.save()?, "{name}");
+            assert_ne!(first.save()?, middle, "{name}");
+        }
+        Ok(())
     }
 }
