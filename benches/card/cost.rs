@@ -113,8 +113,9 @@ fn operations(work: Work) -> [f64; 2] {
         Work::MessageSum { e, i, .. } => [product(&[e, i]), product(&[e, i])],
         Work::SsmScan { b, l, c, n } => {
             let (states, steps) = (product(&[b, l, c, n]), product(&[b, l, c]));
-            // b u, a x + b u, c . x; backward c dy and a dx, then four sums of products.
-            [5.0 * states + 2.0 * steps, 11.0 * states + 4.0 * steps]
+            // With b behind the recurrence, s_t = a s + u and its sum with b c; backward h_t = a h + dy, its sum with b c,
+            // and the sums of h s and dy s, which hold the gradients of a, b and c.
+            [4.0 * states + 2.0 * steps, 8.0 * states + 4.0 * steps]
         }
         Work::Adam { .. } => [0.0, 0.0],
         Work::Tanh { n } => [product(&[n]), 2.0 * product(&[n])],
