@@ -46,8 +46,8 @@ pub(super) const TEAMS: &[TeamPreset] = &[
     },
     TeamPreset {
         name: "penalty",
-        summary: "the penalty game, k = -100, 25 rounds, independent Q-learning",
-        settings: || games::matrix("penalty", MatrixGameConfig::penalty(-100.0)),
+        summary: "the penalty game, k = 100, 25 rounds, independent Q-learning",
+        settings: || games::matrix("penalty", MatrixGameConfig::penalty(100.0)),
     },
     TeamPreset {
         name: "repeat-drqn",
