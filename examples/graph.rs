@@ -45,6 +45,7 @@ fn main() -> Result<()> {
         recurrent: Recurrent::Gru,
         communication: Communication::GatV2,
         heads: 4,
+        residual: true,
         neighbours: Neighbours { positions: vec![size - 2, size - 1], radius: 0.0, nearest: 4, itself: true },
         ..TeamConfig::default()
     };

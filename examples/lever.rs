@@ -55,6 +55,8 @@ fn train(communication: Communication, device: &Device) -> Result<f64> {
         identity: false,
         communication,
         rounds: 2,
+        // Where all hear all, what they hear is the same for all.
+        residual: communication.needs_neighbours(),
         neighbours: everybody,
         ..TeamConfig::default()
     };

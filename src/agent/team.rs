@@ -77,6 +77,9 @@ pub struct TeamConfig {
     pub heads: usize,
     /// TarMAC lets in what is heard through a gate.
     pub gated: bool,
+    /// What an agent makes of what it hears is added to what it had. Without it rounds over a graph in which all hear
+    /// all leave agents without a difference between them.
+    pub residual: bool,
     /// Agents talk before the recurrent core, not after it.
     pub talk_first: bool,
     /// The head is the sum of a value and of advantages.
@@ -98,6 +101,7 @@ impl Default for TeamConfig {
             rounds: 1,
             heads: 1,
             gated: false,
+            residual: false,
             talk_first: false,
             dueling: false,
             critic: Critic::Shared,
@@ -350,7 +354,8 @@ impl Team {
             let mut heard = layer.exchange(weights, x, hearing)?;
             heard.said = heard.said.or(watch.then_some(x));
             // The absent neither hear nor say anything.
-            heard.features = heard.features * here;
+            let features = if self.config.residual { x + heard.features } else { heard.features };
+            heard.features = features * here;
             x = heard.features;
             rounds.push(heard);
         }
@@ -425,13 +430,14 @@ impl Policy for Team {
         };
         format!(
             "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
-             talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
+             residual={} talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
             c.features,
             c.layers,
             c.communication.name(),
             c.rounds,
             c.heads,
             c.gated,
+            c.residual,
             c.talk_first,
             c.dueling,
             c.critic.name(),

@@ -67,12 +67,12 @@ pub(super) const TEAMS: &[TeamPreset] = &[
     TeamPreset {
         name: "junction-ic3net",
         summary: "the same with IC3Net",
-        settings: || traffic::junction("junction-ic3net", Communication::Ic3Net, 1),
+        settings: || traffic::junction("junction-ic3net", Communication::Ic3Net, 2),
     },
     TeamPreset {
         name: "junction-commnet",
         summary: "the same with CommNet",
-        settings: || traffic::junction("junction-commnet", Communication::CommNet, 1),
+        settings: || traffic::junction("junction-commnet", Communication::CommNet, 2),
     },
     TeamPreset {
         name: "junction-silent",

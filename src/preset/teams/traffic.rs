@@ -27,6 +27,7 @@ pub(super) fn grid(name: &str, communication: Communication) -> TeamSettings {
         recurrent: Recurrent::Gru,
         communication,
         heads: 4,
+        residual: communication.needs_neighbours(),
         neighbours: Neighbours { positions: vec![window, window + 1], radius: 0.0, nearest: 4, itself: true },
         ..TeamConfig::default()
     };
@@ -62,7 +63,7 @@ pub(super) fn junction(name: &str, communication: Communication, rounds: usize) 
     };
     let settings = base(name, WorldConfig::TrafficJunction(world), agent);
     TeamSettings {
-        steps: 20_000_000,
+        steps: 10_000_000,
         algorithm: Algorithm::Ppo,
         ppo: PpoConfig {
             rollout: 21,
