@@ -13,7 +13,7 @@ use synod::{Device, Result};
 #[command(after_help = "Examples:
   synod compare two-step-vdn two-step-qmix --seeds 5
   synod compare bottleneck mazes --steps 1000000 --seeds 3 --out runs/compared
-  synod compare grid-gat grid-silent --with world.agents=10,world.targets=10 --with world.radius=1
+  synod compare spread-vdn spread-qmix --steps 300000 --with world.agents=5
   synod compare runs/a.toml runs/b.toml            config files, several of one preset
 
 A comparison that was stopped goes on where it was when it is called again with the same --out.")]
@@ -55,7 +55,7 @@ impl Compare {
         for with in std::iter::once("").chain(self.with.iter().map(String::as_str)) {
             for what in &self.what {
                 let mut items = self.set.clone();
-                items.extend(with.split(',').filter(|item| !item.is_empty()).map(String::from));
+                items.extend(settings(with));
                 let plan = match what.ends_with(".toml") || Path::new(what).is_file() {
                     true => Plan::load(Path::new(what), &items)?,
                     false => Plan::with_items(what, &items)?,
@@ -87,5 +87,31 @@ impl Compare {
         }
         eprintln!("{out}/comparison.md, comparison.csv and learning curves are written");
         Ok(())
+    }
+}
+
+/// The settings between commas; commas in lists and tables are theirs.
+fn settings(text: &str) -> Vec<String> {
+    let (mut items, mut depth) = (vec![String::new()], 0i32);
+    for c in text.chars() {
+        depth += i32::from(matches!(c, '[' | '{')) - i32::from(matches!(c, ']' | '}'));
+        match items.last_mut() {
+            Some(item) if c != ',' || depth > 0 => item.push(c),
+            _ => items.push(String::new()),
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn commas_in_lists_are_theirs() {
+        assert_eq!(
+            super::settings("a=[1,2],b={ c = 3, d = [4] },e=5"),
+            ["a=[1,2]", "b={ c = 3, d = [4] }", "e=5"]
+        );
+        assert!(super::settings("").is_empty());
     }
 }

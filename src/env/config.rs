@@ -133,6 +133,24 @@ worlds! {
 }
 
 impl WorldConfig {
+    /// The same world as it is when its curriculum is over: what trained agents are judged in.
+    ///
+    /// ```
+    /// use synod::env::{WorldConfig, traffic_junction::TrafficJunctionConfig};
+    /// let easy = TrafficJunctionConfig::easy();
+    /// let config = TrafficJunctionConfig { first_arrival_rate: 0.1, curriculum_end: 9, ..easy.clone() };
+    /// assert_eq!(config.rate(0), 0.1);
+    /// let world = WorldConfig::TrafficJunction(config).after_curriculum();
+    /// assert!(matches!(world, WorldConfig::TrafficJunction(c) if c.rate(0) == easy.arrival_rate));
+    /// ```
+    #[must_use]
+    pub fn after_curriculum(mut self) -> Self {
+        if let Self::TrafficJunction(config) = &mut self {
+            config.curriculum_end = 0;
+        }
+        self
+    }
+
     /// The goals that the world names, for agents that learn in levels; empty where it names none.
     pub fn goals(&self) -> Vec<Goal> {
         match self {

@@ -108,9 +108,14 @@ impl TeamSettings {
         }
     }
 
-    /// So many of the worlds. Agents of several kinds are made alike ([`Uniform`]).
+    /// So many of the worlds that trained agents are judged in.
     pub(super) fn worlds(&self, count: usize, seed: u64) -> Result<Box<dyn VecEnv>> {
-        let worlds = Uniform::of(self.world.clone().with_worlds(count).build(seed)?);
+        self.prepared(&self.world.clone().after_curriculum().with_worlds(count), seed)
+    }
+
+    /// Worlds as the agents see them. Agents of several kinds are made alike ([`Uniform`]).
+    fn prepared(&self, world: &WorldConfig, seed: u64) -> Result<Box<dyn VecEnv>> {
+        let worlds = Uniform::of(world.build(seed)?);
         Ok(if self.show_last_action { Box::new(LastAction::new(worlds)?) } else { worlds })
     }
 
@@ -152,7 +157,7 @@ impl TeamSettings {
     /// Settings out of range, or what the device reports.
     pub fn trainer(&self, device: &Device) -> Result<Box<dyn Learner>> {
         self.check()?;
-        let world = self.worlds(self.world.worlds(), self.seed)?;
+        let world = self.prepared(&self.world, self.seed)?;
         let policy = || -> Result<Box<Team>> { Ok(Box::new(self.team(device, world.spec())?)) };
         Ok(match self.algorithm {
             Algorithm::Hierarchical => {

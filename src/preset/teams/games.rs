@@ -127,7 +127,7 @@ pub(super) fn switch(name: &str, lamp: bool) -> TeamSettings {
     let world = SwitchConfig { worlds: 32, lamp, ..SwitchConfig::default() };
     let agent = TeamConfig { features: 64, recurrent: Recurrent::Gru, ..TeamConfig::default() };
     TeamSettings {
-        steps: 3_000_000,
+        steps: 6_000_000,
         // What chance made of an action is known to nobody else.
         show_last_action: true,
         dqn: DqnConfig {
