@@ -430,14 +430,15 @@ impl Policy for Team {
         };
         format!(
             "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
-             residual={} talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
+             {}talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
             c.features,
             c.layers,
             c.communication.name(),
             c.rounds,
             c.heads,
             c.gated,
-            c.residual,
+            // Networks without it are called what they were called before there was a choice.
+            if c.residual { "residual=true " } else { "" },
             c.talk_first,
             c.dueling,
             c.critic.name(),
