@@ -31,8 +31,8 @@ pub enum Assignment {
 /// grid. Reports have `reached`, the part of the targets, and `success`, 1 where it is all.
 ///
 /// Observation: `[3, 2 radius + 1, 2 radius + 1]` about the agent: obstacles (what is outside too), other agents,
-/// and targets that are for it and not reached; with `coordinates` flat, and then where it is. The state for a centralised critic is the whole grid in the same
-/// three channels, all agents and all targets left.
+/// and targets that are for it and not reached; with `coordinates` flat, and then where it is. The state for a
+/// centralised critic is the whole grid in the same three channels, all agents and all targets left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridworldConfig {

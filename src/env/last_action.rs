@@ -49,11 +49,7 @@ impl LastAction {
         out: &mut Buffers,
         body: impl FnOnce(&mut dyn VecEnv, &mut Buffers) -> Result<T>,
     ) -> Result<T> {
-        let (found, expected) = (out.observations.len(), self.spec.observation_length());
-        if found != expected {
-            let message = format!("buffer `observations` has {found} elements, expected {expected}");
-            return Err(Error::Usage(message));
-        }
+        out.check(&self.spec)?;
         std::mem::swap(&mut self.own.observations, &mut out.observations);
         let result = body(self.inner.as_mut(), out);
         std::mem::swap(&mut self.own.observations, &mut out.observations);

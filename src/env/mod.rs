@@ -115,6 +115,30 @@ impl Buffers {
             state: vec![0.0; spec.worlds * spec.state],
         }
     }
+
+    /// Checks every length against `spec`.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn check(&self, spec: &Spec) -> Result<()> {
+        let lanes = spec.worlds * spec.agents();
+        let lengths = [
+            ("observations", self.observations.len(), spec.observation_length()),
+            ("masks", self.masks.len(), spec.mask_length()),
+            ("rewards", self.rewards.len(), lanes),
+            ("terminated", self.terminated.len(), lanes),
+            ("truncated", self.truncated.len(), lanes),
+            ("active", self.active.len(), lanes),
+            ("ended", self.ended.len(), spec.worlds),
+            ("state", self.state.len(), spec.worlds * spec.state),
+        ];
+        match lengths.iter().find(|(_, got, expected)| got != expected) {
+            Some((name, got, expected)) => {
+                Err(Error::Usage(format!("buffers: {name} has {got} entries, expected {expected}")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// What one finished episode of one world amounted to.

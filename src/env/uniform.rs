@@ -3,7 +3,7 @@
 //! their worlds in the same way.
 
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Worlds whose agents are all of one kind, made of worlds with agents of several.
 ///
@@ -79,26 +79,6 @@ impl Uniform {
             out.state[numbers.clone()].copy_from_slice(&self.own.state[numbers]);
         }
     }
-
-    fn check(&self, out: &Buffers) -> Result<()> {
-        let lanes = self.spec.worlds * self.spec.agents();
-        let sizes = [
-            ("observations", out.observations.len(), self.spec.observation_length()),
-            ("masks", out.masks.len(), self.spec.mask_length()),
-            ("rewards", out.rewards.len(), lanes),
-            ("terminated", out.terminated.len(), lanes),
-            ("truncated", out.truncated.len(), lanes),
-            ("active", out.active.len(), lanes),
-            ("ended", out.ended.len(), self.spec.worlds),
-            ("state", out.state.len(), self.spec.worlds * self.spec.state),
-        ];
-        match sizes.iter().find(|(_, found, expected)| found != expected) {
-            Some((name, found, expected)) => {
-                Err(Error::Usage(format!("buffer `{name}` has {found} elements, expected {expected}")))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 impl VecEnv for Uniform {
@@ -107,14 +87,14 @@ impl VecEnv for Uniform {
     }
 
     fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()> {
-        self.check(out)?;
+        out.check(&self.spec)?;
         self.inner.reset(which, &mut self.own)?;
         self.show(|world| which[world], out);
         Ok(())
     }
 
     fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
-        self.check(out)?;
+        out.check(&self.spec)?;
         self.inner.step(actions, &mut self.own)?;
         self.show(|_| true, out);
         Ok(())

@@ -135,11 +135,11 @@ impl TeamSettings {
     /// # Errors
     /// A damaged checkpoint, or one of another network.
     pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Box<dyn Policy>> {
+        if self.algorithm != Algorithm::Hierarchical {
+            return Ok(Box::new(self.trained_team(device, run)?));
+        }
         let world = self.worlds(1, self.seed)?;
-        Ok(match self.algorithm {
-            Algorithm::Hierarchical => Box::new(trained(self.two_levels(device, world.spec())?, run)?),
-            _ => Box::new(trained(self.team(device, world.spec())?, run)?),
-        })
+        Ok(Box::new(trained(self.two_levels(device, world.spec())?, run)?))
     }
 
     /// The same, for what looks into a team; an agent of two levels is none.

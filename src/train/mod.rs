@@ -17,8 +17,10 @@ mod sum_tree;
 
 pub use checkpoint::{Checkpoint, ElementType, TensorData};
 
+use crate::cpu::Parallel;
 use crate::env::EpisodeReport;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::program::Program;
 
 /// What one call of [`Trainer::step`] did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +66,27 @@ pub trait Trainer: Send {
     /// An error that names the missing, superfluous and mis-shaped tensors ([`Checkpoint::check`] gives it). The
     /// trainer is unchanged then.
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+}
+
+/// Programs for so many shards of a batch, from that of the first. They are spread over threads; alone, a shard may use
+/// them all.
+fn shards(first: Program, count: usize) -> Result<Vec<Program>> {
+    let mut programs = vec![first];
+    while programs.len() < count {
+        programs.push(programs[0].fork()?);
+    }
+    for program in &mut programs {
+        program.set_parallel(if count > 1 { Parallel::Serial } else { Parallel::Pool });
+    }
+    Ok(programs)
+}
+
+/// Refuses a number that is not finite, reached after so many agent-steps.
+fn finite(name: &str, value: f64, step: u64) -> Result<()> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { step, tensor: name.to_string(), checkpoint: String::new() })
 }
 
 /// Means over the episodes that ended, by name.

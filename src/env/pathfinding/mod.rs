@@ -176,25 +176,6 @@ impl Pathfinding {
             paths,
         })
     }
-
-    fn check_buffers(&self, out: &Buffers) -> Result<()> {
-        let lanes = self.config.worlds * self.config.agents;
-        let lengths = [
-            ("observations", out.observations.len(), self.spec.observation_length()),
-            ("masks", out.masks.len(), self.spec.mask_length()),
-            ("rewards", out.rewards.len(), lanes),
-            ("terminated", out.terminated.len(), lanes),
-            ("truncated", out.truncated.len(), lanes),
-            ("active", out.active.len(), lanes),
-            ("ended", out.ended.len(), self.config.worlds),
-        ];
-        for (name, got, expected) in lengths {
-            if got != expected {
-                return Err(Error::Usage(format!("buffers: {name} has {got} entries, expected {expected}")));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Worlds in a chunk; a function of the configuration, never of the threads.
@@ -281,7 +262,7 @@ impl VecEnv for Pathfinding {
             let (got, expected) = (which.len(), self.config.worlds);
             return Err(Error::Usage(format!("reset: {got} marks for {expected} worlds")));
         }
-        self.check_buffers(out)?;
+        out.check(&self.spec)?;
         let (config, draws) = (&self.config, &self.draws);
         let rules = Rules::new(config);
         let marked: Vec<usize> = (0..which.len()).filter(|world| which[*world]).collect();
@@ -336,7 +317,7 @@ impl VecEnv for Pathfinding {
             let (got, expected) = (actions.len(), self.config.worlds * agents);
             return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
         }
-        self.check_buffers(out)?;
+        out.check(&self.spec)?;
         for (index, (world, actions)) in self.worlds.iter().zip(actions.chunks_exact(agents)).enumerate() {
             let Some(world) = world else {
                 return Err(Error::Usage(format!("step: world {index} has never been reset")));

@@ -257,26 +257,6 @@ impl<R: Rules> Vectorised<R> {
         Ok(())
     }
 
-    fn check_buffers(&self, out: &Buffers) -> Result<()> {
-        let (spec, lanes) = (&self.spec, self.spec.worlds * self.spec.agents());
-        let lengths = [
-            ("observations", out.observations.len(), spec.observation_length()),
-            ("masks", out.masks.len(), spec.mask_length()),
-            ("rewards", out.rewards.len(), lanes),
-            ("terminated", out.terminated.len(), lanes),
-            ("truncated", out.truncated.len(), lanes),
-            ("active", out.active.len(), lanes),
-            ("ended", out.ended.len(), spec.worlds),
-            ("state", out.state.len(), spec.worlds * spec.state),
-        ];
-        for (name, got, expected) in lengths {
-            if got != expected {
-                return Err(Error::Usage(format!("buffers: {name} has {got} entries, expected {expected}")));
-            }
-        }
-        Ok(())
-    }
-
     /// Refuses an action that an agent does not have, where the agent takes part.
     fn check_actions(&self, actions: &[u32]) -> Result<()> {
         let agents = self.layout.agents;
@@ -390,7 +370,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
             let (got, expected) = (which.len(), self.spec.worlds);
             return Err(Error::Usage(format!("reset: {got} marks for {expected} worlds")));
         }
-        self.check_buffers(out)?;
+        out.check(&self.spec)?;
         let rules = &self.rules;
         for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {
             if which[index] {
@@ -412,7 +392,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
             let (got, expected) = (actions.len(), self.spec.worlds * agents);
             return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
         }
-        self.check_buffers(out)?;
+        out.check(&self.spec)?;
         self.check_actions(actions)?;
         let rules = &self.rules;
         let reports = for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {

@@ -17,12 +17,11 @@ use super::curiosity::{Curiosity, CuriosityConfig};
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
 use crate::agent::{Policy, neighbours};
-use crate::cpu::Parallel;
 use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Data;
 use crate::nn::initial::Stream;
 use crate::optim::{Rule, STEP_INPUT};
@@ -116,14 +115,8 @@ impl Dqn {
             masked: spec.masked,
             learned: &learned,
         };
-        let mut learners = vec![loss_program(device, &parts, config.batch / learning, learning == 1)?];
-        while learners.len() < learning {
-            learners.push(learners[0].fork()?);
-        }
-        for learner in &mut learners {
-            // Shards are spread over threads; alone, a shard may use them all.
-            learner.set_parallel(if learning > 1 { Parallel::Serial } else { Parallel::Pool });
-        }
+        let first = loss_program(device, &parts, config.batch / learning, learning == 1)?;
+        let learners = shards(first, learning)?;
         let update = match learning {
             1 => None,
             shards => Some(update_program(device, &learned, shards)?),
@@ -241,13 +234,13 @@ impl Dqn {
             }
         }
         for (name, value) in STATISTICS.iter().zip(statistics) {
-            self.finite(name, value)?;
+            finite(name, value, self.steps)?;
         }
         statistics[3] = match &step {
             Some(_) => f64::from(self.learners[0].outputs().scalar(0)),
             None => self.apply(learning_rate)?,
         };
-        self.finite("gradient", statistics[3])?;
+        finite("gradient", statistics[3], self.steps)?;
         let errors: Vec<f32> = (0..self.config.batch)
             .map(|i| {
                 let errors = self.learners[i / each].outputs().f32(2);
@@ -287,13 +280,6 @@ impl Dqn {
         let limit = self.config.max_gradient_norm;
         let Some(update) = &mut self.update else { return Ok(0.0) };
         Ok(f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0)))
-    }
-
-    fn finite(&self, name: &str, value: f64) -> Result<()> {
-        if value.is_finite() {
-            return Ok(());
-        }
-        Err(Error::NotFinite { step: self.steps, tensor: name.to_string(), checkpoint: String::new() })
     }
 
     /// Names of the sets of parameters in checkpoints.

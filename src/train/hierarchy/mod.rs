@@ -19,13 +19,13 @@ mod options;
 pub use config::HierarchyConfig;
 
 use super::dqn::DqnConfig;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite};
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
 use crate::agent::hierarchy::{Hierarchy, levels};
 use crate::device::Device;
 use crate::env::{Buffers, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::program::Summary;
 use level::{Level, STATISTICS, Transition};
 use options::{Event, Options};
@@ -253,13 +253,8 @@ impl HierarchicalDqn {
     }
 
     fn finite(&self, level: &str, statistics: &[f64; 4]) -> Result<()> {
-        match statistics.iter().position(|value| !value.is_finite()) {
-            None => Ok(()),
-            Some(which) => {
-                let tensor = format!("{level}/{}", STATISTICS[which]);
-                Err(Error::NotFinite { step: self.steps, tensor, checkpoint: String::new() })
-            }
-        }
+        let mut named = STATISTICS.iter().zip(statistics);
+        named.try_for_each(|(name, value)| finite(&format!("{level}/{name}"), *value, self.steps))
     }
 }
 

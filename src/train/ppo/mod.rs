@@ -15,12 +15,11 @@ use rayon::prelude::*;
 
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer, episodes};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
 use crate::agent::{Policy, WORLD_STATE, neighbours};
-use crate::cpu::Parallel;
 use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Data;
 use crate::nn::initial::Stream;
 use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT};
@@ -69,14 +68,7 @@ impl Ppo {
         let sizes = (spec.agents(), spec.worlds / config.minibatches / learning);
         let whole = (learning == 1).then_some(&optimiser);
         let first = loss_program(device, policy.as_ref(), &config, sizes, &spec, whole)?;
-        let mut learners = vec![first];
-        while learners.len() < learning {
-            learners.push(learners[0].fork()?);
-        }
-        for learner in &mut learners {
-            // Shards are spread over threads; alone, a shard may use them all.
-            learner.set_parallel(if learning > 1 { Parallel::Serial } else { Parallel::Pool });
-        }
+        let learners = shards(first, learning)?;
         let update = match learning {
             1 => None,
             shards => Some(update_program(device, policy.as_ref(), &optimiser, shards)?),
@@ -177,7 +169,7 @@ impl Ppo {
             }
         }
         for (name, value) in STATISTICS.iter().zip(statistics) {
-            self.finite(name, value)?;
+            finite(name, value, self.steps)?;
         }
         statistics[5] = match &mut self.update {
             None => f64::from(self.learners[0].outputs().scalar(0)),
@@ -190,27 +182,20 @@ impl Ppo {
                 // The gradient is looked at before the parameters change.
                 let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
                 if !norm.is_finite() {
-                    return self.finite("gradient", norm).map(|()| statistics);
+                    return finite("gradient", norm, self.steps).map(|()| statistics);
                 }
                 let numbers = self.optimiser.advance(self.learning_rate);
                 let limit = self.config.max_gradient_norm;
                 f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0))
             }
         };
-        self.finite("gradient", statistics[5])?;
+        finite("gradient", statistics[5], self.steps)?;
         Ok(statistics)
     }
 
     /// How much of the training is done, 0 to 1.
     fn progress(&self) -> f64 {
         self.steps as f64 / self.budget.max(1) as f64
-    }
-
-    fn finite(&self, name: &str, value: f64) -> Result<()> {
-        if value.is_finite() {
-            return Ok(());
-        }
-        Err(Error::NotFinite { step: self.steps, tensor: name.to_string(), checkpoint: String::new() })
     }
 }
 
