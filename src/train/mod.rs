@@ -49,7 +49,7 @@ pub trait Trainer: Send {
     /// One iteration: a rollout and the updates that follow from it.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) where a loss or a parameter is not finite (its `checkpoint`
+    /// [`Error::NotFinite`] where a loss or a parameter is not finite (its `checkpoint`
     /// field may be left empty: the run fills it in); whatever the device or the worlds report.
     fn step(&mut self) -> Result<Report>;
 

@@ -231,7 +231,7 @@ impl PathfindingConfig {
     /// Checks every setting but the content of files.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) with the first setting out of range.
+    /// [`crate::Error::Config`] with the first setting out of range.
     pub fn check(&self) -> Result<()> {
         let within = |key: &str, value: usize, low: usize, high: usize| {
             let expected = format!("{low} to {high}, got {value}");
