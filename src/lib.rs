@@ -20,5 +20,5 @@ pub mod train;
 pub use device::{Adapter, Device};
 pub use error::{Error, Result};
 pub use graph::{Data, Graph, Tensor, Variable};
-pub use program::{CompileOptions, Outputs, Program, Summary};
+pub use program::{CompileOptions, HostTime, Outputs, Program, Summary};
 pub use shape::{DType, Shape, TensorType};

@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::device::GpuDevice;
 use super::layout::{Layout, Place};
 use crate::error::{Error, Result};
 use crate::graph::{Binding, GpuCall, GpuPlan, Launch};
-use crate::program::{Compiled, Step};
+use crate::program::{Compiled, HostTime, Step};
 
 /// A prepared dispatch.
 struct Dispatch {
@@ -52,10 +52,12 @@ pub(crate) struct GpuExecutor {
     given: Vec<bool>,
     staging: Option<Staging>,
     outputs: Vec<Range<usize>>,
+    /// The commands of the next run: encoded while the GPU works on the one before, so that nobody waits for it.
+    ready: Option<wgpu::CommandBuffer>,
     /// The last run that nobody has waited for.
     in_flight: Option<wgpu::SubmissionIndex>,
     planned_bytes: u64,
-    host_time: Duration,
+    host_time: HostTime,
 }
 
 impl GpuExecutor {
@@ -108,9 +110,10 @@ impl GpuExecutor {
             inputs,
             staging,
             outputs,
+            ready: None,
             in_flight: None,
             planned_bytes,
-            host_time: Duration::ZERO,
+            host_time: HostTime::default(),
         })
     }
 
@@ -128,8 +131,8 @@ impl GpuExecutor {
         self.dispatches.len()
     }
 
-    /// How long the host was at work on the last run before it waited.
-    pub fn host_time(&self) -> Duration {
+    /// How long the host was at work on the last run.
+    pub fn host_time(&self) -> HostTime {
         self.host_time
     }
 
@@ -170,6 +173,26 @@ impl GpuExecutor {
                 self.device.queue.write_buffer(&upload.buffer, offset, bytes);
             }
         }
+        let commands = self.ready.take().unwrap_or_else(|| self.encode());
+        let submission = self.device.submit(commands);
+        self.host_time.before_submission = start.elapsed();
+        let start = Instant::now();
+        self.ready = Some(self.encode());
+        self.host_time.while_running = start.elapsed();
+        self.device.check()?;
+        match &mut self.staging {
+            Some(staging) => self.device.fetch(&staging.buffer, submission, &mut staging.results),
+            // Nothing to wait for, but the queue must not grow without end: one run may be under way while the next
+            // is encoded.
+            None => match self.in_flight.replace(submission) {
+                Some(before) => self.device.wait(before),
+                None => self.device.poll(),
+            },
+        }
+    }
+
+    /// All commands of a run.
+    fn encode(&self) -> wgpu::CommandBuffer {
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
         if !self.dispatches.is_empty() {
             let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -185,18 +208,7 @@ impl GpuExecutor {
         for Copy { from, to, to_offset } in &self.copies {
             encoder.copy_buffer_to_buffer(&from.buffer, from.offset, to, *to_offset, from.bytes);
         }
-        let submission = self.device.submit(encoder.finish());
-        self.host_time = start.elapsed();
-        self.device.check()?;
-        match &mut self.staging {
-            Some(staging) => self.device.fetch(&staging.buffer, submission, &mut staging.results),
-            // Nothing to wait for, but the queue must not grow without end: one run may be under way while the next
-            // is encoded.
-            None => match self.in_flight.replace(submission) {
-                Some(before) => self.device.wait(before),
-                None => self.device.poll(),
-            },
-        }
+        encoder.finish()
     }
 }
 

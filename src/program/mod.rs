@@ -197,9 +197,8 @@ impl Program {
         }
     }
 
-    /// How long the host was at work on the last run before it waited for the device: uploads, encoding and submission.
-    /// `None` on the CPU.
-    pub fn host_time(&self) -> Option<std::time::Duration> {
+    /// How long the host was at work on the last run; `None` on the CPU.
+    pub fn host_time(&self) -> Option<HostTime> {
         match &self.executor {
             Executor::Cpu(_) => None,
             #[cfg(feature = "gpu")]
@@ -229,6 +228,15 @@ impl Program {
         }
         Ok(index)
     }
+}
+
+/// What the host did for a run on a GPU.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostTime {
+    /// Before the GPU could begin: uploads and one submission.
+    pub before_submission: std::time::Duration,
+    /// While the GPU was at work: encoding the commands of the next run.
+    pub while_running: std::time::Duration,
 }
 
 /// What the last run of a program computed, in the order in which the outputs were asked for at compilation.
