@@ -1,5 +1,5 @@
 // Layer normalisation over rows of `n`, one workgroup a row. Limited by memory: the row is read three times, of which
-// the caches serve all but the first.
+// the caches serve all but the first. Joined with group_tree.wgsl or group_subgroups.wgsl.
 
 struct Rows {
     rows: u32,
@@ -15,34 +15,24 @@ struct Rows {
 @group(0) @binding(5) var<storage, read_write> row_deviation: array<f32>;
 @group(0) @binding(6) var<uniform> job: Rows;
 
-var<workgroup> partial: array<f32, 128>;
-
-fn sum_of_group(value: f32, local: u32) -> f32 {
-    workgroupBarrier();
-    partial[local] = value;
-    for (var half = 64u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) { partial[local] += partial[local + half]; }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
+const GROUP = 128u;
 
 @compute @workgroup_size(128)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-           @builtin(local_invocation_index) local: u32) {
+           own: Invocation) {
+    let local = own.local;
     let row = group.y * groups.x + group.x;
     let inside = row < job.rows;
     let start = select(0u, row * job.n, inside);
     var sum = 0.0;
     for (var i = local; i < job.n; i += 128u) { sum += x[start + i]; }
-    let mean = sum_of_group(sum, local) / f32(job.n);
+    let mean = sum_of_group(sum, own) / f32(job.n);
     var squares = 0.0;
     for (var i = local; i < job.n; i += 128u) {
         let d = x[start + i] - mean;
         squares += d * d;
     }
-    let deviation = 1.0 / sqrt(sum_of_group(squares, local) / f32(job.n) + job.epsilon);
+    let deviation = 1.0 / sqrt(sum_of_group(squares, own) / f32(job.n) + job.epsilon);
     if (!inside) { return; }
     let weights = row / job.rows_a_group * job.n;
     for (var i = local; i < job.n; i += 128u) {
@@ -61,7 +51,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 
 @compute @workgroup_size(128)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-            @builtin(local_invocation_index) local: u32) {
+            own: Invocation) {
+    let local = own.local;
     let row = group.y * groups.x + group.x;
     let inside = row < job.rows;
     let here = select(0u, row, inside);
@@ -76,8 +67,8 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         sum += g;
         product += g * (x[start + i] - mean) * deviation;
     }
-    sum = sum_of_group(sum, local) / f32(job.n);
-    product = sum_of_group(product, local) / f32(job.n);
+    sum = sum_of_group(sum, own) / f32(job.n);
+    product = sum_of_group(product, own) / f32(job.n);
     if (!inside) { return; }
     for (var i = local; i < job.n; i += 128u) {
         let normal = (x[start + i] - mean) * deviation;

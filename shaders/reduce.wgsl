@@ -1,6 +1,6 @@
 // Reductions of [outer, reduced, inner]: every `piece` of the reduced elements becomes one, so that the output is
 // [outer, ceil(reduced / piece), inner]. All are limited by memory: one read of four bytes an element. The order of
-// every sum depends on the shape alone.
+// every sum depends on the shape and the device alone. Joined with group_tree.wgsl or group_subgroups.wgsl.
 
 // 0: sum. 1: maximum. 2: minimum.
 override KIND: u32 = 0u;
@@ -14,7 +14,7 @@ struct Pass {
 @group(0) @binding(0) var<storage, read> operand: array<f32>;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
 @group(0) @binding(2) var<uniform> job: Pass;
-var<workgroup> partial: array<f32, 256>;
+const GROUP = 256u;
 
 fn fold(a: f32, b: f32) -> f32 {
     if (KIND == 0u) { return a + b; }
@@ -25,7 +25,8 @@ fn fold(a: f32, b: f32) -> f32 {
 // One workgroup a piece of a row: strided sums of its invocations, then a tree.
 @compute @workgroup_size(256)
 fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
+        own: Invocation) {
+    let local = own.local;
     let pieces = (job.reduced + job.piece - 1u) / job.piece;
     let item = group.y * groups.x + group.x;
     let row = item / pieces;
@@ -40,6 +41,11 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         for (var i = local + 256u; i < count; i += 256u) {
             total = fold(total, operand[start + i]);
         }
+    }
+    if (KIND == 0u) {
+        total = sum_of_group(total, own);
+        if (inside && local == 0u) { output[item] = total; }
+        return;
     }
     partial[local] = total;
     for (var half = 128u; half > 0u; half /= 2u) {

@@ -1,5 +1,5 @@
 // Softmax and log-softmax over rows of `n`, and their gradients. Limited by memory: a row is read three times, of
-// which the caches serve all but the first, and written once.
+// which the caches serve all but the first, and written once. Joined with group_tree.wgsl or group_subgroups.wgsl.
 
 // 1 for the logarithm.
 override LOG: u32 = 0u;
@@ -17,29 +17,7 @@ struct Rows {
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(3) var<uniform> gradient_job: Rows;
 
-var<workgroup> partial: array<f32, 128>;
-
-fn largest_of_group(value: f32, local: u32) -> f32 {
-    workgroupBarrier();
-    partial[local] = value;
-    for (var half = 64u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) { partial[local] = max(partial[local], partial[local + half]); }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
-
-fn sum_of_group(value: f32, local: u32) -> f32 {
-    workgroupBarrier();
-    partial[local] = value;
-    for (var half = 64u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) { partial[local] += partial[local + half]; }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
+const GROUP = 128u;
 
 // One invocation a row.
 @compute @workgroup_size(128)
@@ -62,17 +40,18 @@ fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
 // One workgroup a row.
 @compute @workgroup_size(128)
 fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-        @builtin(local_invocation_index) local: u32) {
+        own: Invocation) {
+    let local = own.local;
     let row = group.y * groups.x + group.x;
     let inside = row < job.rows;
     let start = select(0u, row * job.n, inside);
     // Every invocation starts from an element that is there, whether it has one of its own or not.
     var largest = operand[start];
     for (var i = local; i < job.n; i += 128u) { largest = max(largest, operand[start + i]); }
-    largest = largest_of_group(largest, local);
+    largest = largest_of_group(largest, own);
     var sum = 0.0;
     for (var i = local; i < job.n; i += 128u) { sum += exp(operand[start + i] - largest); }
-    sum = sum_of_group(sum, local);
+    sum = sum_of_group(sum, own);
     if (!inside) { return; }
     let shift = largest + log(sum);
     for (var i = local; i < job.n; i += 128u) {
@@ -105,14 +84,15 @@ fn short_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
 
 @compute @workgroup_size(128)
 fn long_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-                 @builtin(local_invocation_index) local: u32) {
+                 own: Invocation) {
+    let local = own.local;
     let row = group.y * groups.x + group.x;
     let inside = row < gradient_job.rows;
     let start = select(0u, row * gradient_job.n, inside);
     let end = start + gradient_job.n;
     var sum = 0.0;
     for (var i = start + local; i < end; i += 128u) { sum += term(operand[i], cotangent[i]); }
-    sum = sum_of_group(sum, local);
+    sum = sum_of_group(sum, own);
     if (!inside) { return; }
     for (var i = start + local; i < end; i += 128u) {
         gradient[i] = derivative(operand[i], cotangent[i], sum);

@@ -18,6 +18,9 @@ const STORAGE_BUFFERS: u32 = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16 * 1024;
 
+/// Features that are used where an adapter has them.
+const USEFUL: wgpu::Features = wgpu::Features::SUBGROUP;
+
 fn describe(info: &wgpu::AdapterInfo) -> Adapter {
     Adapter {
         name: info.name.clone(),
@@ -120,7 +123,7 @@ impl GpuDevice {
         for adapter in all.iter().filter(|a| fits(a)) {
             let description = describe(&adapter.get_info());
             match lacks(adapter) {
-                None => match Self::from_adapter(adapter, description) {
+                None => match Self::from_adapter(adapter, description, USEFUL) {
                     Ok(device) => return Ok(Arc::new(device)),
                     Err(error) => reasons.push(error.to_string()),
                 },
@@ -141,10 +144,10 @@ impl GpuDevice {
         })
     }
 
-    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter) -> Result<Self> {
+    /// A device with what there is of `features`.
+    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter, features: wgpu::Features) -> Result<Self> {
         let offered = adapter.limits();
-        let features = adapter.features()
-            & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::IMMEDIATES);
+        let features = adapter.features() & features;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("synod"),
             required_features: features,
@@ -359,5 +362,49 @@ mod tests {
         is_device(variable.write(&[0.0f32; 4]));
         is_device(program(&[next]).map(|_| ()));
         is_device(device.storage("w", &of).map(|_| ()));
+    }
+
+    /// Sums over a workgroup, with subgroup operations and without: rows longer than a workgroup and shorter ones.
+    #[test]
+    fn devices_with_subgroups_and_without_compute_the_same() {
+        let adapters = adapters();
+        let Some(adapter) = adapters.iter().find(|a| lacks(a).is_none()) else {
+            assert!(std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1"), "there is no adapter");
+            eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU");
+            return;
+        };
+        // lavapipe and every adapter of the last ten years has them: else this would compare a thing with itself.
+        assert!(adapter.features().contains(wgpu::Features::SUBGROUP), "the adapter has no subgroups");
+        let open =
+            |features| GpuDevice::from_adapter(adapter, describe(&adapter.get_info()), features).unwrap();
+        let devices = [USEFUL, wgpu::Features::empty()].map(|features| Arc::new(open(features)));
+        assert_eq!([true, false], [0, 1].map(|i: usize| devices[i].limits().subgroups));
+        for width in [33, 64, 127, 300, 1025] {
+            let rows = 5;
+            let values: Vec<f32> =
+                (0..rows * width).map(|i| ((i * 7919 + width) % 1013) as f32 / 200.0 - 2.5).collect();
+            let results = [0, 1].map(|i: usize| {
+                let g = Graph::new();
+                let x = g.input("x", [rows, width]);
+                let (scale, bias) = (g.full([width], 1.5), g.full([width], 0.5));
+                let (soft, normal) = (x.softmax(-1), x.layer_norm(scale, bias, 1e-5));
+                let loss = (x.log_softmax(-1) * normal).sum_all() + (soft * soft * x).sum_all();
+                let slope = g.grad(loss, &[x]).unwrap()[0];
+                let outputs = [soft, normal, x.sum(&[1]), x.max(&[1]), slope];
+                let mut program =
+                    Program::on_gpu(&devices[i], &g, &outputs, CompileOptions::default()).unwrap();
+                let out = program.run(&[("x", &values)]).unwrap();
+                (0..outputs.len()).flat_map(|o| out.f32(o).to_vec()).collect::<Vec<f32>>()
+            });
+            for (a, b) in results[0].iter().zip(&results[1]) {
+                assert!((a - b).abs() <= 1e-4 * (1.0 + b.abs()), "{width}: {a} and {b}");
+            }
+            // The sums are right, not only alike.
+            let first = 2 * rows * width;
+            for (row, sum) in values.chunks(width).zip(&results[0][first..]) {
+                let exact: f64 = row.iter().map(|v| f64::from(*v)).sum();
+                assert!((f64::from(*sum) - exact).abs() < 1e-3, "{width}: {sum}, not {exact}");
+            }
+        }
     }
 }

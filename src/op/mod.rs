@@ -8,6 +8,7 @@ pub mod conv;
 pub mod elementwise;
 pub mod fused;
 pub mod gather;
+mod group;
 pub mod gru;
 mod gru_gradient;
 mod lanes;

@@ -1,5 +1,6 @@
 //! Layer normalisation over the last axis (Ba, Kiros and Hinton 2016), fused, with a fused gradient.
 
+use super::group::with_groups;
 use super::softmax::keep_last;
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
@@ -291,7 +292,7 @@ impl Op for LayerNorm {
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let Sizes { groups, rows, n } = Sizes::new(&call.operands[0], &call.operands[1]);
         Ok(Launch {
-            shader: SHADER.into(),
+            shader: with_groups(call, SHADER),
             entry: "forward",
             constants: Vec::new(),
             bindings: (0..3).map(Binding::Input).chain((0..3).map(Binding::Output)).collect(),
@@ -385,7 +386,7 @@ impl Op for LayerNormGradient {
         };
         let mut plan = GpuPlan::default();
         plan.launches.push(Launch {
-            shader: SHADER.into(),
+            shader: with_groups(call, SHADER),
             entry: "backward",
             constants: Vec::new(),
             bindings: inputs().chain([Binding::Output(0)]).collect(),
@@ -393,7 +394,7 @@ impl Op for LayerNormGradient {
             workgroups: call.groups(groups * rows, 1),
         });
         plan.launches.push(Launch {
-            shader: SHADER.into(),
+            shader: with_groups(call, SHADER),
             entry: "weights",
             constants: Vec::new(),
             bindings: [0, 2, 3, 4].map(Binding::Input).into_iter().chain(sums).collect(),

@@ -3,6 +3,7 @@
 //! Masks are added by the caller (a large negative number where nothing may go). A row of nothing but minus infinity
 //! has no softmax and gives NaN.
 
+use super::group::with_groups;
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
@@ -173,7 +174,7 @@ fn launch(call: &GpuCall<'_>, log: bool, gradient: bool) -> Launch {
     };
     let bindings = (0..call.operands.len()).map(Binding::Input).chain([Binding::Output(0)]).collect();
     Launch {
-        shader: SHADER.into(),
+        shader: with_groups(call, SHADER),
         entry,
         constants: vec![("LOG", f64::from(u8::from(log)))],
         bindings,

@@ -11,6 +11,7 @@ mod cpu;
 
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::op::group::with_groups;
 use crate::op::movement::{MAXIMUM_RANK, check_rank, only};
 use crate::shape::{DType, Shape, TensorType};
 
@@ -160,7 +161,7 @@ fn launch(call: &GpuCall<'_>, reduction: Reduction, pass: &Pass, from: Binding, 
         ("rows", pass.outer * pass.pieces())
     };
     Launch {
-        shader: SHADER.into(),
+        shader: with_groups(call, SHADER),
         entry,
         constants: vec![("KIND", reduction as u32 as f64)],
         bindings: vec![from, to],
