@@ -18,9 +18,6 @@ const STORAGE_BUFFERS: u32 = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16 * 1024;
 
-/// Features that are used where an adapter has them.
-const USEFUL: wgpu::Features = wgpu::Features::SUBGROUP;
-
 fn describe(info: &wgpu::AdapterInfo) -> Adapter {
     Adapter {
         name: info.name.clone(),
@@ -123,10 +120,13 @@ impl GpuDevice {
         for adapter in all.iter().filter(|a| fits(a)) {
             let description = describe(&adapter.get_info());
             match lacks(adapter) {
-                None => match Self::from_adapter(adapter, description, USEFUL) {
-                    Ok(device) => return Ok(Arc::new(device)),
-                    Err(error) => reasons.push(error.to_string()),
-                },
+                // In software subgroup operations are loops, and slower than workgroup memory (see BENCHMARKS.md).
+                None => {
+                    match Self::from_adapter(adapter, description.clone(), description.kind != "software") {
+                        Ok(device) => return Ok(Arc::new(device)),
+                        Err(error) => reasons.push(error.to_string()),
+                    }
+                }
                 Some(reason) => reasons.push(format!("{}: {reason}", description.name)),
             }
         }
@@ -144,10 +144,11 @@ impl GpuDevice {
         })
     }
 
-    /// A device with what there is of `features`.
-    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter, features: wgpu::Features) -> Result<Self> {
+    /// A device, with subgroup operations where they are wanted and there.
+    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter, subgroups: bool) -> Result<Self> {
         let offered = adapter.limits();
-        let features = adapter.features() & features;
+        let useful = if subgroups { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
+        let features = adapter.features() & useful;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("synod"),
             required_features: features,
@@ -375,9 +376,8 @@ mod tests {
         };
         // lavapipe and every adapter of the last ten years has them: else this would compare a thing with itself.
         assert!(adapter.features().contains(wgpu::Features::SUBGROUP), "the adapter has no subgroups");
-        let open =
-            |features| GpuDevice::from_adapter(adapter, describe(&adapter.get_info()), features).unwrap();
-        let devices = [USEFUL, wgpu::Features::empty()].map(|features| Arc::new(open(features)));
+        let open = |wanted| GpuDevice::from_adapter(adapter, describe(&adapter.get_info()), wanted).unwrap();
+        let devices = [true, false].map(|subgroups| Arc::new(open(subgroups)));
         assert_eq!([true, false], [0, 1].map(|i: usize| devices[i].limits().subgroups));
         for width in [33, 64, 127, 300, 1025] {
             let rows = 5;
