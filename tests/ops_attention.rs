@@ -250,7 +250,8 @@ fn sizes_of_agents_and_around_blocks() {
                 },
             );
             let label = format!("{}, {heads} heads, causal {causal}", case.label);
-            case.label(label).tolerance(1e-5).outputs_only().check();
+            // Where few keys are seen, gradients may cancel to nothing.
+            case.label(label).tolerance(1e-5).scale(0.05).outputs_only().check();
         }
     }
 }

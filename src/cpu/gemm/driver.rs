@@ -18,7 +18,7 @@ const BLOCK_A: usize = 4096;
 /// second-level cache. A multiple of every set's vectors.
 const BLOCK_COLUMNS: usize = 256;
 /// Rows of a piece at most. A copy of `BLOCK_K` terms of them and a block of B stay in the second-level cache.
-pub(super) const PIECE_ROWS: usize = 4 * BLOCK_ROWS;
+pub(super) const PIECE_ROWS: usize = 8 * BLOCK_ROWS;
 /// Rows of a piece at least.
 pub(super) const LEAST_ROWS: usize = BLOCK_ROWS;
 
@@ -27,6 +27,12 @@ pub(super) const LEAST_ROWS: usize = BLOCK_ROWS;
 const PACK_B: usize = 4096;
 /// Elements of B that are packed before rows pass them, about: they stay in a third-level cache.
 const PACKED_B: usize = 1 << 20;
+/// Terms of a block from which on copying its rows of A pays, and panels of B are kept for all of them.
+const LONG: usize = 128;
+/// Floats of a line of the first-level cache.
+const LINE: usize = 16;
+/// Floats by which copied rows of A are moved against each other: those of a tile then lie in different banks.
+const SKEW: usize = 2;
 /// Floats of the widest vector; packed rows are padded to it.
 const WIDEST: usize = 16;
 
@@ -165,30 +171,7 @@ impl Kernel for Piece<'_> {
         let mut copied = COPIED.take();
         for index in 0..part.blocks(&p) {
             let (q, at) = part.block(&p, index);
-            let mut left = Left { a: q.a.wrapping_add(row * p.a_row), row: p.a_row, column: p.a_column };
-            // Elements of A whose distance is a large power of two share few sets of the first-level cache, and those
-            // far apart few entries of the table of pages.
-            let rows_apart = p.a_column == 1 && p.a_row > q.terms && p.a_row.is_multiple_of(256);
-            let terms_apart = p.a_row == 1 && p.a_column >= 256;
-            if q.terms > 0 && part.columns >= 128 && (rows_apart || terms_apart) {
-                // In the order in which they lie: rows of terms, or terms of rows.
-                let (runs, length, step) = match p.a_column {
-                    1 => (rows, q.terms, p.a_row),
-                    _ => (q.terms, rows, p.a_column),
-                };
-                if copied.len() < PIECE_ROWS * BLOCK_K {
-                    copied.resize(PIECE_ROWS * BLOCK_K, 0.0);
-                }
-                if index % across == 0 {
-                    for (i, to) in copied.chunks_exact_mut(length).take(runs).enumerate() {
-                        // SAFETY: these rows and terms lie within A, whose size `gemm` has checked.
-                        let from = unsafe { std::slice::from_raw_parts(left.a.add(i * step), length) };
-                        to.copy_from_slice(from);
-                    }
-                }
-                let (row, column) = if p.a_column == 1 { (length, 1) } else { (1, length) };
-                left = Left { a: copied.as_ptr(), row, column };
-            }
+            let left = Left::new(&p, &q, row, rows, part.columns, &mut copied, index % across == 0);
             let panels = &packed[at..at + q.terms * q.columns.next_multiple_of(S::LANES)];
             s.call(Rows { p, q, row, rows, packed: Some(panels), left });
         }
@@ -225,11 +208,18 @@ impl Kernel for Product {
                 }
             });
         }
-        for block in 0..p.blocks_k() {
-            let q = Block::new(&p, block * BLOCK_K, 0, p.n);
-            let left = Left { a: q.a, row: p.a_row, column: p.a_column };
-            s.call(Rows { p, q, row: 0, rows: p.m, packed: None, left });
+        let mut copied = COPIED.take();
+        let mut row = 0;
+        while row < p.m {
+            let rows = even_share(p.m - row, PIECE_ROWS);
+            for block in 0..p.blocks_k() {
+                let q = Block::new(&p, block * BLOCK_K, 0, p.n);
+                let left = Left::new(&p, &q, row, rows, p.n, &mut copied, true);
+                s.call(Rows { p, q, row, rows, packed: None, left });
+            }
+            row += rows;
         }
+        COPIED.set(copied);
     }
 }
 
@@ -328,6 +318,48 @@ struct Left {
     column: usize,
 }
 
+impl Left {
+    /// `rows` rows of A from `row` on, for a block that `columns` columns pass; copied to `room` where that pays and they
+    /// are not there yet (`fresh`).
+    #[inline(always)]
+    fn new(
+        p: &Product,
+        q: &Block,
+        row: usize,
+        rows: usize,
+        columns: usize,
+        room: &mut Vec<f32>,
+        fresh: bool,
+    ) -> Left {
+        let a = q.a.wrapping_add(row * p.a_row);
+        // Rows of a tile whose distance is a multiple of a cache line are read from one bank of the first-level cache,
+        // one after the other; those that are a large power of two apart share few of its sets as well, and terms far
+        // apart few entries of the table of pages.
+        let rows_apart = p.a_column == 1 && p.a_row.is_multiple_of(LINE) && q.terms >= LONG;
+        let terms_apart = p.a_row == 1 && p.a_column >= 256;
+        if q.terms == 0 || columns < 128 || !(rows_apart || terms_apart) {
+            return Left { a, row: p.a_row, column: p.a_column };
+        }
+        // In the order in which they lie: rows of terms, or terms of rows.
+        let (runs, length, step, apart) = match p.a_column {
+            1 => (rows, q.terms, p.a_row, q.terms.next_multiple_of(LINE) + SKEW),
+            _ => (q.terms, rows, p.a_column, rows),
+        };
+        if fresh {
+            if room.len() < PIECE_ROWS * (BLOCK_K + SKEW) {
+                room.resize(PIECE_ROWS * (BLOCK_K + SKEW), 0.0);
+            }
+            for (i, to) in room.chunks_exact_mut(apart).take(runs).enumerate() {
+                // SAFETY: these rows and terms lie within A, whose size `gemm` has checked.
+                let from = unsafe { std::slice::from_raw_parts(a.add(i * step), length) };
+                to[..length].copy_from_slice(from);
+            }
+        }
+        let (row, column) = if p.a_column == 1 { (apart, 1) } else { (1, apart) };
+        Left { a: room.as_ptr(), row, column }
+    }
+}
+
 /// `rows` rows of one block, from `row` on.
 struct Rows<'a> {
     p: Product,
@@ -345,7 +377,10 @@ impl Kernel for Rows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Rows { p, q, row: first, rows: all, packed, left } = self;
-        let many = p.n > 2 * S::LANES;
+        // Long panels fill most of the first-level cache: they stay there while all rows stream past them from the second.
+        // Short ones leave room for a block of rows, which stays while panels pass.
+        let stream = packed.is_some() && q.terms >= LONG;
+        let many = !stream && p.n > 2 * S::LANES;
         let block_rows = if many { (BLOCK_A / q.terms.max(1) / 24 * 24).max(BLOCK_ROWS) } else { all };
         let mut past = 0;
         while past < all {
