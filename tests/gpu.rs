@@ -141,6 +141,40 @@ fn sizes_over_a_limit_are_errors() {
     }
 }
 
+/// A head of more features than the attention kernel holds in registers is computed by products and a softmax, and
+/// so is its gradient.
+#[test]
+fn an_op_over_a_limit_is_split_into_simpler_ones() {
+    let Some(device) = gpu() else { return };
+    let (queries, keys, features) = (3, 5, 600);
+    let g = Graph::new();
+    let (q, k) = (g.input("q", [2, queries, features]), g.input("k", [2, keys, features]));
+    let out = q.attention(k, k * 0.5, 2, None, false);
+    let rest = (out * q).tanh();
+    let slope = g.grad((rest * rest).sum_all(), &[k]).unwrap()[0];
+    let outputs = [rest, out, slope];
+    let values = |n: usize| (0..n).map(|i| ((i * 37 % 101) as f32 - 30.0) * 0.01).collect::<Vec<f32>>();
+    let (q, k) = (values(2 * queries * features), values(2 * keys * features));
+    let run = |device: &Device| {
+        let mut program = device.compile(&g, &outputs).unwrap();
+        let kernels = program.summary().kernels.clone();
+        let out = program.run(&[("q", &q), ("k", &k)]).unwrap();
+        ((0..3).map(|i| out.f32(i).to_vec()).collect::<Vec<_>>(), kernels)
+    };
+    let ((here, whole), (there, split)) = (run(&Device::cpu()), run(&device));
+    let has = |kernels: &[(String, usize)], name: &str| kernels.iter().any(|(known, _)| known == name);
+    for op in ["attention", "attention_gradient"] {
+        assert!(has(&whole, op) && !has(&split, op), "{op}: {whole:?} and {split:?}");
+    }
+    for (here, there) in here.iter().zip(&there) {
+        let most = here.iter().fold(0f32, |most, x| most.max(x.abs()));
+        assert!(most > 1e-3, "nothing to compare");
+        for (a, b) in here.iter().zip(there) {
+            assert!((a - b).abs() < 1e-4 * most, "{a} on the CPU and {b} on the GPU");
+        }
+    }
+}
+
 #[test]
 fn mistakes_name_the_device() {
     let Some(device) = gpu() else { return };

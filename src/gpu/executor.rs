@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::device::GpuDevice;
 use super::layout::{Layout, Place};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, GpuCall, GpuPlan, Launch};
+use crate::graph::{Binding, GpuCall, GpuPlan, Launch, Op};
 use crate::program::{Compiled, HostTime, Step};
+use crate::shape::TensorType;
 
 /// A prepared dispatch.
 struct Dispatch {
@@ -214,51 +215,53 @@ impl GpuExecutor {
 
 /// How every step is launched, checked against the device's limits.
 fn plans(device: &GpuDevice, compiled: &Compiled) -> Result<Vec<GpuPlan>> {
-    let mut plans = Vec::with_capacity(compiled.steps.len());
-    for step in &compiled.steps {
-        let call =
-            GpuCall { operands: &step.input_types, outputs: &step.output_types, limits: device.limits() };
-        let over = |what: &str, needed: u64, limit: u64| match needed > limit {
-            true => Err(call.limit(step.op.as_ref(), what, needed, limit)),
-            false => Ok(()),
-        };
-        let limits = device.limits();
-        for of in step.input_types.iter().chain(&step.output_types) {
-            over("binding (bytes)", 4 * of.elements() as u64, limits.binding_bytes)?;
-        }
-        let plan = step.op.gpu(&call)?;
-        for &elements in &plan.scratch {
-            over("scratch memory (bytes)", 4 * elements as u64, limits.binding_bytes)?;
-        }
-        for launch in &plan.launches {
-            over(
-                "storage buffers of a dispatch",
-                launch.bindings.len() as u64,
-                limits.storage_buffers.into(),
-            )?;
-            let uniform = device.wgpu_limits.max_uniform_buffer_binding_size;
-            over("parameters (bytes)", 4 * launch.parameters.len() as u64, uniform)?;
-            for (size, axis) in launch.workgroups.iter().zip(["x", "y", "z"]) {
-                let what = format!("workgroups along {axis}");
-                over(&what, u64::from(*size), limits.workgroups.into())?;
-            }
-            for binding in &launch.bindings {
-                let (index, count) = match *binding {
-                    Binding::Input(i) => (i, step.inputs.len()),
-                    Binding::Output(i) => (i, step.outputs.len()),
-                    Binding::Scratch(i) | Binding::ScratchRead(i) => (i, plan.scratch.len()),
-                };
-                if index >= count {
-                    let op = step.op.name();
-                    return Err(Error::Graph(format!(
-                        "{op}: a launch binds {binding:?} where there are {count}"
-                    )));
-                }
-            }
-        }
-        plans.push(plan);
+    let one = |step: &Step| plan(device, step.op.as_ref(), &step.input_types, &step.output_types);
+    compiled.steps.iter().map(one).collect()
+}
+
+/// How an op is launched, checked against the device's limits.
+pub(crate) fn plan(
+    device: &GpuDevice,
+    op: &dyn Op,
+    operands: &[TensorType],
+    outputs: &[TensorType],
+) -> Result<GpuPlan> {
+    let limits = device.limits();
+    let call = GpuCall { operands, outputs, limits };
+    let over = |what: &str, needed: u64, limit: u64| match needed > limit {
+        true => Err(call.limit(op, what, needed, limit)),
+        false => Ok(()),
+    };
+    for of in operands.iter().chain(outputs) {
+        over("binding (bytes)", 4 * of.elements() as u64, limits.binding_bytes)?;
     }
-    Ok(plans)
+    let plan = op.gpu(&call)?;
+    for &elements in &plan.scratch {
+        over("scratch memory (bytes)", 4 * elements as u64, limits.binding_bytes)?;
+    }
+    for launch in &plan.launches {
+        over("storage buffers of a dispatch", launch.bindings.len() as u64, limits.storage_buffers.into())?;
+        let uniform = device.wgpu_limits.max_uniform_buffer_binding_size;
+        over("parameters (bytes)", 4 * launch.parameters.len() as u64, uniform)?;
+        for (size, axis) in launch.workgroups.iter().zip(["x", "y", "z"]) {
+            let what = format!("workgroups along {axis}");
+            over(&what, u64::from(*size), limits.workgroups.into())?;
+        }
+        for binding in &launch.bindings {
+            let (index, count) = match *binding {
+                Binding::Input(i) => (i, operands.len()),
+                Binding::Output(i) => (i, outputs.len()),
+                Binding::Scratch(i) | Binding::ScratchRead(i) => (i, plan.scratch.len()),
+            };
+            if index >= count {
+                let op = op.name();
+                return Err(Error::Graph(format!(
+                    "{op}: a launch binds {binding:?} where there are {count}"
+                )));
+            }
+        }
+    }
+    Ok(plan)
 }
 
 /// Makes pipelines and bind groups.

@@ -10,4 +10,4 @@ mod slots;
 mod storage;
 
 pub(crate) use device::GpuDevice;
-pub(crate) use executor::GpuExecutor;
+pub(crate) use executor::{GpuExecutor, plan};

@@ -101,7 +101,7 @@ impl Graph {
         self.input_of(name, TensorType::u32(shape))
     }
 
-    fn input_of(&self, name: &str, of: TensorType) -> Tensor<'_> {
+    pub(crate) fn input_of(&self, name: &str, of: TensorType) -> Tensor<'_> {
         let known = self.inner.borrow().nodes.iter().enumerate().find_map(|(i, node)| match &node.source {
             Source::Input(n) if n == name => Some((i as u32, node.outputs[0].clone())),
             _ => None,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
 use super::{CompileOptions, Summary};
@@ -105,13 +106,15 @@ impl Work {
 }
 
 /// Compiles what `outputs` and the graph's assignments need. `buffers_a_kernel` bounds the operands and outputs of a
-/// fused elementwise kernel. With `in_place` the last step writes to the variables themselves where it can.
+/// fused elementwise kernel. With `in_place` the last step writes to the variables themselves where it can. Ops that
+/// do not fit the device, if it is asked, are decomposed.
 pub(crate) fn compile(
     graph: &Graph,
     outputs: &[Tensor<'_>],
     options: CompileOptions,
     buffers_a_kernel: usize,
     in_place: bool,
+    fits: Option<&Fits<'_>>,
 ) -> Result<Compiled> {
     graph.check()?;
     if outputs.iter().any(|t| !std::ptr::eq(t.graph(), graph)) {
@@ -137,6 +140,10 @@ pub(crate) fn compile(
         roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
     };
     work.sweep();
+    if let Some(fits) = fits {
+        fit::fit(&mut work, fits);
+        work.sweep();
+    }
     if options.fusion {
         fuse::epilogues(&mut work);
         work.sweep();

@@ -4,6 +4,7 @@
 
 mod compile;
 mod cpu;
+mod fit;
 mod fuse;
 mod plan;
 
@@ -14,6 +15,8 @@ pub(crate) use compile::{Compiled, Location, Root, Step};
 
 use crate::cpu::Parallel;
 use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::graph::Op;
 use crate::graph::{Data, Graph, Tensor};
 use crate::shape::{DType, TensorType};
 
@@ -65,7 +68,7 @@ pub struct Summary {
 
 impl Program {
     pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
-        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS, true)?);
+        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS, true, None)?);
         let executor = Executor::Cpu(Box::new(cpu::CpuExecutor::new(compiled.clone())?));
         Ok(Program { compiled, executor })
     }
@@ -78,7 +81,10 @@ impl Program {
         options: CompileOptions,
     ) -> Result<Self> {
         let buffers = (device.limits().storage_buffers as usize).min(fuse::MOST_BUFFERS);
-        let compiled = Arc::new(compile(graph, outputs, options, buffers, false)?);
+        let fits = |op: &dyn Op, operands: &[TensorType], outputs: &[TensorType]| {
+            !matches!(crate::gpu::plan(device, op, operands, outputs), Err(Error::Limit { .. }))
+        };
+        let compiled = Arc::new(compile(graph, outputs, options, buffers, false, Some(&fits))?);
         let executor =
             Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
         Ok(Program { compiled, executor })
