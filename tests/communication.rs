@@ -284,8 +284,8 @@ fn who_is_heard_and_who_is_not() {
         let open = |name: &str, values: &mut [f32]| {
             match name {
                 "layer/gate/bias" => values.fill(100.0),
-                // Else it may be that all features that an agent hears are on the flat side of a rectifier.
-                name if name.ends_with("bias") => values.fill(20.0),
+                // Else it may be that all features that an agent hears are on the flat side of the rectifier.
+                name if kind == Communication::Gcn && name.ends_with("bias") => values.fill(20.0),
                 _ => {}
             }
         };
