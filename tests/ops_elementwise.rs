@@ -126,8 +126,8 @@ fn operand(function: Scalar, position: usize, shape: &Shape) -> Input {
             signed(shape, 0.3..4.0)
         }
         // Either may be the larger, and never so little that a finite difference would reach over the kink.
-        (Scalar::Maximum, 0) => signed(shape, 1.5..3.0),
-        (Scalar::Maximum, 1) => uniform(shape, -1.2..1.2),
+        (Scalar::Maximum | Scalar::Minimum, 0) => signed(shape, 1.5..3.0),
+        (Scalar::Maximum | Scalar::Minimum, 1) => uniform(shape, -1.2..1.2),
         (Scalar::Sin | Scalar::Cos, 0) => uniform(shape, -20.0..20.0),
         (Scalar::Less | Scalar::LessEqual | Scalar::Equal, _) => {
             Input { kind: common::Kind::Whole(3), ..uniform(shape, 0.0..1.0) }
