@@ -30,6 +30,7 @@ use std::sync::OnceLock;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod interleaved;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -38,34 +39,21 @@ mod portable;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
+pub use interleaved::Interleaved;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
 
-/// The operations of one instruction set on vectors of [`Simd::LANES`] 32-bit lanes.
-///
-/// A value of the implementing type proves that the processor has the set: it can be had only from
-/// [`dispatch`] and [`dispatch_on`], which is why the arithmetic here is safe to call. `V` holds `f32`, `I` holds
-/// `i32` with wrapping arithmetic, `M` one truth value a lane.
+/// The operations lane by lane of one instruction set on vectors of [`Arithmetic::LANES`] 32-bit lanes: what elementary
+/// functions are written for. `V` holds `f32`, `I` holds `i32` with wrapping arithmetic, `M` one truth value a lane.
 #[allow(missing_docs)] // the plain arithmetic says what it does by its name
 #[allow(clippy::wrong_self_convention)] // `self` is the instruction set, not the value that is converted
-pub trait Simd: Copy + Send + Sync + 'static {
+pub trait Arithmetic: Copy + Send + Sync + 'static {
     /// Lanes of a vector.
     const LANES: usize;
-    /// Vector registers of the processor: how many accumulators a kernel may hold.
-    const REGISTERS: usize;
-    /// The set itself.
-    const ISA: Isa;
     type V: Copy;
     type I: Copy;
     type M: Copy;
-
-    /// Runs a kernel as a function of its own, compiled for the same set: keeps large kernels of many variants
-    /// apart, each with the registers to itself.
-    fn call<K: Kernel>(self, kernel: K) -> K::Output;
-    /// The function that [`Simd::call`] runs, to choose once and call often. Safe to call because `self` proves that
-    /// the processor has the set.
-    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output;
 
     fn splat(self, x: f32) -> Self::V;
     fn zero(self) -> Self::V;
@@ -138,6 +126,65 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_int(self, a: Self::V) -> Self::I;
     fn to_float(self, a: Self::I) -> Self::V;
 
+    /// `a > b`; false where either is NaN.
+    #[inline(always)]
+    fn gt(self, a: Self::V, b: Self::V) -> Self::M {
+        self.lt(b, a)
+    }
+    /// `a >= b`; false where either is NaN.
+    #[inline(always)]
+    fn ge(self, a: Self::V, b: Self::V) -> Self::M {
+        self.le(b, a)
+    }
+    /// The magnitude of `a` with the sign of `b`.
+    #[inline(always)]
+    fn copysign(self, a: Self::V, b: Self::V) -> Self::V {
+        let sign = self.int_and(self.to_bits(b), self.int_splat(i32::MIN));
+        self.from_bits(self.int_or(self.to_bits(self.abs(a)), sign))
+    }
+    /// Reads up to `LANES` values of a slice and sets the other lanes to zero.
+    #[inline(always)]
+    fn load_slice(self, x: &[f32]) -> Self::V {
+        // SAFETY: both reads stay within the slice.
+        unsafe {
+            if x.len() >= Self::LANES {
+                self.load(x.as_ptr())
+            } else {
+                self.load_partial(x.as_ptr(), x.len())
+            }
+        }
+    }
+    /// Writes up to `LANES` lanes, as many as the slice has room for.
+    #[inline(always)]
+    fn store_slice(self, x: &mut [f32], v: Self::V) {
+        // SAFETY: both writes stay within the slice.
+        unsafe {
+            if x.len() >= Self::LANES {
+                self.store(x.as_mut_ptr(), v)
+            } else {
+                self.store_partial(x.as_mut_ptr(), v, x.len())
+            }
+        }
+    }
+}
+
+/// One instruction set: [`Arithmetic`] with what goes across the lanes of a vector, and calls of kernels.
+///
+/// A value of the implementing type proves that the processor has the set: it can be had only from
+/// [`dispatch`] and [`dispatch_on`], which is why the arithmetic here is safe to call.
+pub trait Simd: Arithmetic {
+    /// Vector registers of the processor: how many accumulators a kernel may hold.
+    const REGISTERS: usize;
+    /// The set itself.
+    const ISA: Isa;
+
+    /// Runs a kernel as a function of its own, compiled for the same set: keeps large kernels of many variants
+    /// apart, each with the registers to itself.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
+    /// The function that [`Simd::call`] runs, to choose once and call often. Safe to call because `self` proves that
+    /// the processor has the set.
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output;
+
     /// The sum of the lanes by halves (lane `i` with lane `i + LANES / 2`, and so on), always in this order.
     fn reduce_add(self, a: Self::V) -> f32;
     /// [`Simd::reduce_add`] of four vectors.
@@ -191,47 +238,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
     /// The greatest lane, by halves; which value comes out where a lane is NaN is not specified but repeatable.
     fn reduce_max(self, a: Self::V) -> f32;
-
-    /// `a > b`; false where either is NaN.
-    #[inline(always)]
-    fn gt(self, a: Self::V, b: Self::V) -> Self::M {
-        self.lt(b, a)
-    }
-    /// `a >= b`; false where either is NaN.
-    #[inline(always)]
-    fn ge(self, a: Self::V, b: Self::V) -> Self::M {
-        self.le(b, a)
-    }
-    /// The magnitude of `a` with the sign of `b`.
-    #[inline(always)]
-    fn copysign(self, a: Self::V, b: Self::V) -> Self::V {
-        let sign = self.int_and(self.to_bits(b), self.int_splat(i32::MIN));
-        self.from_bits(self.int_or(self.to_bits(self.abs(a)), sign))
-    }
-    /// Reads up to `LANES` values of a slice and sets the other lanes to zero.
-    #[inline(always)]
-    fn load_slice(self, x: &[f32]) -> Self::V {
-        // SAFETY: both reads stay within the slice.
-        unsafe {
-            if x.len() >= Self::LANES {
-                self.load(x.as_ptr())
-            } else {
-                self.load_partial(x.as_ptr(), x.len())
-            }
-        }
-    }
-    /// Writes up to `LANES` lanes, as many as the slice has room for.
-    #[inline(always)]
-    fn store_slice(self, x: &mut [f32], v: Self::V) {
-        // SAFETY: both writes stay within the slice.
-        unsafe {
-            if x.len() >= Self::LANES {
-                self.store(x.as_mut_ptr(), v)
-            } else {
-                self.store_partial(x.as_mut_ptr(), v, x.len())
-            }
-        }
-    }
 }
 
 /// Work that can be compiled for any instruction set.

@@ -7,11 +7,14 @@
 //! ask for. Largest errors found against f64, over all f32 arguments where a function says so, are in units in the
 //! last place (ULP).
 
-use super::simd::{Kernel, Simd, dispatch};
+use super::simd::{Arithmetic, Interleaved, Kernel, Simd, dispatch};
+
+/// Lanes of the widest vector that a function is written for: four of AVX-512.
+const WIDEST: usize = 64;
 
 /// `x^0 c[0] + x^1 c[1] + ...` by Horner's rule.
 #[inline(always)]
-fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, c: [f32; N]) -> S::V {
+fn polynomial<S: Arithmetic, const N: usize>(s: S, x: S::V, c: [f32; N]) -> S::V {
     let mut sum = s.splat(c[N - 1]);
     for i in (0..N - 1).rev() {
         sum = s.mul_add(sum, x, s.splat(c[i]));
@@ -33,7 +36,7 @@ const EXP2: [f32; 7] =
 /// `(n, r)` with `x = n ln 2 + r` and `|r| <= ln 2 / 2`; `n` is an integer, and `n + BIAS` comes as the low bits of the
 /// third value: with a bias of 127, shifted into the place of the exponent, they are `2^n`.
 #[inline(always)]
-fn split_by_ln_2<S: Simd, const BIAS: i32>(s: S, x: S::V) -> (S::V, S::V, S::I) {
+fn split_by_ln_2<S: Arithmetic, const BIAS: i32>(s: S, x: S::V) -> (S::V, S::V, S::I) {
     let rounder = s.splat(ROUNDER + BIAS as f32);
     let shifted = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), rounder);
     let n = s.sub(shifted, rounder);
@@ -43,7 +46,7 @@ fn split_by_ln_2<S: Simd, const BIAS: i32>(s: S, x: S::V) -> (S::V, S::V, S::I) 
 
 /// `2^(BIAS - 127) exp(x)`, where `x / ln 2 + BIAS` is within 1 to 254; infinite from 254.5 to 255.5. NaN passes.
 #[inline(always)]
-fn exp_shifted<S: Simd, const BIAS: i32>(s: S, x: S::V) -> S::V {
+fn exp_shifted<S: Arithmetic, const BIAS: i32>(s: S, x: S::V) -> S::V {
     let (_, r, n) = split_by_ln_2::<S, BIAS>(s, x);
     let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
     let p = s.add(p, s.splat(1.0));
@@ -52,7 +55,7 @@ fn exp_shifted<S: Simd, const BIAS: i32>(s: S, x: S::V) -> S::V {
 
 /// `exp(x)`, within 1.02 ULP (1.010 at worst over all arguments).
 #[inline(always)]
-pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn exp<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // Beyond these the result is 0 or infinite. The constants come first so that NaN passes.
     let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
     let (_, r, bits) = split_by_ln_2::<S, 0>(s, x);
@@ -67,13 +70,13 @@ pub fn exp<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `2^n` for `-126 <= n <= 127`.
 #[inline(always)]
-fn power_of_two<S: Simd>(s: S, n: S::I) -> S::V {
+fn power_of_two<S: Arithmetic>(s: S, n: S::I) -> S::V {
     s.from_bits(s.shift_left::<23>(s.int_add(n, s.int_splat(127))))
 }
 
 /// `exp(x) - 1`, within 2 ULP.
 #[inline(always)]
-pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn expm1<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let clamped = s.min(s.splat(89.0), s.max(s.splat(-20.0), x));
     let (_, r, bits) = split_by_ln_2::<S, 0>(s, clamped);
     let p = s.mul_add(s.mul(r, r), polynomial(s, r, EXP), r);
@@ -87,7 +90,7 @@ pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// Hyperbolic tangent, within 3 ULP: `y / (y + 2)` with `y = exp(2 x) - 1`.
 #[inline(always)]
-pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn tanh<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // It is 1 from 9.02 on. NaN passes.
     let twice = s.min(s.splat(20.0), s.max(s.splat(-20.0), s.add(x, x)));
     let (_, r, bits) = split_by_ln_2::<S, 127>(s, twice);
@@ -100,7 +103,7 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `1 / (1 + exp(-x))`, within 3 ULP.
 #[inline(always)]
-pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn sigmoid<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // Numerator and denominator times 2^-23, so that exp(-x) may be so large that the quotient is denormal; then it is
     // infinite.
     let minus = s.min(s.splat(104.6), s.max(s.splat(-71.0), s.neg(x)));
@@ -115,7 +118,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 ///
 /// The exponential magnifies the rounding of its argument: so the argument, taken to the base 2, is kept in two parts.
 #[inline(always)]
-pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn gelu<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // `-2 sqrt(2 / pi) / ln 2`, the first part of so few bits that a sum with it can be undone, and that times 0.044715.
     const LINEAR: [f32; 2] = [-2.302_246, 3.789_560_7e-5];
     const CUBIC: [f32; 2] = [-0.102_943_24, 2.016_198_3e-9];
@@ -157,7 +160,7 @@ const LN: [f32; 9] = [
 
 /// Natural logarithm, within 2 ULP; negative arguments give NaN, zeros minus infinity.
 #[inline(always)]
-pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn ln<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let tiny = s.lt(x, s.splat(f32::MIN_POSITIVE));
     let normal = s.select(tiny, s.mul(x, s.splat(8_388_608.0)), x);
     let bits = s.to_bits(normal);
@@ -180,7 +183,7 @@ pub fn ln<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// `ln(1 + exp(x))`, within 3 ULP.
 #[inline(always)]
-pub fn softplus<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn softplus<S: Arithmetic>(s: S, x: S::V) -> S::V {
     // max(x, 0) + ln(1 + t) with t = exp(-|x|) <= 1. What 1 + t rounds away is added back to first order.
     let t = exp(s, s.neg(s.abs(x)));
     let one = s.splat(1.0);
@@ -200,7 +203,7 @@ const COS: [f32; 3] = [0.041_666_646, -0.001_388_731_5, 2.443_308_2e-5];
 
 /// `sin(x + quarters pi / 2)`.
 #[inline(always)]
-fn sin_from<S: Simd>(s: S, x: S::V, quarters: i32) -> S::V {
+fn sin_from<S: Arithmetic>(s: S, x: S::V, quarters: i32) -> S::V {
     let shifted = s.mul_add(x, s.splat(std::f32::consts::FRAC_2_PI), s.splat(ROUNDER));
     let n = s.sub(shifted, s.splat(ROUNDER));
     let r = s.neg_mul_add(n, s.splat(HALF_PI[0]), x);
@@ -220,7 +223,7 @@ fn sin_from<S: Simd>(s: S, x: S::V, quarters: i32) -> S::V {
 
 /// Puts `function` in the lanes of `y` where `x` is too large, infinite or NaN for the reduction.
 #[inline(always)]
-fn mend_large<S: Simd>(s: S, x: S::V, y: S::V, function: fn(f32) -> f32) -> S::V {
+fn mend_large<S: Arithmetic>(s: S, x: S::V, y: S::V, function: fn(f32) -> f32) -> S::V {
     // An all-ones exponent makes infinity and NaN large as well.
     let magnitude = s.int_and(s.to_bits(x), s.int_splat(i32::MAX));
     let over = s.int_sub(s.int_splat(SIN_LIMIT.to_bits() as i32), magnitude);
@@ -228,7 +231,7 @@ fn mend_large<S: Simd>(s: S, x: S::V, y: S::V, function: fn(f32) -> f32) -> S::V
     if !s.any(large) {
         return y;
     }
-    let (mut xs, mut ys) = ([0.0f32; 16], [0.0f32; 16]);
+    let (mut xs, mut ys) = ([0.0f32; WIDEST], [0.0f32; WIDEST]);
     s.store_slice(&mut xs, x);
     s.store_slice(&mut ys, y);
     for (x, y) in xs.into_iter().zip(&mut ys) {
@@ -241,7 +244,7 @@ fn mend_large<S: Simd>(s: S, x: S::V, y: S::V, function: fn(f32) -> f32) -> S::V
 
 /// Sine of an angle in radians, within 3 ULP (arguments over 8192 by the standard library).
 #[inline(always)]
-pub fn sin<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn sin<S: Arithmetic>(s: S, x: S::V) -> S::V {
     let y = sin_from(s, x, 0);
     // Keeps the sign of zero; the cube is out of sight there.
     let y = s.select(s.lt(s.abs(x), s.splat(2.4e-4)), x, y);
@@ -250,14 +253,14 @@ pub fn sin<S: Simd>(s: S, x: S::V) -> S::V {
 
 /// Cosine of an angle in radians, within 3 ULP (arguments over 8192 by the standard library).
 #[inline(always)]
-pub fn cos<S: Simd>(s: S, x: S::V) -> S::V {
+pub fn cos<S: Arithmetic>(s: S, x: S::V) -> S::V {
     mend_large(s, x, sin_from(s, x, 1), f32::cos)
 }
 
 /// `x^y` lane by lane by the standard library: powers need more digits of the logarithm than vectors of f32 hold.
 #[inline(always)]
-pub fn pow<S: Simd>(s: S, x: S::V, y: S::V) -> S::V {
-    let (mut xs, mut ys) = ([0.0f32; 16], [0.0f32; 16]);
+pub fn pow<S: Arithmetic>(s: S, x: S::V, y: S::V) -> S::V {
+    let (mut xs, mut ys) = ([0.0f32; WIDEST], [0.0f32; WIDEST]);
     s.store_slice(&mut xs, x);
     s.store_slice(&mut ys, y);
     for (x, y) in xs[..S::LANES].iter_mut().zip(ys) {
@@ -267,7 +270,7 @@ pub fn pow<S: Simd>(s: S, x: S::V, y: S::V) -> S::V {
 }
 
 macro_rules! over_slices {
-    ($($function:ident $kernel:ident $into:ident $in_place:ident;)*) => {$(
+    ($($function:ident $over:ident $kernel:ident $into:ident $in_place:ident;)*) => {$(
         struct $kernel {
             x: *const f32,
             out: *mut f32,
@@ -279,19 +282,32 @@ macro_rules! over_slices {
 
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
-                let whole = self.len - self.len % S::LANES;
-                // SAFETY: both slices have `len` values; they are the same or apart, and each vector is read
-                // before it is written.
-                unsafe {
-                    let mut i = 0;
-                    while i < whole {
-                        s.store(self.out.add(i), $function(s, s.load(self.x.add(i))));
-                        i += S::LANES;
-                    }
-                    if i < self.len {
-                        let x = s.load_partial(self.x.add(i), self.len - i);
-                        s.store_partial(self.out.add(i), $function(s, x), self.len - i);
-                    }
+                // SAFETY: both slices have `len` values; they are the same or apart.
+                unsafe { $over(s, self.x, self.out, self.len) }
+            }
+        }
+
+        #[doc = concat!("[`", stringify!($function), "`] of every element: vectors four at a time, one at a time, then what is left.")]
+        ///
+        /// # Safety
+        /// `x` must be valid for reading and `out` for writing `len` values, and they must be the same or apart.
+        #[inline(always)]
+        pub(crate) unsafe fn $over<S: Simd>(s: S, x: *const f32, out: *mut f32, len: usize) {
+            let woven = Interleaved(s);
+            let mut i = 0;
+            // SAFETY: no vector goes beyond `len`, and each is read before it is written.
+            unsafe {
+                while i + Interleaved::<S>::LANES <= len {
+                    woven.store(out.add(i), $function(woven, woven.load(x.add(i))));
+                    i += Interleaved::<S>::LANES;
+                }
+                while i + S::LANES <= len {
+                    s.store(out.add(i), $function(s, s.load(x.add(i))));
+                    i += S::LANES;
+                }
+                if i < len {
+                    let y = $function(s, s.load_partial(x.add(i), len - i));
+                    s.store_partial(out.add(i), y, len - i);
                 }
             }
         }
@@ -310,15 +326,67 @@ macro_rules! over_slices {
 }
 
 over_slices! {
-    exp ExpKernel exp_into exp_in_place;
-    expm1 Expm1Kernel expm1_into expm1_in_place;
-    ln LnKernel ln_into ln_in_place;
-    tanh TanhKernel tanh_into tanh_in_place;
-    sigmoid SigmoidKernel sigmoid_into sigmoid_in_place;
-    gelu GeluKernel gelu_into gelu_in_place;
-    softplus SoftplusKernel softplus_into softplus_in_place;
-    sin SinKernel sin_into sin_in_place;
-    cos CosKernel cos_into cos_in_place;
+    exp exp_over ExpKernel exp_into exp_in_place;
+    expm1 expm1_over Expm1Kernel expm1_into expm1_in_place;
+    ln ln_over LnKernel ln_into ln_in_place;
+    tanh tanh_over TanhKernel tanh_into tanh_in_place;
+    sigmoid sigmoid_over SigmoidKernel sigmoid_into sigmoid_in_place;
+    gelu gelu_over GeluKernel gelu_into gelu_in_place;
+    softplus softplus_over SoftplusKernel softplus_into softplus_in_place;
+    sin sin_over SinKernel sin_into sin_in_place;
+    cos cos_over CosKernel cos_into cos_in_place;
+}
+
+/// `exp(scale x - shift)` of one vector, written to `out`.
+///
+/// # Safety
+/// `x` must be valid for reading and `out` for writing a vector.
+#[inline(always)]
+unsafe fn exp_shifted_by<A: Arithmetic>(a: A, x: *const f32, out: *mut f32, scale: f32, shift: f32) -> A::V {
+    // SAFETY: the caller vouches for both.
+    unsafe {
+        let y = exp(a, a.mul_add(a.load(x), a.splat(scale), a.splat(-shift)));
+        a.store(out, y);
+        y
+    }
+}
+
+/// `out <- exp(scale x - shift)` for every element; gives the sum of the results: the numerators and the denominator of
+/// a softmax.
+///
+/// # Safety
+/// `x` must be valid for reading and `out` for writing `len` values, and they must be the same or apart.
+#[inline(always)]
+pub(crate) unsafe fn exp_and_sum<S: Simd>(
+    s: S,
+    x: *const f32,
+    out: *mut f32,
+    len: usize,
+    scale: f32,
+    shift: f32,
+) -> f32 {
+    let woven = Interleaved(s);
+    let (mut totals, mut i) = (woven.zero(), 0);
+    // SAFETY: no vector goes beyond `len`, and each is read before it is written.
+    unsafe {
+        while i + Interleaved::<S>::LANES <= len {
+            totals = woven.add(totals, exp_shifted_by(woven, x.add(i), out.add(i), scale, shift));
+            i += Interleaved::<S>::LANES;
+        }
+        let mut total = s.add(s.add(totals[0], totals[1]), s.add(totals[2], totals[3]));
+        while i + S::LANES <= len {
+            total = s.add(total, exp_shifted_by(s, x.add(i), out.add(i), scale, shift));
+            i += S::LANES;
+        }
+        if i < len {
+            let rest = s.load_partial(x.add(i), len - i);
+            let y = exp(s, s.mul_add(rest, s.splat(scale), s.splat(-shift)));
+            s.store_partial(out.add(i), y, len - i);
+            // Lanes past the end are zero when they are read again.
+            total = s.add(total, s.load_partial(out.add(i), len - i));
+        }
+        s.reduce_add(total)
+    }
 }
 
 /// `x^exponent` of every element by the standard library.

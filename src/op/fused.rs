@@ -375,22 +375,36 @@ unsafe fn apply<S: Simd>(s: S, function: Scalar, arguments: [Source; 3], out: *m
             }
         }};
     }
+    // The loops of the elementary functions; an argument that is one number is first written out.
+    macro_rules! over {
+        ($over:path) => {{
+            // SAFETY: argument and result have `count` elements, and are apart or the same.
+            unsafe {
+                if a.step == 0 {
+                    std::slice::from_raw_parts_mut(out, count).fill(*a.pointer);
+                    $over(s, out, out, count)
+                } else {
+                    $over(s, a.pointer, out, count)
+                }
+            }
+        }};
+    }
     let (zero, one) = (s.zero(), s.splat(1.0));
     match function {
         Scalar::Identity => each!(|x| x),
         Scalar::Negate => each!(|x| s.neg(x)),
-        Scalar::Exp => each!(|x| vm::exp(s, x)),
-        Scalar::Log => each!(|x| vm::ln(s, x)),
-        Scalar::Tanh => each!(|x| vm::tanh(s, x)),
-        Scalar::Sigmoid => each!(|x| vm::sigmoid(s, x)),
+        Scalar::Exp => over!(vm::exp_over),
+        Scalar::Log => over!(vm::ln_over),
+        Scalar::Tanh => over!(vm::tanh_over),
+        Scalar::Sigmoid => over!(vm::sigmoid_over),
         // The NaN of a diverged computation must stay visible: `max` alone would hide it.
         Scalar::Relu => each!(|x| s.select(s.le(x, zero), zero, x)),
-        Scalar::Gelu => each!(|x| vm::gelu(s, x)),
-        Scalar::Softplus => each!(|x| vm::softplus(s, x)),
+        Scalar::Gelu => over!(vm::gelu_over),
+        Scalar::Softplus => over!(vm::softplus_over),
         Scalar::Sqrt => each!(|x| s.sqrt(x)),
-        Scalar::Sin => each!(|x| vm::sin(s, x)),
-        Scalar::Cos => each!(|x| vm::cos(s, x)),
-        Scalar::Expm1 => each!(|x| vm::expm1(s, x)),
+        Scalar::Sin => over!(vm::sin_over),
+        Scalar::Cos => over!(vm::cos_over),
+        Scalar::Expm1 => over!(vm::expm1_over),
         Scalar::Abs => each!(|x| s.abs(x)),
         Scalar::Sign => each!(|x| {
             let below = s.select(s.lt(x, zero), s.splat(-1.0), x);

@@ -93,22 +93,16 @@ impl Kernel for Forward<'_> {
                 largest = s.max(largest, load_or_nothing(s, &x[i..]));
                 i += S::LANES;
             }
-            let largest = s.splat(s.reduce_max(largest));
-            let mut sum = s.zero();
+            let largest = s.reduce_max(largest);
+            // SAFETY: both rows have `n` elements.
+            let sum = unsafe { vm::exp_and_sum(s, x.as_ptr(), y.as_mut_ptr(), n, 1.0, largest) };
+            let (scale, shift, largest) = (s.splat(1.0 / sum), s.splat(sum.ln()), s.splat(largest));
             let mut i = 0;
             while i < n {
-                let shifted = s.sub(load_or_nothing(s, &x[i..]), largest);
-                let e = vm::exp(s, shifted);
-                sum = s.add(sum, e);
-                s.store_slice(&mut y[i..], if self.log { shifted } else { e });
-                i += S::LANES;
-            }
-            let sum = s.reduce_add(sum);
-            let (scale, shift) = (s.splat(1.0 / sum), s.splat(sum.ln()));
-            let mut i = 0;
-            while i < n {
-                let value = s.load_slice(&y[i..]);
-                let value = if self.log { s.sub(value, shift) } else { s.mul(value, scale) };
+                let value = match self.log {
+                    true => s.sub(s.sub(s.load_slice(&x[i..]), largest), shift),
+                    false => s.mul(s.load_slice(&y[i..]), scale),
+                };
                 s.store_slice(&mut y[i..], value);
                 i += S::LANES;
             }

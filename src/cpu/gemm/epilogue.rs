@@ -68,13 +68,12 @@ impl Kernel for Curve<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        macro_rules! each {
-            ($function:path) => {
-                for part in self.x.chunks_mut(S::LANES) {
-                    let y = $function(s, s.load_slice(part));
-                    s.store_slice(part, y);
-                }
-            };
+        macro_rules! curve {
+            ($over:path) => {{
+                let x = self.x.as_mut_ptr();
+                // SAFETY: the slice's own elements, in place.
+                unsafe { $over(s, x, x, self.x.len()) }
+            }};
         }
         match self.activation {
             Activation::None => {}
@@ -84,9 +83,9 @@ impl Kernel for Curve<'_> {
                     s.store_slice(part, y);
                 }
             }
-            Activation::Tanh => each!(vector_math::tanh),
-            Activation::Sigmoid => each!(vector_math::sigmoid),
-            Activation::Gelu => each!(vector_math::gelu),
+            Activation::Tanh => curve!(vector_math::tanh_over),
+            Activation::Sigmoid => curve!(vector_math::sigmoid_over),
+            Activation::Gelu => curve!(vector_math::gelu_over),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! AVX2 with FMA.
 
-use super::{Isa, Kernel, Simd};
+use super::{Arithmetic, Isa, Kernel, Simd};
 use std::arch::x86_64::*;
 
 /// Eight lanes of AVX2 with FMA.
@@ -61,23 +61,11 @@ pub(super) unsafe fn transpose_8(from: *const f32, from_row: usize, to: *mut f32
 
 // SAFETY of every `unsafe` below that names no other reason: an `Avx2` exists only where `enter` was called, whose
 // caller vouches for the instruction set.
-impl Simd for Avx2 {
+impl Arithmetic for Avx2 {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
-    const ISA: Isa = Isa::Avx2;
     type V = __m256;
     type I = __m256i;
     type M = __m256;
-
-    #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: see above.
-        unsafe { enter(kernel) }
-    }
-    #[inline(always)]
-    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
-        enter::<K>
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: see above.
@@ -295,6 +283,22 @@ impl Simd for Avx2 {
     fn to_float(self, a: __m256i) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_cvtepi32_ps(a) }
+    }
+}
+
+// SAFETY: as above.
+impl Simd for Avx2 {
+    const REGISTERS: usize = 16;
+    const ISA: Isa = Isa::Avx2;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: see above.
+        unsafe { enter(kernel) }
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
 
     #[inline(always)]

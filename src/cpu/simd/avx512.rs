@@ -1,6 +1,6 @@
 //! AVX-512.
 
-use super::{Isa, Kernel, Simd};
+use super::{Arithmetic, Isa, Kernel, Simd};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes of AVX-512F.
@@ -39,23 +39,11 @@ unsafe fn half_sum(x: __m512) -> __m128 {
 
 // SAFETY of every `unsafe` below that names no other reason: an `Avx512` exists only where `enter` was called, whose
 // caller vouches for the instruction set.
-impl Simd for Avx512 {
+impl Arithmetic for Avx512 {
     const LANES: usize = 16;
-    const REGISTERS: usize = 32;
-    const ISA: Isa = Isa::Avx512;
     type V = __m512;
     type I = __m512i;
     type M = __mmask16;
-
-    #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: see above.
-        unsafe { enter(kernel) }
-    }
-    #[inline(always)]
-    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
-        enter::<K>
-    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: see above.
@@ -247,6 +235,22 @@ impl Simd for Avx512 {
     fn to_float(self, a: __m512i) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_cvtepi32_ps(a) }
+    }
+}
+
+// SAFETY: as above.
+impl Simd for Avx512 {
+    const REGISTERS: usize = 32;
+    const ISA: Isa = Isa::Avx512;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: see above.
+        unsafe { enter(kernel) }
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! NEON of 64-bit Arm.
 
-use super::{Isa, Kernel, Simd};
+use super::{Arithmetic, Isa, Kernel, Simd};
 use std::arch::aarch64::*;
 
 /// Four lanes of NEON.
@@ -19,23 +19,11 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
 
 // SAFETY of every `unsafe` below that names no other reason: a `Neon` exists only where `enter` was called, whose
 // caller vouches for the instruction set.
-impl Simd for Neon {
+impl Arithmetic for Neon {
     const LANES: usize = 4;
-    const REGISTERS: usize = 32;
-    const ISA: Isa = Isa::Neon;
     type V = float32x4_t;
     type I = int32x4_t;
     type M = uint32x4_t;
-
-    #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: see above.
-        unsafe { enter(kernel) }
-    }
-    #[inline(always)]
-    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
-        enter::<K>
-    }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> float32x4_t {
         // SAFETY: see above; the caller vouches for the pointer.
@@ -242,6 +230,22 @@ impl Simd for Neon {
     fn to_float(self, a: int32x4_t) -> float32x4_t {
         // SAFETY: see above.
         unsafe { vcvtq_f32_s32(a) }
+    }
+}
+
+// SAFETY: as above.
+impl Simd for Neon {
+    const REGISTERS: usize = 32;
+    const ISA: Isa = Isa::Neon;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: see above.
+        unsafe { enter(kernel) }
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
     #[inline(always)]
     fn reduce_add(self, a: float32x4_t) -> f32 {

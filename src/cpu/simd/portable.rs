@@ -1,6 +1,6 @@
 //! Plain Rust, for processors without a set of their own here, and to test the others against.
 
-use super::{Isa, Kernel, Simd};
+use super::{Arithmetic, Isa, Kernel, Simd};
 
 /// Eight lanes in plain Rust. Multiplication and addition round apart: without an instruction for it, rounding once
 /// costs a call to a library for every lane.
@@ -42,22 +42,11 @@ fn enter<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Portable(()))
 }
 
-impl Simd for Portable {
+impl Arithmetic for Portable {
     const LANES: usize = 8;
-    const REGISTERS: usize = 8;
-    const ISA: Isa = Isa::Portable;
     type V = Lanes<f32>;
     type I = Lanes<i32>;
     type M = Lanes<bool>;
-
-    #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        enter(kernel)
-    }
-    #[inline(always)]
-    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
-        enter::<K>
-    }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Lanes<f32> {
         // SAFETY: the caller vouches for eight values.
@@ -222,6 +211,20 @@ impl Simd for Portable {
     #[inline(always)]
     fn to_float(self, a: Lanes<i32>) -> Lanes<f32> {
         each!(a, |a| a as f32)
+    }
+}
+
+impl Simd for Portable {
+    const REGISTERS: usize = 8;
+    const ISA: Isa = Isa::Portable;
+
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        enter(kernel)
+    }
+    #[inline(always)]
+    fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
+        enter::<K>
     }
     #[inline(always)]
     fn reduce_add(self, a: Lanes<f32>) -> f32 {

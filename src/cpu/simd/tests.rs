@@ -25,7 +25,7 @@ impl Kernel for Lanes<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        type Binary<'a, S> = (&'a str, <S as Simd>::V, fn(f32, f32) -> f32);
+        type Binary<'a, S> = (&'a str, <S as Arithmetic>::V, fn(f32, f32) -> f32);
         for (xs, ys) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact(S::LANES)) {
             let (x, y) = (s.load_slice(xs), s.load_slice(ys));
             let (yes, no) = (s.splat(1.0), s.zero());

@@ -314,17 +314,14 @@ impl Kernel for Softmax<'_> {
                 }
                 h += S::LANES;
             }
-            let mut at = 0;
-            while at < out.len() {
-                let value = vm::exp(s, s.load_slice(&out[at..]));
-                s.store_slice(&mut out[at..], value);
-                at += S::LANES;
-            }
+            let exponents = out.as_mut_ptr();
+            // SAFETY: the slice's own elements, in place.
+            unsafe { vm::exp_over(s, exponents, exponents, out.len()) };
             h = 0;
             while h < heads {
                 let count = S::LANES.min(heads - h);
                 let mut sum = s.zero();
-                at = h;
+                let mut at = h;
                 while at < out.len() {
                     sum = s.add(sum, s.load_slice(&out[at..][..count]));
                     at += heads;

@@ -10,8 +10,8 @@ mod wide;
 
 use super::Plan;
 use crate::cpu::pool::SharedPointer;
-use crate::cpu::simd::{Kernel, Simd, dispatch};
-use crate::cpu::{Parallel, for_each_chunk};
+use crate::cpu::simd::{Arithmetic, Interleaved, Kernel, Simd, dispatch};
+use crate::cpu::{Parallel, for_each_chunk, vector_math};
 
 /// Multiply-adds of a task of the pool, 20 to 100 us.
 const TASK: usize = 1 << 18;
@@ -368,9 +368,10 @@ fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
     highest
 }
 
-/// `x <- exp(x - shift)`; gives the sum.
+/// `x <- exp(scale x - shift)`; gives the sum.
 struct Raise<'a> {
     x: &'a mut [f32],
+    scale: f32,
     shift: f32,
 }
 
@@ -379,20 +380,50 @@ impl Kernel for Raise<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
-        let (shift, mut total, mut j) = (s.splat(self.shift), s.zero(), 0);
-        let n = self.x.len();
-        while j + S::LANES <= n {
-            let p = crate::cpu::vector_math::exp(s, s.sub(s.load_slice(&self.x[j..]), shift));
-            s.store_slice(&mut self.x[j..], p);
-            total = s.add(total, p);
+        let x = self.x.as_mut_ptr();
+        // SAFETY: the slice's own elements, in place.
+        unsafe { vector_math::exp_and_sum(s, x, x, self.x.len(), self.scale, self.shift) }
+    }
+}
+
+/// Scores become weights, and changes of weights those of scores: `p <- exp(scale p - logarithm)`,
+/// `d <- scale p (d - delta)`.
+struct Change<'a> {
+    scores: &'a mut [f32],
+    changes: &'a mut [f32],
+    logarithm: f32,
+    delta: f32,
+    scale: f32,
+    /// What changes of scores are multiplied by.
+    slope: f32,
+}
+
+impl Kernel for Change<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let (woven, n) = (Interleaved(s), self.scores.len().min(self.changes.len()));
+        let mut j = 0;
+        while j + Interleaved::<S>::LANES <= n {
+            self.step(woven, j);
+            j += Interleaved::<S>::LANES;
+        }
+        while j < n {
+            self.step(s, j);
             j += S::LANES;
         }
-        if j < n {
-            let rest = &mut self.x[j..];
-            let p = crate::cpu::vector_math::exp(s, s.sub(s.load_slice(rest), shift));
-            s.store_slice(rest, p);
-            total = s.add(total, s.load_slice(rest));
-        }
-        s.reduce_add(total)
+    }
+}
+
+impl Change<'_> {
+    #[inline(always)]
+    fn step<A: Arithmetic>(&mut self, a: A, j: usize) {
+        let (p, d) = (&mut self.scores[j..], &mut self.changes[j..]);
+        let shifted = a.mul_add(a.load_slice(p), a.splat(self.scale), a.splat(-self.logarithm));
+        let weight = vector_math::exp(a, shifted);
+        let change = a.mul(a.mul(weight, a.sub(a.load_slice(d), a.splat(self.delta))), a.splat(self.slope));
+        a.store_slice(p, weight);
+        a.store_slice(d, change);
     }
 }

@@ -1,9 +1,8 @@
 //! One query and head at a time: the scores of a block of keys, their softmax, the weighted sum of the values. For few
 //! queries or small heads, where packing matrices does not pay.
 
-use super::{Backward, Gradients, Part, Raise, largest};
+use super::{Backward, Change, Gradients, Part, Raise, largest};
 use crate::cpu::simd::{Kernel, Simd};
-use crate::cpu::vector_math;
 
 /// Keys that are scored before they are used: their scores stay in the first-level cache.
 const BLOCK: usize = 256;
@@ -103,7 +102,7 @@ impl Kernel for Forward<'_> {
                     let new = most.max(largest(s, scores));
                     if new > f32::NEG_INFINITY {
                         let kept = if most > f32::NEG_INFINITY { (most - new).exp() } else { 0.0 };
-                        sum = sum * kept + Raise { x: scores, shift: new }.run(s);
+                        sum = sum * kept + Raise { x: scores, scale: 1.0, shift: new }.run(s);
                         most = new;
                         weigh(s, scores, &self.part.v[start..], features, kept, out);
                     }
@@ -177,7 +176,7 @@ impl Kernel for Step<'_> {
                 let (q, c) = (&part.q[at..at + dim], &d_out[at..at + dim]);
                 let mut delta = [0f32; 1];
                 products(s, c, &out[at..at + dim], features, &mut delta);
-                let (delta, logarithm) = (s.splat(delta[0]), s.splat(rows[i * plan.heads + h]));
+                let logarithm = rows[i * plan.heads + h];
                 let mut first = 0;
                 while first < keys {
                     let n = BLOCK.min(keys - first);
@@ -186,15 +185,8 @@ impl Kernel for Step<'_> {
                     products(s, q, &part.k[start..], features, weights);
                     scale_and_mask(s, &part, i, first, weights);
                     products(s, c, &part.v[start..], features, d_scores);
-                    let mut j = 0;
-                    while j < n {
-                        let (p, d) = (&mut weights[j..], &mut d_scores[j..]);
-                        let weight = vector_math::exp(s, s.sub(s.load_slice(p), logarithm));
-                        let change = s.mul(s.mul(weight, s.sub(s.load_slice(d), delta)), s.splat(scale));
-                        s.store_slice(p, weight);
-                        s.store_slice(d, change);
-                        j += S::LANES;
-                    }
+                    let (scores, changes) = (&mut *weights, &mut *d_scores);
+                    Change { scores, changes, logarithm, delta: delta[0], scale: 1.0, slope: scale }.run(s);
                     let mut d = 0;
                     while d < dim {
                         let count = S::LANES.min(dim - d);

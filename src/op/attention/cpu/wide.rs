@@ -3,10 +3,9 @@
 
 use std::cell::Cell;
 
-use super::{Backward, Part, QUERIES, largest};
+use super::{Backward, Change, Part, QUERIES, Raise, largest};
 use crate::cpu::gemm::{Epilogue, Matrix, gemm};
 use crate::cpu::simd::{Kernel, Simd, dispatch};
-use crate::cpu::vector_math;
 
 /// Keys of a block: with the queries of one, 64 KiB of scores.
 const KEYS: usize = 256;
@@ -88,45 +87,6 @@ impl Kernel for Hide<'_> {
     }
 }
 
-/// `x <- exp(scale x - shift)`; gives the sum.
-struct Raise<'a> {
-    x: &'a mut [f32],
-    scale: f32,
-    shift: f32,
-}
-
-impl Kernel for Raise<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
-        let (scale, shift) = (s.splat(self.scale), s.splat(-self.shift));
-        let (mut totals, mut j) = ([s.zero(); 2], 0);
-        let n = self.x.len();
-        // Two at a time: one exponential is a chain of operations that wait for each other.
-        while j + 2 * S::LANES <= n {
-            let mut i = 0;
-            while i < 2 {
-                let x = &mut self.x[j + i * S::LANES..];
-                let p = vector_math::exp(s, s.mul_add(s.load_slice(x), scale, shift));
-                s.store_slice(x, p);
-                totals[i] = s.add(totals[i], p);
-                i += 1;
-            }
-            j += 2 * S::LANES;
-        }
-        while j < n {
-            let rest = &mut self.x[j..];
-            let p = vector_math::exp(s, s.mul_add(s.load_slice(rest), scale, shift));
-            s.store_slice(rest, p);
-            // What lies past the end is read as zero.
-            totals[0] = s.add(totals[0], s.load_slice(rest));
-            j += S::LANES;
-        }
-        s.reduce_add(s.add(totals[0], totals[1]))
-    }
-}
-
 /// Head `h` of a part of at most `QUERIES` queries, into the scratch's block and logarithms.
 pub(super) fn forward(part: &Part<'_>, h: usize, scratch: &mut Scratch) {
     let plan = part.plan;
@@ -169,33 +129,6 @@ pub(super) fn forward(part: &Part<'_>, h: usize, scratch: &mut Scratch) {
     }
 }
 
-/// A row's weights from its scores, and the change of its scores from that of its weights.
-struct Change<'a> {
-    scores: &'a mut [f32],
-    changes: &'a mut [f32],
-    logarithm: f32,
-    delta: f32,
-    scale: f32,
-}
-
-impl Kernel for Change<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (logarithm, delta, scale) = (s.splat(-self.logarithm), s.splat(self.delta), s.splat(self.scale));
-        let mut j = 0;
-        while j < self.scores.len() {
-            let (p, d) = (&mut self.scores[j..], &mut self.changes[j..]);
-            let weight = vector_math::exp(s, s.mul_add(s.load_slice(p), scale, logarithm));
-            let change = s.mul(s.mul(weight, s.sub(s.load_slice(d), delta)), scale);
-            s.store_slice(p, weight);
-            s.store_slice(d, change);
-            j += S::LANES;
-        }
-    }
-}
-
 /// Head `h` of queries `start..start + m` of a lane: their change goes into the scratch's block, and what they add to the
 /// changes of keys and values is added there.
 pub(super) fn backward(call: &Backward<'_>, h: usize, start: usize, m: usize, scratch: &mut Scratch) {
@@ -227,7 +160,7 @@ pub(super) fn backward(call: &Backward<'_>, h: usize, start: usize, m: usize, sc
             }
             let changes = &mut changes[i * n..(i + 1) * n];
             let logarithm = rows[(start + i) * plan.heads + h];
-            dispatch(Change { scores, changes, logarithm, delta: deltas[i], scale });
+            dispatch(Change { scores, changes, logarithm, delta: deltas[i], scale, slope: scale });
         }
         let (p, ds) = (Matrix::row_major(scores, n), Matrix::row_major(changes, n));
         product(n, dim, m, [p.transposed(), c], &mut dv[first * dim..], true);
