@@ -3,11 +3,9 @@
 //! Worlds are cut into shards, a fixed number whatever the machine. Each shard has a program and a recurrent state of
 //! its own, a thread runs whole programs, and nothing is synchronised inside a step.
 
-use rayon::prelude::*;
-
 use super::neighbours::{self, Neighbours};
 use super::{Policy, Sequence, WORLD_STATE};
-use crate::cpu::Parallel;
+use crate::cpu::{Parallel, map_mut};
 use crate::device::Device;
 use crate::env::{Buffers, Spec};
 use crate::error::{Error, Result};
@@ -149,7 +147,7 @@ impl Actors {
     fn run(&mut self, seen: Seen<'_>, key: Option<[u64; 2]>) -> Result<()> {
         let (agents, worlds, size) = (self.agents, self.worlds, self.observation);
         let (action_count, epsilon) = (self.action_count, self.epsilon);
-        self.shards.par_iter_mut().enumerate().try_for_each(|(index, shard)| -> Result<()> {
+        let done = map_mut(&mut self.shards, |index, shard| -> Result<()> {
             let (first, each) = (shard.first, shard.worlds);
             let program = if key.is_some() { &mut shard.act } else { &mut shard.value };
             for (name, source, size) in
@@ -187,7 +185,8 @@ impl Actors {
                 input.copy_from_slice(&mixed_key(key, index as u64));
             }
             program.run(&[]).map(|_| ())
-        })?;
+        });
+        done.into_iter().collect::<Result<()>>()?;
         for shard in &self.shards {
             let outputs = if key.is_some() { shard.act.outputs() } else { shard.value.outputs() };
             for agent in 0..agents {

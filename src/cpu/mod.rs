@@ -12,4 +12,5 @@ pub mod pool;
 pub mod simd;
 pub mod vector_math;
 
+pub(crate) use pool::map_mut;
 pub use pool::{Parallel, for_each_chunk, for_each_chunk_mut};

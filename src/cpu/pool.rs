@@ -60,6 +60,20 @@ pub fn for_each_chunk_mut<T: Send>(
     });
 }
 
+/// Calls `body` with every item and its index, each as a piece of its own on the pool; gives what it gave, in order.
+pub(crate) fn map_mut<T: Send, U: Send>(
+    items: &mut [T],
+    body: impl Fn(usize, &mut T) -> U + Sync + Send,
+) -> Vec<U> {
+    let mut pieces: Vec<(&mut T, Option<U>)> = items.iter_mut().map(|item| (item, None)).collect();
+    for_each_chunk_mut(Parallel::Pool, &mut pieces, 1, 1, |range, piece| {
+        for (i, (item, given)) in range.zip(piece) {
+            *given = Some(body(i, item));
+        }
+    });
+    pieces.into_iter().filter_map(|(_, given)| given).collect()
+}
+
 /// A pointer that pieces of a parallel loop may share; each piece writes only where no other does.
 pub(crate) struct SharedPointer<T = f32>(pub(crate) *mut T);
 
@@ -106,5 +120,16 @@ mod tests {
                 assert!(out.iter().enumerate().all(|(i, &x)| x == i / 3 + 1));
             }
         }
+    }
+
+    #[test]
+    fn items_are_mapped_in_order() {
+        let mut items: Vec<usize> = (0..50).collect();
+        let given = map_mut(&mut items, |i, item| {
+            *item += 1;
+            i * *item
+        });
+        assert_eq!(given, (0..50).map(|i| i * (i + 1)).collect::<Vec<_>>());
+        assert_eq!(items, (1..51).collect::<Vec<_>>());
     }
 }

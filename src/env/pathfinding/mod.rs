@@ -35,9 +35,8 @@ pub use scenario::{Scenario, ScenarioEntry};
 use std::ops::Range;
 use std::sync::Mutex;
 
-use rayon::prelude::*;
-
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::cpu::map_mut;
 use crate::error::{Error, Result};
 use plan::{NO_STEP, after};
 use source::Draws;
@@ -209,8 +208,23 @@ fn for_worlds<T: Send>(
 ) -> Vec<T> {
     let count = worlds.len();
     let lane = out.observations.len() / count;
-    let run = |first: usize, worlds: &mut [Option<World>], memory: &mut Memory, rows: Rows| -> Vec<T> {
-        let mut given = Vec::new();
+    let mut chunks: Vec<_> = worlds
+        .chunks_mut(chunk)
+        .zip(memories)
+        .zip(out.observations.chunks_mut(chunk * lane))
+        .zip(out.masks.chunks_mut(chunk * agents * ACTIONS))
+        .zip(out.rewards.chunks_mut(chunk * agents))
+        .zip(out.terminated.chunks_mut(chunk * agents))
+        .zip(out.truncated.chunks_mut(chunk * agents))
+        .zip(out.active.chunks_mut(chunk * agents))
+        .zip(out.ended.chunks_mut(chunk))
+        .map(|(chunks, ended)| {
+            let ((chunks, truncated), active) = chunks;
+            let (((((worlds, memory), observations), masks), rewards), terminated) = chunks;
+            (worlds, memory, Rows { observations, masks, rewards, terminated, truncated, active, ended })
+        })
+        .collect();
+    let given = map_mut(&mut chunks, |number, (worlds, memory, rows)| {
         let rows = rows
             .observations
             .chunks_exact_mut(lane)
@@ -220,35 +234,14 @@ fn for_worlds<T: Send>(
             .zip(rows.truncated.chunks_exact_mut(agents))
             .zip(rows.active.chunks_exact_mut(agents))
             .zip(rows.ended.chunks_exact_mut(1));
+        let mut given = Vec::new();
         for (at, (world, rows)) in worlds.iter_mut().zip(rows).enumerate() {
             let ((((((observations, masks), rewards), terminated), truncated), active), ended) = rows;
             let rows = Rows { observations, masks, rewards, terminated, truncated, active, ended };
-            given.extend(each(first + at, world, memory, rows));
+            given.extend(each(number * chunk + at, world, memory, rows));
         }
         given
-    };
-    if count <= chunk {
-        let rows = rows_of(0..count, agents, out);
-        return memories.first_mut().map(|memory| run(0, worlds, memory, rows)).unwrap_or_default();
-    }
-    let given: Vec<Vec<T>> = worlds
-        .par_chunks_mut(chunk)
-        .zip(memories)
-        .zip(out.observations.par_chunks_mut(chunk * lane))
-        .zip(out.masks.par_chunks_mut(chunk * agents * ACTIONS))
-        .zip(out.rewards.par_chunks_mut(chunk * agents))
-        .zip(out.terminated.par_chunks_mut(chunk * agents))
-        .zip(out.truncated.par_chunks_mut(chunk * agents))
-        .zip(out.active.par_chunks_mut(chunk * agents))
-        .zip(out.ended.par_chunks_mut(chunk))
-        .enumerate()
-        .map(|(number, (chunks, ended))| {
-            let ((chunks, truncated), active) = chunks;
-            let (((((worlds, memory), observations), masks), rewards), terminated) = chunks;
-            let rows = Rows { observations, masks, rewards, terminated, truncated, active, ended };
-            run(number * chunk, worlds, memory, rows)
-        })
-        .collect();
+    });
     given.into_iter().flatten().collect()
 }
 
@@ -269,15 +262,11 @@ impl VecEnv for Pathfinding {
         let chunk = chunk(&self.config);
         let worlds = &mut self.worlds;
         let episode = |world: &Option<World>| world.as_ref().map_or(0, |w| w.episode + 1);
-        let episodes: Vec<u64> = marked.iter().map(|index| episode(&worlds[*index])).collect();
-        let draw = |(index, episode): (&usize, &u64)| draws.draw(config, *index, *episode);
+        let mut wanted: Vec<(usize, u64)> =
+            marked.iter().map(|index| (*index, episode(&worlds[*index]))).collect();
         // All instances first: if one cannot be drawn, no world has been touched.
         let few = marked.len() * config.agents <= CHUNK_AGENTS;
-        let drawn: Vec<Result<_>> = if few {
-            marked.iter().zip(&episodes).map(draw).collect()
-        } else {
-            marked.par_iter().zip(&episodes).map(draw).collect()
-        };
+        let drawn = map_mut(&mut wanted, |_, (index, episode)| draws.draw(config, *index, *episode));
         let drawn = drawn.into_iter().collect::<Result<Vec<_>>>()?;
         let start =
             |index: usize, world: &mut Option<World>, memory: &mut Memory, (instance, ground), rows: Rows| {

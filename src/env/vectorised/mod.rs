@@ -10,11 +10,11 @@ pub use rows::View;
 
 use std::fmt::Debug;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::pathfinding::Pcg64;
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::cpu::map_mut;
 use crate::error::{Error, Result};
 use rows::{Layout, Rows};
 
@@ -292,24 +292,15 @@ fn for_worlds<W: Send, T: Send>(
 ) -> Vec<T> {
     // A function of the sizes, never of the threads.
     let chunk = (CHUNK_AGENTS / layout.agents).max(1);
-    let run = |number: usize, slots: &mut [Slot<W>], mut rows: Rows| -> Vec<T> {
+    let rows = Rows::chunks(out, layout, slots.len(), chunk);
+    let mut chunks: Vec<_> = slots.chunks_mut(chunk).zip(rows).collect();
+    let given = map_mut(&mut chunks, |number, (slots, rows)| {
         let mut given = Vec::new();
         for (at, slot) in slots.iter_mut().enumerate() {
-            given.extend(each(number * chunk + at, slot, &mut View::new(&mut rows, layout, at)));
+            given.extend(each(number * chunk + at, slot, &mut View::new(rows, layout, at)));
         }
         given
-    };
-    let rows = Rows::chunks(out, layout, slots.len(), chunk);
-    if slots.len() <= chunk {
-        let given = slots.chunks_mut(chunk).zip(rows).enumerate();
-        return given.flat_map(|(number, (slots, rows))| run(number, slots, rows)).collect();
-    }
-    let given: Vec<Vec<T>> = slots
-        .par_chunks_mut(chunk)
-        .zip(rows)
-        .enumerate()
-        .map(|(number, (slots, rows))| run(number, slots, rows))
-        .collect();
+    });
     given.into_iter().flatten().collect()
 }
 

@@ -11,14 +11,13 @@ pub(super) mod program;
 
 pub use config::DqnConfig;
 
-use rayon::prelude::*;
-
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
 use crate::agent::{Policy, neighbours};
+use crate::cpu::map_mut;
 use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
 use crate::error::Result;
@@ -213,7 +212,7 @@ impl Dqn {
         let step = self.update.is_none().then(|| self.advance(learning_rate));
         let (config, replay, policy, agents) =
             (&self.config, &self.replay, self.policy.as_ref(), self.agents);
-        self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
+        let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = i * each..(i + 1) * each;
             replay.fill(learner, &draws[own.clone()])?;
             neighbours::fill(learner, policy, [config.length(), agents, each])?;
@@ -226,7 +225,8 @@ impl Dqn {
                 }
                 None => learner.run(&[]).map(|_| ()),
             }
-        })?;
+        });
+        done.into_iter().collect::<Result<()>>()?;
         let mut statistics = [0f64; 4];
         for learner in &self.learners {
             for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {

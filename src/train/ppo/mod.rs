@@ -11,12 +11,11 @@ mod program;
 
 pub use config::PpoConfig;
 
-use rayon::prelude::*;
-
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
 use crate::agent::{Policy, WORLD_STATE, neighbours};
+use crate::cpu::map_mut;
 use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
 use crate::error::Result;
@@ -131,7 +130,7 @@ impl Ppo {
         let policy = self.policy.as_ref();
         let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
         let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
-        self.learners.par_iter_mut().enumerate().try_for_each(|(i, learner)| -> Result<()> {
+        let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             fill(learner, experience, own)?;
             neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
@@ -161,7 +160,8 @@ impl Ppo {
                 }
                 None => learner.run(&[("numbers", &numbers)]).map(|_| ()),
             }
-        })?;
+        });
+        done.into_iter().collect::<Result<()>>()?;
         let mut statistics = [0f64; 6];
         for learner in &self.learners {
             for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
