@@ -18,6 +18,13 @@ pub struct Adapter {
     pub driver: String,
 }
 
+impl Adapter {
+    /// Whether there is silicon behind it.
+    pub fn is_hardware(&self) -> bool {
+        self.kind != "software"
+    }
+}
+
 impl std::fmt::Display for Adapter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}, {}, {})", self.name, self.kind, self.backend, self.driver)
@@ -90,9 +97,7 @@ impl Device {
     /// A hardware GPU where there is one, else the CPU.
     pub fn auto() -> Self {
         #[cfg(feature = "gpu")]
-        if let Ok(device) = crate::gpu::GpuDevice::open()
-            && device.is_hardware()
-        {
+        if let Ok(device) = crate::gpu::GpuDevice::open_hardware() {
             return Device(Kind::Gpu(device));
         }
         Self::cpu()

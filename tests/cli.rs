@@ -262,7 +262,12 @@ fn a_team_is_trained_resumed_and_evaluated() {
     assert!([0.0, 1.0, 7.0, 8.0].contains(&value), "{value}");
 
     refuses(at, &["eval", "run", "--maps", "maze.map"], &["--maps", "pathfinding"]);
+    refuses(at, &["eval", "run", "--instance-seed", "3"], &["--instance-seed", "pathfinding"]);
     refuses(at, &["render", "run", "-o", "a.gif"], &["pathfinding"]);
+    refuses(at, &["train", "two-step-vdn", "--set", "preset=taxi-dqn"], &["preset", "by its name"]);
+    refuses(at, &["compare", "two-step-vdn", "--seeds", "18446744073709551615"], &["at most", "seeds"]);
+    let large = ["--set", "world.width=4096", "--set", "world.height=4096"];
+    refuses(at, &[&["train", "sparse-dqn", "--set", "dqn.mixer=qmix"], &large[..]].concat(), &["dqn.replay"]);
     refuses(at, &["train", "two-step-qmicks"], &["did you mean `two-step-qmix`"]);
     refuses(at, &["train", "two-step-vdn", "--set", "agent.heads=5"], &["agent.heads"]);
     refuses(at, &["train", "two-step-vdn", "--set", "dqn.learning_shards=5"], &["dqn.learning_shards"]);

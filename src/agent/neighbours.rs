@@ -101,7 +101,8 @@ impl Grid {
         let side = (extent / most as f32).max(radius * 0.5).max(f32::MIN_POSITIVE);
         let side = if side.is_finite() { side } else { f32::MAX };
         let size: Vec<usize> =
-            (0..dimensions).map(|d| (((highest[d] - lowest[d]) / side) as usize + 1).min(most + 1)).collect();
+            // An extent may be infinite though all positions are finite.
+            (0..dimensions).map(|d| ((highest[d] - lowest[d]) / side).min(most as f32) as usize + 1).collect();
         let mut grid = Grid { lowest, side, size, starts: Vec::new(), members: Vec::new() };
         let cells: usize = grid.size.iter().product();
         let mut counts = vec![0usize; cells + 1];
@@ -298,5 +299,12 @@ mod tests {
             assert_eq!(of.edges(&positions, dimensions, &present), expected, "seed {seed}, case {case}");
             assert!(expected.len() <= of.most(agents));
         }
+    }
+
+    #[test]
+    fn positions_at_the_ends_of_the_numbers_are_places_too() {
+        let of = Neighbours { positions: vec![0], radius: 0.0, nearest: 1, itself: false };
+        let edges = of.edges(&[f32::MAX, -f32::MAX, -1.0e38], 1, &[1.0; 3]);
+        assert_eq!(edges.len(), 3, "{edges:?}");
     }
 }

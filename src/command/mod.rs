@@ -120,6 +120,7 @@ impl Where {
             ("--agents", !self.agents.is_empty()),
             ("--steps", self.steps.is_some()),
             ("--collision", self.collision.is_some()),
+            ("--instance-seed", self.instance_seed.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Error::Usage(format!("{flag}: this run is not one of pathfinding"))),

@@ -62,6 +62,11 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
+/// The adapter that the user asks for.
+fn chosen() -> Option<String> {
+    std::env::var(CHOICE).ok().filter(|text| !text.is_empty())
+}
+
 /// Best first: hardware before software.
 fn adapters() -> Vec<wgpu::Adapter> {
     let mut adapters = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
@@ -105,13 +110,22 @@ impl GpuDevice {
 
     /// The best adapter; with `SYNOD_ADAPTER` the best one whose name contains it, in any case of letters.
     pub fn open() -> Result<Arc<Self>> {
-        let choice = std::env::var(CHOICE).ok().filter(|text| !text.is_empty());
-        Self::open_named(choice.as_deref())
+        Self::open_among(&adapters(), chosen().as_deref())
+    }
+
+    /// As [`GpuDevice::open`], of those with silicon behind them.
+    pub fn open_hardware() -> Result<Arc<Self>> {
+        let mut adapters = adapters();
+        adapters.retain(|adapter| describe(&adapter.get_info()).is_hardware());
+        Self::open_among(&adapters, chosen().as_deref())
     }
 
     /// The best adapter whose name contains `name`.
     pub fn open_named(name: Option<&str>) -> Result<Arc<Self>> {
-        let all = adapters();
+        Self::open_among(&adapters(), name)
+    }
+
+    fn open_among(all: &[wgpu::Adapter], name: Option<&str>) -> Result<Arc<Self>> {
         let fits = |adapter: &wgpu::Adapter| match name {
             Some(part) => adapter.get_info().name.to_lowercase().contains(&part.to_lowercase()),
             None => true,
@@ -121,12 +135,10 @@ impl GpuDevice {
             let description = describe(&adapter.get_info());
             match lacks(adapter) {
                 // In software subgroup operations are loops, and slower than workgroup memory (see BENCHMARKS.md).
-                None => {
-                    match Self::from_adapter(adapter, description.clone(), description.kind != "software") {
-                        Ok(device) => return Ok(Arc::new(device)),
-                        Err(error) => reasons.push(error.to_string()),
-                    }
-                }
+                None => match Self::from_adapter(adapter, description.is_hardware()) {
+                    Ok(device) => return Ok(Arc::new(device)),
+                    Err(error) => reasons.push(error.to_string()),
+                },
                 Some(reason) => reasons.push(format!("{}: {reason}", description.name)),
             }
         }
@@ -145,8 +157,8 @@ impl GpuDevice {
     }
 
     /// A device, with subgroup operations where they are wanted and there.
-    fn from_adapter(adapter: &wgpu::Adapter, description: Adapter, subgroups: bool) -> Result<Self> {
-        let offered = adapter.limits();
+    fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool) -> Result<Self> {
+        let (offered, description) = (adapter.limits(), describe(&adapter.get_info()));
         let useful = if subgroups { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let features = adapter.features() & useful;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -192,11 +204,6 @@ impl GpuDevice {
     /// What kernels choose by.
     pub fn limits(&self) -> &GpuLimits {
         &self.limits
-    }
-
-    /// Whether there is silicon behind it.
-    pub fn is_hardware(&self) -> bool {
-        self.description.kind != "software"
     }
 
     /// Name, kind, interface and driver.
@@ -334,16 +341,18 @@ mod tests {
     use crate::graph::{Graph, Variable};
     use crate::program::{CompileOptions, Program};
 
+    /// What was found; without it the test fails, or, where the user leaves the GPU out, says so and ends.
+    fn unless_skipped<T>(found: Option<T>) -> Option<T> {
+        if found.is_none() {
+            assert!(std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1"), "no adapter can be used");
+            eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU");
+        }
+        found
+    }
+
     #[test]
     fn a_lost_device_is_an_error_everywhere() {
-        let device = match GpuDevice::open() {
-            Ok(device) => device,
-            Err(error) if std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1") => {
-                eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU ({error})");
-                return;
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let Some(device) = unless_skipped(GpuDevice::open().ok()) else { return };
         let of = TensorType::f32([4]);
         let variable = Variable::new("v", of.clone(), Box::new(device.storage("v", &of).unwrap()));
         let g = Graph::new();
@@ -369,14 +378,10 @@ mod tests {
     #[test]
     fn devices_with_subgroups_and_without_compute_the_same() {
         let adapters = adapters();
-        let Some(adapter) = adapters.iter().find(|a| lacks(a).is_none()) else {
-            assert!(std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1"), "there is no adapter");
-            eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU");
-            return;
-        };
-        // lavapipe and every adapter of the last ten years has them: else this would compare a thing with itself.
-        assert!(adapter.features().contains(wgpu::Features::SUBGROUP), "the adapter has no subgroups");
-        let open = |wanted| GpuDevice::from_adapter(adapter, describe(&adapter.get_info()), wanted).unwrap();
+        // lavapipe and every adapter of the last ten years has subgroups: without, this would compare a thing with itself.
+        let has = |a: &&wgpu::Adapter| lacks(a).is_none() && a.features().contains(wgpu::Features::SUBGROUP);
+        let Some(adapter) = unless_skipped(adapters.iter().find(has)) else { return };
+        let open = |wanted| GpuDevice::from_adapter(adapter, wanted).unwrap();
         let devices = [true, false].map(|subgroups| Arc::new(open(subgroups)));
         assert_eq!([true, false], [0, 1].map(|i: usize| devices[i].limits().subgroups));
         for width in [33, 64, 127, 300, 1025] {

@@ -25,6 +25,9 @@ use crate::run::progress::{Progress, Status};
 use crate::run::statistics::{bootstrap_interval, interquartile_mean};
 use crate::run::table::{Cell, Table};
 
+/// Seeds of one comparison at most.
+const MOST_SEEDS: u64 = 10_000;
+
 /// One row of a comparison.
 #[derive(Debug, Clone)]
 pub struct Contender {
@@ -200,15 +203,19 @@ impl Comparison {
         if self.contenders.is_empty() || self.seeds == 0 || self.episodes == 0 {
             return Err(Error::Usage("a comparison needs presets, seeds and episodes".into()));
         }
+        if self.seeds > MOST_SEEDS {
+            return Err(Error::Usage(format!("at most {MOST_SEEDS} seeds, got {}", self.seeds)));
+        }
         let mut jobs = Vec::new();
         for (i, contender) in self.contenders.iter().enumerate() {
             // Before any of them is trained.
             contender.plan.check()?;
+            let label = self.label(i);
             for seed in 0..self.seeds {
                 let mut plan = contender.plan.clone();
                 *plan.steps_mut() = self.steps.unwrap_or(plan.steps());
                 *plan.seed_mut() = seed;
-                jobs.push(Job { plan, path: self.folder.join(format!("{}-{seed}", self.label(i))) });
+                jobs.push(Job { plan, path: self.folder.join(format!("{label}-{seed}")) });
             }
         }
         Ok(jobs)

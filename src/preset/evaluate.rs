@@ -10,8 +10,8 @@ use super::Settings;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::device::Device;
-use crate::env::EpisodeReport;
 use crate::env::pathfinding::{Collision, Instance, Map, Order, Pathfinding, PathfindingConfig, Source};
+use crate::env::{EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::train::player::Player;
 
@@ -116,8 +116,9 @@ pub fn evaluate(
     progress(done, total);
     let mut order: Vec<(String, usize)> = Vec::new();
     let mut groups: BTreeMap<(String, usize), Vec<EpisodeReport>> = BTreeMap::new();
+    // Tasks of the same sizes share their programs.
+    let mut player: Option<(Spec, Player)> = None;
     for task in tasks {
-        let mut player: Option<Player> = None;
         for round in 0..task.rounds {
             let seed = evaluation.seed.wrapping_add((round as u64) << 32);
             let mut world = PathfindingConfig { seed, ..task.world.clone() };
@@ -125,10 +126,11 @@ pub fn evaluate(
                 world.source = instances(maps, world.agents, first.wrapping_add(round as u64))?;
             }
             let mut environment = Pathfinding::new(world)?;
-            let player = match &mut player {
-                Some(player) => player,
-                empty => empty.insert(Player::new(device, policy, &environment, evaluation.choice, false)?),
-            };
+            if player.as_ref().is_none_or(|(spec, _)| spec != environment.spec()) {
+                let own = Player::new(device, policy, &environment, evaluation.choice, false)?;
+                player = Some((environment.spec().clone(), own));
+            }
+            let Some((_, player)) = &mut player else { continue };
             for report in player.play(&mut environment, seed, |_, _, _| Ok(()))? {
                 let key = (report.label.clone(), report.agents);
                 if !groups.contains_key(&key) {

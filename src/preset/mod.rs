@@ -27,7 +27,7 @@ use crate::env::VecEnv;
 use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Planner, Rewards, Source};
 use crate::error::{Error, Result, nearest};
 use crate::optim::Schedule;
-use crate::run::{checkpoint, config, folder};
+use crate::run::{checkpoint, folder};
 use crate::train::ppo::{Ppo, PpoConfig};
 
 /// Everything about a training run. Written as `config.toml`, it runs again.
@@ -103,21 +103,6 @@ impl Settings {
                 Err(Error::Usage(format!("unknown preset `{name}`: {hint}There are {names}")))
             }
         }
-    }
-
-    /// The settings in a file, over those of the preset that it names, with items `key=value` over both.
-    ///
-    /// # Errors
-    /// An unreadable file, an unknown key (with the nearest right one), a value of the wrong type.
-    pub fn load(path: &Path, items: &[String]) -> Result<Settings> {
-        let mut changes = config::Changes::new();
-        changes.file(path)?;
-        let preset = changes.take_text("preset")?.unwrap_or_else(|| "bottleneck".to_string());
-        let base = Settings::preset(&preset)?;
-        for item in items {
-            changes.item(item)?;
-        }
-        changes.apply(&base)
     }
 
     /// Checks what can be checked before anything is made.

@@ -95,6 +95,9 @@ impl Plan {
         for item in items {
             changes.item(item)?;
         }
+        if changes.take_text("preset")?.is_some() {
+            return Err(Error::config("preset", "is chosen by its name, not among the settings"));
+        }
         Ok(match base {
             Plan::Pathfinding(base) => Plan::Pathfinding(Box::new(changes.apply(base.as_ref())?)),
             Plan::Team(base) => Plan::Team(Box::new(base.apply(&changes)?)),

@@ -37,7 +37,7 @@ impl Default for CompileOptions {
     }
 }
 
-/// A compiled graph with memory of its own. It runs as often as wanted and allocates nothing while it runs.
+/// A compiled graph with memory of its own. It runs as often as wanted and allocates nothing while it runs on the CPU.
 pub struct Program {
     compiled: Arc<Compiled>,
     executor: Executor,
@@ -84,10 +84,16 @@ impl Program {
         let fits = |op: &dyn Op, operands: &[TensorType], outputs: &[TensorType]| {
             !matches!(crate::gpu::plan(device, op, operands, outputs), Err(Error::Limit { .. }))
         };
-        let compiled = Arc::new(compile(graph, outputs, options, buffers, false, Some(&fits))?);
-        let executor =
-            Executor::Gpu(Box::new(crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?));
-        Ok(Program { compiled, executor })
+        let build = |fits: Option<&fit::Fits<'_>>| {
+            let compiled = Arc::new(compile(graph, outputs, options, buffers, false, fits)?);
+            let executor = crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?;
+            Ok(Program { compiled, executor: Executor::Gpu(Box::new(executor)) })
+        };
+        match build(None) {
+            // Some op is too large for the device: only then is every one asked whether it fits, and replaced where not.
+            Err(Error::Limit { .. }) => build(Some(&fits)),
+            other => other,
+        }
     }
 
     /// A second program with the same steps and memory of its own: a thread each may run them at the same time.
@@ -239,7 +245,7 @@ impl Program {
 /// What the host did for a run on a GPU.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostTime {
-    /// Before the GPU could begin: uploads and one submission.
+    /// Before the GPU could begin: uploads and one submission (and, in a first run, encoding it).
     pub before_submission: std::time::Duration,
     /// While the GPU was at work: encoding the commands of the next run.
     pub while_running: std::time::Duration,

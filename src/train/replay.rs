@@ -112,9 +112,12 @@ impl Replay {
             return fault(format!("at least {} steps a world, got {}", 2 * sizes.length, sizes.steps));
         }
         let lanes = sizes.agents * sizes.worlds;
-        let total = [sizes.steps, lanes, sizes.observation + sizes.mask() + 8]
-            .iter()
-            .try_fold(1usize, |product, &n| product.checked_mul(n));
+        // Numbers of one step of one world; a state is counted as if it were kept at every step.
+        let each =
+            sizes.state.iter().try_fold(sizes.observation + sizes.mask() + 8, |sum, n| sum.checked_add(*n));
+        let total = each
+            .and_then(|each| each.checked_mul(sizes.agents)?.checked_add(sizes.world_state))
+            .and_then(|each| each.checked_mul(sizes.worlds)?.checked_mul(sizes.steps));
         if total.is_none_or(|t| t > 1 << 36) {
             return fault("less than 2^36 numbers in all".into());
         }

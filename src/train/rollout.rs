@@ -43,7 +43,7 @@ pub struct Experience {
     pub truncated: Vec<bool>,
     /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Empty where all always are.
     pub masks: Vec<f32>,
-    /// `[time, worlds, state]`: the worlds' states for centralised learners.
+    /// `[time, worlds, state]`: the worlds' states for centralised learners, else nothing.
     pub world_state: Vec<f32>,
     /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
     pub state: Vec<Vec<f32>>,
@@ -143,7 +143,7 @@ impl Rollout {
         Self::with_choice(device, policy, environment, time, shards, seed, Choice::Sample)
     }
 
-    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; the critic's values are not noted.
+    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; nothing is valued after the last step.
     ///
     /// # Errors
     /// As [`Rollout::new`].
@@ -195,11 +195,19 @@ impl Rollout {
         if rollout.masked {
             rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions];
         }
-        rollout.experience.world_state = vec![0.0; time * worlds * spec.state];
+        if policy.world_state().is_some() {
+            rollout.keep_world_state();
+        }
         for lane in 0..agents * worlds {
             rollout.present[lane] = f32::from(u8::from(rollout.buffers.active[rollout.in_buffers(lane)]));
         }
         Ok(rollout)
+    }
+
+    /// Has the worlds' states in the experience from now on, for learners that read them; policies that do so
+    /// ([`Policy::world_state`]) have them without asking.
+    pub fn keep_world_state(&mut self) {
+        self.experience.world_state = vec![0.0; self.experience.time * self.buffers.state.len()];
     }
 
     /// Where lane `agent * worlds + world` lies in the world's own order.
@@ -274,8 +282,10 @@ impl Rollout {
                 self.experience.masks[to..to + size].copy_from_slice(&self.buffers.masks[from..from + size]);
             }
         }
-        let size = self.worlds * self.state_size;
-        self.experience.world_state[t * size..(t + 1) * size].copy_from_slice(&self.buffers.state);
+        if !self.experience.world_state.is_empty() {
+            let size = self.buffers.state.len();
+            self.experience.world_state[t * size..(t + 1) * size].copy_from_slice(&self.buffers.state);
+        }
     }
 
     /// The chance of a random action from now on, where the rollout explores.

@@ -67,7 +67,12 @@ impl Dqn {
         // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
         let (acting, learning) =
             if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
-        let rollout = Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
+        let mut rollout =
+            Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
+        if config.mixer == Mixing::Qmix {
+            rollout.keep_world_state();
+        }
+        let world_state = rollout.experience().world_state.len() / (config.rollout * spec.worlds);
         let kind = &spec.kinds[0];
         let observation: usize = kind.observation.iter().product();
         let parts = policy.state();
@@ -82,7 +87,7 @@ impl Dqn {
                 observation,
                 actions: kind.actions,
                 masked: spec.masked,
-                world_state: spec.state,
+                world_state,
                 state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
                 stride: if keeps { config.rollout } else { 1 },
                 length: config.length(),

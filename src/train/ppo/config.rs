@@ -87,7 +87,7 @@ impl PpoConfig {
             [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
         for (key, value) in positive {
             if !(1..=1 << 20).contains(&value) {
-                return Err(Error::config(format!("ppo.{key}"), format!("at least 1, got {value}")));
+                return Err(Error::config(format!("ppo.{key}"), format!("1 to {}, got {value}", 1 << 20)));
             }
         }
         if !worlds.is_multiple_of(self.minibatches) {
