@@ -180,7 +180,11 @@ pub trait Simd: Arithmetic {
 
     /// Runs a kernel as a function of its own, compiled for the same set: keeps large kernels of many variants
     /// apart, each with the registers to itself.
-    fn call<K: Kernel>(self, kernel: K) -> K::Output;
+    #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: `self` proves that the processor has the set.
+        unsafe { self.entry::<K>()(kernel) }
+    }
     /// The function that [`Simd::call`] runs, to choose once and call often. Safe to call because `self` proves that
     /// the processor has the set.
     fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output;

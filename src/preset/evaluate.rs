@@ -126,11 +126,13 @@ pub fn evaluate(
                 world.source = instances(maps, world.agents, first.wrapping_add(round as u64))?;
             }
             let mut environment = Pathfinding::new(world)?;
-            if player.as_ref().is_none_or(|(spec, _)| spec != environment.spec()) {
-                let own = Player::new(device, policy, &environment, evaluation.choice, false)?;
-                player = Some((environment.spec().clone(), own));
-            }
-            let Some((_, player)) = &mut player else { continue };
+            let player = match &mut player {
+                Some((spec, player)) if spec == environment.spec() => player,
+                other => {
+                    let own = Player::new(device, policy, &environment, evaluation.choice, false)?;
+                    &mut other.insert((environment.spec().clone(), own)).1
+                }
+            };
             for report in player.play(&mut environment, seed, |_, _, _| Ok(()))? {
                 let key = (report.label.clone(), report.agents);
                 if !groups.contains_key(&key) {

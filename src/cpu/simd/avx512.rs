@@ -244,11 +244,6 @@ impl Simd for Avx512 {
     const ISA: Isa = Isa::Avx512;
 
     #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: see above.
-        unsafe { enter(kernel) }
-    }
-    #[inline(always)]
     fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
         enter::<K>
     }

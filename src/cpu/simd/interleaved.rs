@@ -14,14 +14,14 @@ pub struct Interleaved<S>(pub S);
 
 /// One operation on each of the four vectors of its arguments.
 macro_rules! each {
-    ($($name:ident($($argument:ident: $from:ident),+) -> $to:ident;)+) => {$(
+    ($($name:ident$(<$constant:ident>)?($($argument:ident: $from:ident),+) -> $to:ident;)+) => {$(
         #[inline(always)]
-        fn $name(self, $($argument: Self::$from),+) -> Self::$to {
+        fn $name$(<const $constant: i32>)?(self, $($argument: Self::$from),+) -> Self::$to {
             [
-                self.0.$name($($argument[0]),+),
-                self.0.$name($($argument[1]),+),
-                self.0.$name($($argument[2]),+),
-                self.0.$name($($argument[3]),+),
+                self.0.$name$(::<$constant>)?($($argument[0]),+),
+                self.0.$name$(::<$constant>)?($($argument[1]),+),
+                self.0.$name$(::<$constant>)?($($argument[2]),+),
+                self.0.$name$(::<$constant>)?($($argument[3]),+),
             ]
         }
     )+};
@@ -83,24 +83,6 @@ impl<S: Arithmetic> Arithmetic for Interleaved<S> {
     fn any(self, m: Self::M) -> bool {
         self.0.any(m[0]) || self.0.any(m[1]) || self.0.any(m[2]) || self.0.any(m[3])
     }
-    #[inline(always)]
-    fn shift_left<const N: i32>(self, a: Self::I) -> Self::I {
-        [
-            self.0.shift_left::<N>(a[0]),
-            self.0.shift_left::<N>(a[1]),
-            self.0.shift_left::<N>(a[2]),
-            self.0.shift_left::<N>(a[3]),
-        ]
-    }
-    #[inline(always)]
-    fn shift_right<const N: i32>(self, a: Self::I) -> Self::I {
-        [
-            self.0.shift_right::<N>(a[0]),
-            self.0.shift_right::<N>(a[1]),
-            self.0.shift_right::<N>(a[2]),
-            self.0.shift_right::<N>(a[3]),
-        ]
-    }
 
     each! {
         add(a: V, b: V) -> V;
@@ -132,5 +114,7 @@ impl<S: Arithmetic> Arithmetic for Interleaved<S> {
         int_and(a: I, b: I) -> I;
         int_or(a: I, b: I) -> I;
         int_xor(a: I, b: I) -> I;
+        shift_left<N>(a: I) -> I;
+        shift_right<N>(a: I) -> I;
     }
 }

@@ -239,11 +239,6 @@ impl Simd for Neon {
     const ISA: Isa = Isa::Neon;
 
     #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        // SAFETY: see above.
-        unsafe { enter(kernel) }
-    }
-    #[inline(always)]
     fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
         enter::<K>
     }

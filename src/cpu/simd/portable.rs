@@ -219,10 +219,6 @@ impl Simd for Portable {
     const ISA: Isa = Isa::Portable;
 
     #[inline(always)]
-    fn call<K: Kernel>(self, kernel: K) -> K::Output {
-        enter(kernel)
-    }
-    #[inline(always)]
     fn entry<K: Kernel>(self) -> unsafe fn(K) -> K::Output {
         enter::<K>
     }

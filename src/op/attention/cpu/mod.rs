@@ -387,7 +387,7 @@ impl Kernel for Raise<'_> {
 }
 
 /// Scores become weights, and changes of weights those of scores: `p <- exp(scale p - logarithm)`,
-/// `d <- scale p (d - delta)`.
+/// `d <- slope p (d - delta)`.
 struct Change<'a> {
     scores: &'a mut [f32],
     changes: &'a mut [f32],

@@ -1,8 +1,6 @@
 //! What every kind of world keeps: saving, threads, ends, wrong use. And what small worlds pay to play that is known.
 
-mod common;
-
-use common::Random;
+use crate::common::Random;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};

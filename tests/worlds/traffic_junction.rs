@@ -1,8 +1,6 @@
 //! The traffic junction's rules, followed from outside.
 
-mod common;
-
-use common::Random;
+use crate::common::Random;
 use synod::env::traffic_junction::{BRAKE, Encoding, GAS, TrafficJunction, TrafficJunctionConfig};
 use synod::env::{Buffers, VecEnv};
 

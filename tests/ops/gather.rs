@@ -1,8 +1,6 @@
 //! Ops that take or give indices, and casts.
 
-mod common;
-
-use common::{Case, Kind, indices, integers, uniform};
+use crate::common::{Case, Kind, check_covers, indices, integers, uniform};
 use synod::{Device, Graph, Tensor};
 
 const COVERS: &[&str] =
@@ -172,13 +170,13 @@ fn cases() -> Vec<Case> {
 #[test]
 fn cases_agree_with_references() {
     let cases = cases();
-    common::check_covers(COVERS, &cases);
+    check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
 }
 
 #[test]
 fn casts_hold_bounds() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let mut program = device.compile(&g, &[g.input("x", [7]).to_u32()]).unwrap();
         let x = [f32::NAN, f32::INFINITY, -1.0, 4_294_967_040.0, 4_294_967_296.0, 1e30, -1e30];

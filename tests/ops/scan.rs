@@ -1,8 +1,6 @@
 //! Linear scans against plain loops in double precision.
 
-mod common;
-
-use common::{Case, check_covers, mask, uniform};
+use crate::common::{Case, check_covers, mask, uniform};
 use synod::{Device, Error, Graph};
 
 const COVERS: &[&str] = &["linear_scan", "linear_scan_gradient"];
@@ -114,7 +112,7 @@ fn long_sequences_are_cut_on_threads() {
 
 #[test]
 fn a_reset_forgets_what_is_not_finite() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let x = g.constant([4, 1], &[f32::NAN, 1.0, 2.0, 3.0]).linear_scan(
             g.full([1, 1], 0.5),

@@ -1,8 +1,6 @@
 //! Sums, means and extremes.
 
-mod common;
-
-use common::{Case, Random, floats, uniform};
+use crate::common::{Case, Random, check_covers, floats, uniform};
 use synod::{Device, Graph};
 
 const COVERS: &[&str] = &["sum", "max", "min"];
@@ -110,7 +108,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn cases_agree_with_references() {
     let cases = cases();
-    common::check_covers(COVERS, &cases);
+    check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
 }
 
@@ -120,7 +118,7 @@ fn a_million_numbers_sum_to_five_digits() {
     let n = 1 << 20;
     let x = random.floats(n, 0.0, 1.0);
     let want: f64 = x.iter().map(|&x| f64::from(x)).sum();
-    for device in common::devices() {
+    for device in crate::common::devices() {
         for shape in [vec![n], vec![n / 16, 16], vec![n / 2, 2]] {
             let g = Graph::new();
             let sum = g.input("x", &shape).sum(&[0]);

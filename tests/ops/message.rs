@@ -1,8 +1,6 @@
 //! Message passing against plain loops over edges in double precision.
 
-mod common;
-
-use common::{Case, Input, Random, check_covers, floats, integers, signed, uniform};
+use crate::common::{Case, Input, Random, check_covers, floats, integers, signed, uniform};
 use synod::op::message::{Csr, Edges};
 use synod::{Device, Error, Graph, Tensor};
 
@@ -337,7 +335,7 @@ fn large_graphs_are_cut_on_threads() {
 
 #[test]
 fn equal_maxima_share_the_gradient() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let csr = Csr::from_edges(3, &[(0, 2), (1, 2), (2, 2)]).unwrap();
         let x = g.input("x", [3, 1]);
@@ -350,7 +348,7 @@ fn equal_maxima_share_the_gradient() {
 
 #[test]
 fn a_graph_may_change_between_runs() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let edges = Edges::input(&g, "edges", &[], 4, 6);
         let out = g.input("x", [4, 1]).message_sum(edges);

@@ -1,8 +1,6 @@
 //! LSTM and GRU layers against plain loops in double precision.
 
-mod common;
-
-use common::{Case, Input, check_covers, mask, uniform};
+use crate::common::{Case, Input, check_covers, mask, uniform};
 use synod::{Device, Error, Graph, Tensor};
 
 const COVERS: &[&str] = &["lstm", "lstm_gradient", "gru", "gru_gradient"];
@@ -194,7 +192,7 @@ fn large_layers_are_cut_on_threads() {
 
 #[test]
 fn a_cell_is_a_sequence_of_one() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let inputs = [
             g.input("x", [2, 3, 4]),
@@ -211,7 +209,7 @@ fn a_cell_is_a_sequence_of_one() {
             x.gru_cell(h, [wx.slice(-1, 0, 15), wh.slice(-1, 0, 15), b.slice(0, 0, 15), b.slice(0, 5, 15)]);
         let mut program =
             device.compile(&g, &[cell[0], cell[1], sequence.hidden, sequence.cells, gru]).unwrap();
-        let mut random = common::Random::fresh();
+        let mut random = crate::common::Random::fresh();
         let data: Vec<Vec<f32>> =
             inputs.iter().map(|t| random.floats(t.shape().elements(), -1.0, 1.0)).collect();
         let given: Vec<(&str, &dyn synod::Data)> =

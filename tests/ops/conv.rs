@@ -1,8 +1,6 @@
 //! Convolutions against plain loops in f64.
 
-mod common;
-
-use common::{Case, uniform};
+use crate::common::{Case, uniform};
 use synod::{Device, Graph, Tensor};
 
 const COVERS: &[&str] = &["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"];

@@ -1,8 +1,6 @@
 //! Diagonal state space models against plain loops in double precision.
 
-mod common;
-
-use common::{Case, check_covers, mask, uniform};
+use crate::common::{Case, check_covers, mask, uniform};
 use synod::nn::{self, Builder, Linear};
 use synod::op::ssm::{DiagonalSsm, DiagonalSsmOutput};
 use synod::optim::{Optimiser, Rule, STEP_INPUT};
@@ -192,7 +190,7 @@ fn leading_dimensions_that_repeat_in_the_middle_are_stretched() {
 
 #[test]
 fn pieces_with_the_state_carried_equal_the_whole() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let u = g.input("u", [2, 7, 3]);
         let weight = |name: &str| g.input(name, [3, 5]).tanh();
@@ -203,7 +201,7 @@ fn pieces_with_the_state_carried_equal_the_whole() {
         let back = u.slice(-2, 4, 3).diagonal_ssm([a, b, c], d, Some(front.state), None);
         let pieces = g.concat(&[front.outputs, back.outputs], -2);
         let mut program = device.compile(&g, &[whole.outputs, pieces, whole.state, back.state]).unwrap();
-        let mut random = common::Random::fresh();
+        let mut random = crate::common::Random::fresh();
         let numbers: Vec<Vec<f32>> = [42, 15, 15, 15].map(|n| random.floats(n, -1.0, 1.0)).into();
         let out = program
             .run(&[("u", &numbers[0]), ("a", &numbers[1]), ("b", &numbers[2]), ("c", &numbers[3])])
@@ -218,7 +216,7 @@ fn pieces_with_the_state_carried_equal_the_whole() {
 
 #[test]
 fn a_reset_forgets_what_is_not_finite() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let u = g.constant([4, 1], &[f32::NAN, 1.0, 2.0, 3.0]);
         let half = g.full([1, 1], 0.5);
@@ -280,7 +278,7 @@ fn the_layer_learns_a_delayed_sum() {
     let mut optimiser = Optimiser::new(&device, &parameters, Rule::adam(1e-8)).unwrap();
     optimiser.update(&g, parameters.gradient(loss, &weights).unwrap());
     let mut program = device.compile(&g, &[loss]).unwrap();
-    let mut random = common::Random::seeded(5);
+    let mut random = crate::common::Random::seeded(5);
     let (mut losses, mut variances) = (Vec::new(), Vec::new());
     for _ in 0..600 {
         let u = random.floats(time * batch, -1.0, 1.0);
@@ -301,7 +299,7 @@ fn the_layer_learns_a_delayed_sum() {
 #[test]
 fn the_layer_carries_states_and_forgets_them() {
     let (agents, time, batch, features, states) = (2, 6, 3, 5, 4);
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let mut builder = Builder::with_lanes(7, agents);
         let layer = nn::DiagonalSsm::new(&mut builder, "ssm", features, states);
         let parameters = builder.build(&device).unwrap();
@@ -318,7 +316,7 @@ fn the_layer_carries_states_and_forgets_them() {
         let pieces = g.concat(&[front.outputs, back.outputs], 1);
         let outputs = [whole.outputs, pieces, whole.state, fresh.state];
         let mut program = device.compile(&g, &outputs).unwrap();
-        let mut random = common::Random::fresh();
+        let mut random = crate::common::Random::fresh();
         let u = random.floats(agents * time * batch * features, -1.0, 1.0);
         let resets: Vec<f32> = (0..agents * time * batch).map(|i| f32::from(i / batch % time == 2)).collect();
         let out = program.run(&[("u", &u), ("resets", &resets)]).unwrap();

@@ -1,10 +1,8 @@
 //! Particle worlds against recorded episodes of MPE2 1.1.1, and what known play is paid.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::Random;
+use crate::common::Random;
 use serde_json::Value;
 use synod::env::mpe::{
     Particles, SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig,

@@ -1,8 +1,6 @@
 //! Random numbers: the generator's published vectors, the distributions, and that keys never meet.
 
-mod common;
-
-use common::{Case, Random, integers};
+use crate::common::{Case, Random, check_covers, integers};
 use synod::op::random::threefry;
 use synod::{Device, Graph, Tensor};
 
@@ -133,7 +131,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn cases_agree_with_references() {
     let cases = cases();
-    common::check_covers(COVERS, &cases);
+    check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
 }
 
@@ -145,7 +143,7 @@ fn published_vectors() {
     let pi = threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]);
     assert_eq!(pi, [0xc492_3a9c, 0x483d_f7a0]);
     // The same through a program.
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let bits = g.constant_u32([2], &[0, 0]).random_bits([2]);
         let mut program = device.compile(&g, &[bits]).unwrap();
@@ -167,7 +165,7 @@ fn a_longer_draw_starts_as_a_shorter_one() {
 fn moments_and_extremes() {
     let mut random = Random::fresh();
     let n = 1 << 20;
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let key = g.input_u32("key", [2]);
         let keys = key.split_key(3);
@@ -217,7 +215,7 @@ fn moments_and_extremes() {
 #[test]
 fn categorical_samples_follow_their_logits() {
     let n = 200_000;
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let logits = g.input("logits", [4]).broadcast_to([n, 4]);
         let sample = logits.categorical(g.key(5));

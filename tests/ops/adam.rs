@@ -1,8 +1,6 @@
 //! Adam against its definition in double precision.
 
-mod common;
-
-use common::{Case, Random, check_covers, compare, uniform};
+use crate::common::{Case, Random, check_covers, compare, uniform};
 use synod::op::adam::AdamScalars;
 use synod::{Error, Graph};
 
@@ -30,7 +28,7 @@ fn step(scalars: &[f64], p: &mut f64, g: f64, m: &mut f64, v: &mut f64) {
 fn case(lanes: usize, n: usize, own_settings: bool) -> Case {
     let rows = if own_settings { lanes } else { 1 };
     let mut scalars = uniform([rows, 7], 0.0..1.0);
-    scalars.kind = common::Kind::Values({
+    scalars.kind = crate::common::Kind::Values({
         let mut random = Random::fresh();
         let mut values = Vec::new();
         for row in 0..rows {
@@ -73,7 +71,7 @@ fn a_run_of_steps_follows_the_definition() {
     let mut random = Random::fresh();
     let seed = random.seed();
     let settings = settings(&mut random);
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let n = 31;
         let g = Graph::new();
         let [p, d, m, v] = ["p", "d", "m", "v"].map(|name| g.input(name, [n]));

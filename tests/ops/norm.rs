@@ -1,8 +1,6 @@
 //! Softmax, its logarithm, and layer norm.
 
-mod common;
-
-use common::{Case, uniform};
+use crate::common::{Case, check_covers, uniform};
 use synod::{Device, Graph, Tensor};
 
 const COVERS: &[&str] = &[
@@ -228,7 +226,7 @@ fn norm_cases() -> Vec<Case> {
 fn cases_agree_with_references() {
     let mut cases = softmax_cases();
     cases.extend(norm_cases());
-    common::check_covers(COVERS, &cases);
+    check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
 }
 
@@ -238,7 +236,7 @@ fn fused_ops_equal_their_decompositions() {
     use synod::op::norm::{LayerNorm, LayerNormGradient};
     use synod::op::softmax::{Softmax, SoftmaxGradient};
 
-    let mut random = common::Random::fresh();
+    let mut random = crate::common::Random::fresh();
     let shapes = |names: &[&str]| -> Vec<(String, Vec<usize>)> {
         let of = |n: &&str| match *n {
             "scale" | "bias" => vec![2, 1, 19],

@@ -1,9 +1,7 @@
 //! Elementwise ops, copies and reshapes: every function at odd shapes, every pattern of broadcasting, random
 //! expressions that fusion must not change, and what happens to infinities and NaN.
 
-mod common;
-
-use common::{Case, Input, Random, mask, signed, uniform};
+use crate::common::{Case, Input, Random, check_covers, mask, signed, uniform};
 use synod::graph::Scalar;
 use synod::op::elementwise::Elementwise;
 use synod::op::movement::Copy;
@@ -130,7 +128,7 @@ fn operand(function: Scalar, position: usize, shape: &Shape) -> Input {
         (Scalar::Maximum | Scalar::Minimum, 1) => uniform(shape, -1.2..1.2),
         (Scalar::Sin | Scalar::Cos, 0) => uniform(shape, -20.0..20.0),
         (Scalar::Less | Scalar::LessEqual | Scalar::Equal, _) => {
-            Input { kind: common::Kind::Whole(3), ..uniform(shape, 0.0..1.0) }
+            Input { kind: crate::common::Kind::Whole(3), ..uniform(shape, 0.0..1.0) }
         }
         (Scalar::Select, 0) => mask(shape),
         _ => uniform(shape, -3.0..3.0),
@@ -207,7 +205,7 @@ fn movement_cases() -> Vec<Case> {
     let same = |x: &[Vec<f64>]| vec![x[0].clone()];
     vec![
         Case::new("copy", vec![uniform([3, 5], -2.0..2.0)], |g, x| vec![g.apply_one(Copy, x)], same),
-        Case::new("copy", vec![common::indices([300], 1000)], |g, x| vec![g.apply_one(Copy, x)], same),
+        Case::new("copy", vec![crate::common::indices([300], 1000)], |g, x| vec![g.apply_one(Copy, x)], same),
         Case::new("reshape", vec![uniform([3, 10], -2.0..2.0)], |_, x| vec![x[0].reshape([2, 5, 3])], same),
         Case::new(
             "detach",
@@ -375,7 +373,7 @@ fn every_op_here_has_a_case() {
     all.extend(broadcast_cases());
     all.extend(movement_cases());
     all.extend(fused_cases());
-    common::check_covers(COVERS, &all);
+    check_covers(COVERS, &all);
 }
 
 #[test]
@@ -408,7 +406,7 @@ fn special_values() {
         -3.0,
     ];
     let n = special.len();
-    for device in common::devices() {
+    for device in crate::common::devices() {
         for (name, scalar, f) in functions() {
             let arity = scalar.arity();
             let count = if arity == 1 { n } else { n * n };
@@ -447,7 +445,7 @@ fn special_values() {
 #[test]
 fn denormals_are_kept_or_flushed_to_zero() {
     let tiny = [1e-40f32, -3e-42, 1.5e-38, f32::from_bits(1)];
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let x = g.input("x", [4]);
         let mut program = device.compile(&g, &[x * 0.5 + x * 0.5]).expect("a program");

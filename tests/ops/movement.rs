@@ -1,8 +1,6 @@
 //! Transposition, slices, splits, concatenation, padding and repetition.
 
-mod common;
-
-use common::{Case, Random, indices, uniform};
+use crate::common::{Case, Random, check_covers, indices, uniform};
 use synod::{Device, Graph};
 
 const COVERS: &[&str] = &["transpose", "slice", "split", "concat", "pad"];
@@ -206,7 +204,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn cases_agree_with_references() {
     let cases = cases();
-    common::check_covers(COVERS, &cases);
+    check_covers(COVERS, &cases);
     cases.iter().for_each(Case::check);
 }
 
@@ -224,7 +222,7 @@ fn random_permutations_of_random_shapes() {
         let x: Vec<f64> = (0..n).map(|i| i as f64).collect();
         let want: Vec<f32> = transpose(&x, &shape, &order).iter().map(|&v| v as f32).collect();
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-        for device in common::devices() {
+        for device in crate::common::devices() {
             let g = Graph::new();
             let mut program = device.compile(&g, &[g.input("x", &shape).transpose(&order)]).unwrap();
             let out = program.run(&[("x", &x)]).unwrap();
@@ -250,7 +248,7 @@ fn leading_slices_and_moved_ones_are_no_kernels() {
 #[test]
 fn slices_at_every_offset_can_be_operands() {
     // A GPU binds buffers at multiples of its own: a slice that starts elsewhere must work all the same.
-    for device in common::devices() {
+    for device in crate::common::devices() {
         for start in [0usize, 1, 63, 64, 65] {
             let g = Graph::new();
             let x = g.input("x", [130]);

@@ -389,7 +389,7 @@ fn gatv2_looks_up_a_dictionary_and_gat_cannot() {
     assert!(additive < 0.5, "GAT {additive}");
 }
 
-/// `cargo test --release --test communication -- --ignored --nocapture dictionary`
+/// `cargo test --release --test agents -- --ignored --nocapture dictionary`
 #[test]
 #[ignore = "a minute: the table of DictionaryLookup"]
 fn table_of_dictionary_lookup() {

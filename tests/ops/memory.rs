@@ -1,8 +1,6 @@
 //! Memory writes and reads against plain loops in f64.
 
-mod common;
-
-use common::{Case, Input, Random, floats, mask, uniform};
+use crate::common::{Case, Input, Random, floats, mask, uniform};
 use synod::{Device, Graph};
 
 const COVERS: &[&str] = &["memory_write", "memory_write_gradient"];
@@ -171,7 +169,7 @@ fn sizes_of_teams() {
 
 #[test]
 fn of_equal_slots_the_first_is_taken() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let g = Graph::new();
         let memory = g.input("memory", [3, 1]);
         let one = |v: f32| g.constant([2, 1], &[v, v]);

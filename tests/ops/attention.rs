@@ -1,8 +1,6 @@
 //! Attention against plain loops in f64.
 
-mod common;
-
-use common::{Case, mask, uniform};
+use crate::common::{Case, mask, uniform};
 use synod::{Device, Graph};
 
 /// A row-major array with leading dimensions that broadcast.
@@ -304,7 +302,7 @@ fn a_query_that_may_attend_to_nothing_gets_zeros() {
     let visible = g.constant([2, 3, 3], &[[0.0; 9], [1.0; 9]].concat());
     let y = x.attention(x, x, 2, Some(visible), false);
     let gradient = g.grad(y.sum_all(), &[x]).unwrap()[0];
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let mut program = device.compile(&g, &[y, gradient]).unwrap();
         let values: Vec<f32> = (0..48).map(|i| (i as f32 * 0.7).sin() * 30.0).collect();
         let out = program.run(&[("x", &values)]).unwrap();

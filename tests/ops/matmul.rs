@@ -1,8 +1,6 @@
 //! Products of matrices against plain loops in f64.
 
-mod common;
-
-use common::{Case, uniform};
+use crate::common::{Case, uniform};
 use synod::op::matmul::{Kernel, Matmul};
 use synod::{Device, Graph, Tensor};
 
@@ -187,7 +185,7 @@ fn every_kernel_with_bias_and_activation() {
 
 #[test]
 fn a_kernel_that_does_not_fit_is_an_error() {
-    let Some(device) = common::devices().into_iter().find(|device| !device.is_cpu()) else { return };
+    let Some(device) = crate::common::devices().into_iter().find(|device| !device.is_cpu()) else { return };
     let g = Graph::new();
     let op = Matmul::new(false, false).with_kernel(Kernel::Vectors);
     let y = g.apply_one(op, &[g.input("a", [5, 3]), g.input("b", [3, 6])]);

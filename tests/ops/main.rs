@@ -1,0 +1,21 @@
+//! Every op against a reference in f64, on every device.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod adam;
+mod attention;
+mod conv;
+mod elementwise;
+mod gather;
+mod lstm;
+mod matmul;
+mod memory;
+mod message;
+mod movement;
+mod norm;
+mod random;
+mod reduce;
+mod registry;
+mod scan;
+mod ssm;
