@@ -19,7 +19,13 @@ pub(super) fn deep_sea(name: &str, kind: CuriosityKind) -> TeamSettings {
     let agent = TeamConfig { identity: false, ..TeamConfig::default() };
     TeamSettings {
         steps: 400_000,
-        curiosity: CuriosityConfig { kind, learning_rate: 3e-4, ..CuriosityConfig::default() },
+        curiosity: CuriosityConfig {
+            kind,
+            // Deeper features of cells never seen shrink with those of the others, and nothing is new any more.
+            layers: 1,
+            learning_rate: 3e-4,
+            ..CuriosityConfig::default()
+        },
         dqn: DqnConfig {
             rollout: 20,
             updates: 4,

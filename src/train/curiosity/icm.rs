@@ -22,14 +22,17 @@ impl Icm {
         observation: usize,
         actions: usize,
         features: usize,
+        layers: usize,
         beta: f32,
         seed: u64,
     ) -> Result<Self> {
         let mut builder = Builder::new(seed ^ 0x0069_636d);
         let mut mlp =
             |name: &str, sizes: &[usize]| Mlp::new(&mut builder, name, sizes, Activation::Relu, 1.0);
+        let encoder: Vec<usize> =
+            std::iter::once(observation).chain(std::iter::repeat_n(features, layers)).collect();
         Ok(Icm {
-            features: mlp("features", &[observation, features, features]),
+            features: mlp("features", &encoder),
             inverse: mlp("inverse", &[2 * features, features, actions]),
             forward: mlp("forward", &[features + actions, features, features]),
             beta,

@@ -41,6 +41,9 @@ pub struct CuriosityConfig {
     pub kind: CuriosityKind,
     /// Width of its networks.
     pub features: usize,
+    /// Layers of the network that makes ICM's features. With one they are linear: what was never seen keeps the features
+    /// that it began with, whatever is learned elsewhere.
+    pub layers: usize,
     /// What its bonus is multiplied by (eta).
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
@@ -58,6 +61,7 @@ impl Default for CuriosityConfig {
         CuriosityConfig {
             kind: CuriosityKind::None,
             features: 64,
+            layers: 2,
             coefficient: 1.0,
             normalise: true,
             beta: 0.2,
@@ -73,7 +77,9 @@ impl CuriosityConfig {
     /// # Errors
     /// The first setting out of range.
     pub fn check(&self) -> Result<()> {
-        for (key, value, most) in [("features", self.features, 8192), ("epochs", self.epochs, 1 << 16)] {
+        for (key, value, most) in
+            [("features", self.features, 8192), ("layers", self.layers, 16), ("epochs", self.epochs, 1 << 16)]
+        {
             if !(1..=most).contains(&value) {
                 return Err(Error::config(format!("curiosity.{key}"), format!("1 to {most}, got {value}")));
             }
@@ -195,8 +201,16 @@ impl Curiosity {
         let module: Box<dyn Module> = match config.kind {
             CuriosityKind::None => return Ok(None),
             CuriosityKind::Icm => {
-                let (features, beta) = (config.features, config.beta);
-                Box::new(icm::Icm::new(device, observation, kind.actions, features, beta, seed)?)
+                let (features, layers) = (config.features, config.layers);
+                Box::new(icm::Icm::new(
+                    device,
+                    observation,
+                    kind.actions,
+                    features,
+                    layers,
+                    config.beta,
+                    seed,
+                )?)
             }
             CuriosityKind::Rnd => Box::new(rnd::Rnd::new(device, observation, config.features, seed)?),
         };
