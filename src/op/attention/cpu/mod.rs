@@ -172,7 +172,11 @@ pub(super) fn forward(
     let which = plan.kernel();
     let wide = which == Which::Wide;
     // Long lanes are cut into blocks of queries as well, and into heads where each is worth a task.
-    let block = if wide || 2 * plan.work() > TASK { QUERIES } else { plan.tq };
+    let block = match which {
+        Which::Wide if !plan.causal => wide::SPAN,
+        Which::Blocks | Which::Rows if 2 * plan.work() <= TASK => plan.tq,
+        _ => QUERIES,
+    };
     let blocks = plan.tq.div_ceil(block);
     let heads = if wide { plan.heads } else { 1 };
     let items = plan.count() * blocks * heads;
@@ -187,9 +191,11 @@ pub(super) fn forward(
     if wide {
         for_each_chunk(parallel, items, chunk, |range| {
             for item in range {
-                let (part, row) = part_of(item / heads);
-                let (h, dim) = (item % heads, plan.dim);
-                wide::Scratch::with(&part, |scratch| {
+                // The blocks of one head follow each other: its keys and values stay in the cache.
+                let (lane, h, first) = (item / (heads * blocks), item / blocks % heads, item % blocks);
+                let (part, row) = part_of(lane * blocks + first);
+                let dim = plan.dim;
+                wide::Scratch::with(dim, |scratch| {
                     wide::forward(&part, h, scratch);
                     for i in 0..part.count {
                         // SAFETY: every item has its own head of its own rows of the outputs.
@@ -337,17 +343,17 @@ fn one_head<'a>(
         let call = call_of(lane);
         let at = plan.offsets(lane);
         let row = |i: usize| (at[i] - start[i]) / plan.features();
-        wide::Scratch::with(&call.part, |scratch| {
-            let keys = plan.tk * plan.dim;
-            scratch.dk[..keys].fill(0.0);
-            scratch.dv[..keys].fill(0.0);
-            for first in (0..plan.tq).step_by(QUERIES) {
-                let count = QUERIES.min(plan.tq - first);
-                wide::backward(&call, h, first, count, scratch);
-                dq.add(row(0) + first, count, &scratch.block);
-            }
-            dk.add(row(1), plan.tk, &scratch.dk);
-            dv.add(row(2), plan.tk, &scratch.dv);
+        wide::Scratch::with(plan.dim, |scratch| {
+            wide::backward(
+                &call,
+                h,
+                scratch,
+                |first, count, values| dq.add(row(0) + first, count, values),
+                |first, count, keys, values| {
+                    dk.add(row(1) + first, count, keys);
+                    dv.add(row(2) + first, count, values);
+                },
+            );
         });
     }
 }
