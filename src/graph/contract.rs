@@ -82,10 +82,25 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// How to compute some rows of the last dimension (of output 0) alone, where rows do not depend on each other: chains
+    /// of such ops go through the cache a block of rows at a time.
+    fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
+        None
+    }
+
     /// Floating-point operations of one execution, for reports.
     fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
         outputs.iter().map(|t| t.elements() as u64).sum()
     }
+}
+
+/// See [`Op::by_rows`].
+#[derive(Debug, Clone)]
+pub struct ByRows {
+    /// Computes any number of rows on the CPU. Its outputs are `[rows, width]`.
+    pub op: Arc<dyn Op>,
+    /// Which operands it is given as `[rows, width]`, row by row with the outputs; the others it is given whole.
+    pub sliced: Vec<bool>,
 }
 
 /// A function of one to three numbers, applied to each element. Comparisons give 1.0 or 0.0.

@@ -7,13 +7,15 @@
 //! one invocation an element.
 
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::cpu::pool::for_each_chunk;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{Parallel, vector_math as vm};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, CpuInput, GpuCall, GpuPlan, Launch, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{
+    Binding, ByRows, CpuCall, CpuInput, GpuCall, GpuPlan, Launch, Op, Scalar, Tensor, VjpCall,
+};
 use crate::shape::{DType, Shape, TensorType};
 
 /// The ops of this file.
@@ -185,7 +187,7 @@ impl Op for Fused {
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let access = self.access(call.inputs);
-        let elements = self.shape.elements();
+        let elements = call.outputs[0].of.elements();
         let mut outputs = [std::ptr::null_mut::<f32>(); 64];
         if self.outputs.len() > outputs.len() {
             return Err(Error::Graph("a fused kernel has more than 64 outputs".into()));
@@ -217,6 +219,30 @@ impl Op for Fused {
             workgroups: call.groups(elements, 256),
         }
         .into())
+    }
+
+    fn by_rows(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
+        let (&n, lead) = self.shape.split_last()?;
+        // Operands of some rows have the strides of those of all.
+        let rows = lead.iter().product();
+        let all = Shape::from([rows, n]);
+        let (mut sliced, mut access) = (Vec::new(), Vec::new());
+        for operand in operands {
+            let shape = &operand.shape;
+            let by_row = shape.len() == self.shape.len() && shape.leading(1) == lead;
+            let (width, ones) =
+                shape.split_last().map_or((1, true), |(w, lead)| (*w, lead.iter().all(|d| *d == 1)));
+            let seen = match (by_row, ones) {
+                (true, _) => Shape::from([rows, width]),
+                (false, true) => Shape::from([width]),
+                (false, false) => return None,
+            };
+            sliced.push(by_row);
+            access.push(access_of(&seen, &all));
+        }
+        let mut op = Fused::new(self.instructions.clone(), self.outputs.clone(), all);
+        op.access = OnceLock::from(access);
+        Some(ByRows { op: Arc::new(op), sliced })
     }
 
     fn operations(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

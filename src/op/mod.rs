@@ -24,6 +24,7 @@ pub mod random;
 mod recurrent;
 pub mod reduce;
 pub mod registry;
+pub(crate) mod row_chain;
 pub mod scan;
 pub mod select;
 pub mod slice;

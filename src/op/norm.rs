@@ -1,12 +1,14 @@
 //! Layer normalisation over the last axis (Ba, Kiros and Hinton 2016), fused, with a fused gradient.
 
+use std::sync::Arc;
+
 use super::group::with_groups;
 use super::softmax::keep_last;
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, ByRows, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -300,6 +302,12 @@ impl Op for LayerNorm {
             workgroups: call.groups(groups * rows, 1),
         }
         .into())
+    }
+
+    fn by_rows(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
+        // Groups of rows with weights of their own would have to be cut where the groups end.
+        let one = operands[1].elements() == operands[0].shape.last().copied().unwrap_or(1);
+        one.then(|| ByRows { op: Arc::new(self.clone()), sliced: vec![true, false, false] })
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::{
     adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement,
-    norm, random, reduce, scan, select, slice, softmax, ssm, transpose,
+    norm, random, reduce, row_chain, scan, select, slice, softmax, ssm, transpose,
 };
 
 /// Every op's name, family by family.
@@ -24,6 +24,7 @@ pub fn names() -> Vec<&'static str> {
         norm::NAMES,
         random::NAMES,
         reduce::NAMES,
+        row_chain::NAMES,
         scan::NAMES,
         select::NAMES,
         slice::NAMES,

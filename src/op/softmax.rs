@@ -3,12 +3,14 @@
 //! Masks are added by the caller (a large negative number where nothing may go). A row of nothing but minus infinity
 //! has no softmax and gives NaN.
 
+use std::sync::Arc;
+
 use super::group::with_groups;
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, ByRows, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -211,6 +213,10 @@ impl Op for Softmax {
         Ok(launch(call, self.log, false).into())
     }
 
+    fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
+        Some(ByRows { op: Arc::new(self.clone()), sliced: vec![true] })
+    }
+
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
         // An exponential is about ten operations.
         14 * operands[0].elements() as u64
@@ -247,6 +253,10 @@ impl Op for SoftmaxGradient {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Ok(launch(call, self.log, true).into())
+    }
+
+    fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
+        Some(ByRows { op: Arc::new(self.clone()), sliced: vec![true; 2] })
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
+use super::rows;
 use super::{CompileOptions, Summary};
 use crate::error::Result;
 use crate::graph::{Graph, Op, Source, Tensor, ValueId, Variable};
@@ -92,6 +93,20 @@ impl Work {
         uses
     }
 
+    /// Reads other values in place of some.
+    pub fn rename(&mut self, renamed: &HashMap<ValueId, ValueId>) {
+        for value in self.nodes.values_mut().flat_map(|node| &mut node.inputs).chain(&mut self.roots) {
+            if let Some(new) = renamed.get(value) {
+                *value = *new;
+            }
+        }
+    }
+
+    /// The types of a node's operands.
+    pub fn operands(&self, node: &WorkNode) -> Vec<TensorType> {
+        node.inputs.iter().map(|v| self.nodes[&v.node].outputs[v.output as usize].clone()).collect()
+    }
+
     /// Leaves out what no root needs.
     pub fn sweep(&mut self) {
         let mut needed = std::collections::HashSet::new();
@@ -106,14 +121,15 @@ impl Work {
 }
 
 /// Compiles what `outputs` and the graph's assignments need. `buffers_a_kernel` bounds the operands and outputs of a
-/// fused elementwise kernel. With `in_place` the last step writes to the variables themselves where it can. Ops that
+/// fused elementwise kernel. `on_cpu` the last step writes to the variables themselves where it can, and
+/// chains of ops go through its caches row by row. Ops that
 /// do not fit the device, if it is asked, are decomposed.
 pub(crate) fn compile(
     graph: &Graph,
     outputs: &[Tensor<'_>],
     options: CompileOptions,
     buffers_a_kernel: usize,
-    in_place: bool,
+    on_cpu: bool,
     fits: Option<&Fits<'_>>,
 ) -> Result<Compiled> {
     graph.check()?;
@@ -150,6 +166,10 @@ pub(crate) fn compile(
     }
     fuse::elementwise(&mut work, options.fusion, buffers_a_kernel);
     work.sweep();
+    if options.fusion && on_cpu {
+        rows::chains(&mut work);
+        work.sweep();
+    }
     copy_roots_that_may_change(&mut work);
 
     let order = schedule(&work);
@@ -184,11 +204,7 @@ pub(crate) fn compile(
             }
             Source::Op(op) => {
                 let inputs: Vec<Location> = node.inputs.iter().map(|v| places[v].clone()).collect();
-                let input_types: Vec<TensorType> = node
-                    .inputs
-                    .iter()
-                    .map(|v| work.nodes[&v.node].outputs[v.output as usize].clone())
-                    .collect();
+                let input_types = work.operands(node);
                 if let Some(offset) = op.alias(&input_types) {
                     let (root, base) = (inputs[0].root, inputs[0].offset);
                     let of = node.outputs[0].clone();
@@ -228,7 +244,7 @@ pub(crate) fn compile(
         let index = variable_index(&mut compiled, variable);
         compiled.assignments.push((index, places[root].clone()));
     }
-    if in_place {
+    if on_cpu {
         write_variables_in_place(&mut compiled);
     }
     let intervals: Vec<Interval> = compiled
@@ -292,17 +308,10 @@ fn copy_roots_that_may_change(work: &mut Work) {
         loop {
             let node = &work.nodes[&at.node];
             match &node.source {
-                Source::Op(op) => {
-                    let types: Vec<TensorType> = node
-                        .inputs
-                        .iter()
-                        .map(|v| work.nodes[&v.node].outputs[v.output as usize].clone())
-                        .collect();
-                    match op.alias(&types) {
-                        Some(_) => at = node.inputs[0],
-                        None => break,
-                    }
-                }
+                Source::Op(op) => match op.alias(&work.operands(node)) {
+                    Some(_) => at = node.inputs[0],
+                    None => break,
+                },
                 Source::Variable(_) => {
                     let of = work.nodes[&root.node].outputs[root.output as usize].clone();
                     let copy: Arc<dyn Op> = Arc::new(crate::op::movement::Copy);
@@ -319,7 +328,7 @@ fn copy_roots_that_may_change(work: &mut Work) {
 }
 
 /// A topological order that stays as near as it can to the order in which the graph was built.
-fn schedule(work: &Work) -> Vec<u32> {
+pub(super) fn schedule(work: &Work) -> Vec<u32> {
     let mut waiting: HashMap<u32, usize> = HashMap::new();
     let mut consumers: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut ready = BinaryHeap::new();

@@ -5,7 +5,7 @@
 //! other edge raises it. Any path between two nodes of one level then runs inside that level, so that joining
 //! connected nodes of one level and shape never makes a cycle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::compile::{Work, WorkNode};
@@ -89,12 +89,8 @@ pub(super) fn elementwise(work: &mut Work, fuse: bool, buffers_a_kernel: usize) 
     let shape_of = |id: u32| -> &Shape { &nodes[&id].outputs[0].shape };
     let joins = |from: u32, to: u32| is_member(from) && is_member(to) && shape_of(from) == shape_of(to);
 
-    let mut level: BTreeMap<u32, usize> = BTreeMap::new();
-    for (&id, node) in nodes {
-        let highest =
-            node.inputs.iter().map(|v| level[&v.node] + usize::from(!joins(v.node, id))).max().unwrap_or(0);
-        level.insert(id, highest);
-    }
+    let order: Vec<u32> = nodes.keys().copied().collect();
+    let mut level = levels(work, &order, joins);
     // A cheap node whose readers all come later moves up to them: computing a mask where it is used costs less than
     // keeping it. Only nodes with one operand, so that no more is kept alive than before.
     let mut readers: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -119,35 +115,7 @@ pub(super) fn elementwise(work: &mut Work, fuse: bool, buffers_a_kernel: usize) 
         }
     }
 
-    // Union of connected members of one level.
-    let mut cluster: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    let mut home: HashMap<u32, u32> = HashMap::new();
-    for (&id, node) in nodes {
-        if !is_member(id) {
-            continue;
-        }
-        home.insert(id, id);
-        cluster.insert(id, vec![id]);
-        if !fuse {
-            continue;
-        }
-        for value in &node.inputs {
-            if !joins(value.node, id) || level[&value.node] != level[&id] {
-                continue;
-            }
-            let (from, to) = (home[&value.node], home[&id]);
-            if from == to || cluster[&from].len() + cluster[&to].len() > LONGEST {
-                continue;
-            }
-            let moved = cluster.remove(&from).unwrap_or_default();
-            for member in &moved {
-                home.insert(*member, to);
-            }
-            cluster.entry(to).or_default().extend(moved);
-        }
-    }
-    // A cluster that was cut because it grew too long may feed a cluster that feeds it: those are taken apart.
-    let clusters = apart_where_cyclic(nodes, cluster, &home);
+    let clusters = clusters(nodes, &order, &level, joins, if fuse { LONGEST } else { 1 });
 
     let uses_outside = |members: &[u32], id: u32| {
         is_root(id) || readers.get(&id).is_some_and(|r| r.iter().any(|reader| !members.contains(reader)))
@@ -177,18 +145,67 @@ pub(super) fn elementwise(work: &mut Work, fuse: bool, buffers_a_kernel: usize) 
         let fused: Arc<dyn Op> = Arc::new(built.op);
         work.nodes.insert(last, WorkNode { source: Source::Op(fused), inputs: built.inputs, outputs });
     }
-    for node in work.nodes.values_mut() {
-        for value in &mut node.inputs {
-            if let Some(new) = renamed.get(value) {
-                *value = *new;
+    work.rename(&renamed);
+}
+
+/// The level of every node: an edge between two that may join keeps it, every other edge raises it. What needs no kernel
+/// (an input, a constant, a view of one) comes before everything, and edges from it raise nothing. `order` is a topological
+/// one.
+pub(super) fn levels(work: &Work, order: &[u32], joins: impl Fn(u32, u32) -> bool) -> BTreeMap<u32, usize> {
+    let mut level: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut given: HashSet<u32> = HashSet::new();
+    for id in order {
+        let node = &work.nodes[id];
+        let needs_no_kernel = match &node.source {
+            Source::Op(op) => {
+                given.contains(&node.inputs.first().map_or(*id, |v| v.node))
+                    && op.alias(&work.operands(node)).is_some()
             }
+            _ => true,
+        };
+        if needs_no_kernel {
+            given.insert(*id);
+        }
+        let made = node.inputs.iter().filter(|v| !given.contains(&v.node));
+        let highest = made.map(|v| level[&v.node] + usize::from(!joins(v.node, *id))).max().unwrap_or(0);
+        level.insert(*id, highest);
+    }
+    level
+}
+
+/// Members (nodes that may join themselves) of one level that are connected, at most `longest` together.
+pub(super) fn clusters(
+    nodes: &BTreeMap<u32, WorkNode>,
+    order: &[u32],
+    level: &BTreeMap<u32, usize>,
+    joins: impl Fn(u32, u32) -> bool,
+    longest: usize,
+) -> Vec<Vec<u32>> {
+    let mut cluster: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut home: HashMap<u32, u32> = HashMap::new();
+    for &id in order {
+        if !joins(id, id) {
+            continue;
+        }
+        home.insert(id, id);
+        cluster.insert(id, vec![id]);
+        for value in &nodes[&id].inputs {
+            if !joins(value.node, id) || level[&value.node] != level[&id] {
+                continue;
+            }
+            let (from, to) = (home[&value.node], home[&id]);
+            if from == to || cluster[&from].len() + cluster[&to].len() > longest {
+                continue;
+            }
+            let moved = cluster.remove(&from).unwrap_or_default();
+            for member in &moved {
+                home.insert(*member, to);
+            }
+            cluster.entry(to).or_default().extend(moved);
         }
     }
-    for root in &mut work.roots {
-        if let Some(new) = renamed.get(root) {
-            *root = *new;
-        }
-    }
+    // A cluster that was cut because it grew too long may feed a cluster that feeds it: those are taken apart.
+    apart_where_cyclic(nodes, cluster, &home)
 }
 
 /// Takes clusters apart into single nodes as long as some cluster depends on itself through others.

@@ -7,6 +7,7 @@ mod cpu;
 mod fit;
 mod fuse;
 mod plan;
+mod rows;
 
 use std::sync::Arc;
 

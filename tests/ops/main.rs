@@ -17,5 +17,6 @@ mod norm;
 mod random;
 mod reduce;
 mod registry;
+mod row_chain;
 mod scan;
 mod ssm;
