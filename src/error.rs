@@ -110,6 +110,26 @@ impl Error {
     }
 }
 
+/// Checks that a setting lies between two ends, both allowed.
+///
+/// # Errors
+/// [`Error::Config`] with what was expected and what was given; a NaN lies nowhere.
+pub(crate) fn within<T>(key: impl Into<String>, value: T, low: T, high: T) -> Result<()>
+where
+    T: PartialOrd + std::fmt::Display + std::fmt::LowerExp,
+{
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    // The largest float has 39 digits.
+    let end = |x: T| match x.to_string() {
+        short if short.len() <= 20 => short,
+        _ => format!("{x:e}"),
+    };
+    let (low, high) = (end(low), end(high));
+    Err(Error::config(key, format!("expected {low} to {high}, got {value}")))
+}
+
 /// The known name nearest to `name`, for "did you mean" in errors; `None` where nothing is near.
 ///
 /// ```

@@ -12,7 +12,7 @@ use crate::agent::actors::allowed;
 use crate::device::Device;
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::initial::Initial;
 use crate::nn::{Builder, Parameters, Weights};
@@ -54,9 +54,7 @@ impl Hierarchy {
         if config.critic != Critic::Shared {
             return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
         }
-        if !(1..=1 << 20).contains(&every) {
-            return Err(Error::config("hierarchy.every", format!("1 to 1048576, got {every}")));
-        }
+        within("hierarchy.every", every, 1, 1 << 20)?;
         let [manager, worker] = levels(spec, &goals)?;
         let manager = Team::new(device, config, &manager, separate, seed)?;
         let worker = Team::new(device, config, &worker, separate, seed ^ 0x776f_726b)?;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{
     Activation, Builder, Conv2d, Gru, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter,
@@ -140,13 +140,9 @@ impl Srmt {
             ("agent.features", config.features, 8192),
             ("agent.heads", config.heads, 1024),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(Error::config(key, format!("1 to {most}, got {value}")));
-            }
+            within(key, value, 1, most)?;
         }
-        if config.blocks > 64 {
-            return Err(Error::config("agent.blocks", format!("0 to 64, got {}", config.blocks)));
-        }
+        within("agent.blocks", config.blocks, 0, 64)?;
         if !config.features.is_multiple_of(config.heads) {
             let message = format!("a divisor of agent.features ({}), got {}", config.features, config.heads);
             return Err(Error::config("agent.heads", message));

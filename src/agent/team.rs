@@ -16,7 +16,7 @@ use super::neighbours::Neighbours;
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::device::Device;
 use crate::env::{AgentKind, Spec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Builder, Gru, Linear, Lstm, Parameters, RELU_GAIN, Weights};
 
@@ -124,9 +124,7 @@ impl TeamConfig {
             ("neighbours.nearest", self.neighbours.nearest, 0, 1 << 20),
         ];
         for (key, value, low, high) in numbers {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(format!("agent.{key}"), format!("{low} to {high}, got {value}")));
-            }
+            within(format!("agent.{key}"), value, low, high)?;
         }
         if !self.features.is_multiple_of(self.heads) {
             let message = format!("a divisor of agent.features ({}), got {}", self.features, self.heads);

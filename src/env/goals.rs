@@ -1,7 +1,7 @@
 //! Goals that a world names, for agents that learn in levels: what must be seen for a goal to hold. They are data and
 //! not code, so that the host and a program ask the same question.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 
 /// A goal: it holds where, for one of the lists, all columns of the observation that the list names are 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,7 @@ impl Goals {
     /// # Errors
     /// There are none or more than 4,096, or a column is not in the observation.
     pub fn named(goals: Vec<Goal>, observation: usize) -> Result<Self> {
-        if !(1..=4096).contains(&goals.len()) {
-            return Err(Error::config("hierarchy.goals", format!("1 to 4096 goals, got {}", goals.len())));
-        }
+        within("hierarchy.goals", goals.len(), 1, 4096)?;
         for goal in &goals {
             if let Some(column) = goal.any_of.iter().flatten().find(|column| **column >= observation) {
                 return Err(Error::config(

@@ -1,7 +1,9 @@
 //! Adam against its definition in double precision.
 
 use crate::common::{Case, Random, check_covers, compare, uniform};
+use synod::nn::{Builder, Linear};
 use synod::op::adam::AdamScalars;
+use synod::optim::{Optimiser, Rule, STEP_INPUT};
 use synod::{Error, Graph};
 
 const COVERS: &[&str] = &["adam"];
@@ -165,5 +167,32 @@ fn a_step_in_place_equals_a_step_beside() {
         let (beside, more) = run(true, crossed);
         assert!(inside == beside, "crossed: {crossed}");
         assert!(bytes < more, "{bytes} and {more} bytes");
+    }
+}
+
+/// Groups have learning rates of their own, the last that names a parameter counts, and the rest goes on as before.
+#[test]
+fn groups_of_parameters_have_their_own_rates() {
+    for device in crate::common::devices() {
+        let mut builder = Builder::new(Random::fresh().seed());
+        for name in ["body.first", "body.last", "head"] {
+            Linear::new(&mut builder, name, 3, 2, 1.0);
+        }
+        let parameters = builder.build(&device).unwrap();
+        let rule = Rule::Sgd { momentum: 0.0 };
+        let optimiser = Optimiser::new(&device, &parameters, rule).unwrap();
+        let mut optimiser = optimiser.with_group("body", 0.0, 1.0).with_group("body.last", 3.0, 1.0);
+        let before = parameters.flat().read().unwrap();
+        let graph = Graph::new();
+        optimiser.update(&graph, graph.full([before.len()], 1.0));
+        let mut program = device.compile(&graph, &[]).unwrap();
+        program.run(&[(STEP_INPUT, &optimiser.advance(0.25))]).unwrap();
+        let after = parameters.flat().read().unwrap();
+        let steps: Vec<f32> = before.iter().zip(&after).map(|(b, a)| b - a).collect();
+        let each = before.len() / 3;
+        for (i, rate) in [0.0, 0.75, 0.25].into_iter().enumerate() {
+            let own = &steps[i * each..(i + 1) * each];
+            assert!(own.iter().all(|s| (s - rate).abs() < 1e-6), "{}: group {i}: {own:?}", device.name());
+        }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::pathfinding::Pcg64;
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use crate::cpu::map_mut;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use rows::{Layout, Rows};
 
 const MAGIC: &[u8; 8] = b"synodvw1";
@@ -493,19 +493,10 @@ fn fingerprint<R: Rules>(rules: &R, seed: u64) -> u64 {
     })
 }
 
-/// Checks that a setting is in a range, both ends included.
-///
-/// # Errors
-/// [`Error::Config`] that names `world.key`.
-pub(super) fn within<T: PartialOrd + std::fmt::Display>(
-    world: &str,
-    key: &str,
-    value: T,
-    low: T,
-    high: T,
-) -> Result<()> {
-    if value >= low && value <= high {
-        return Ok(());
-    }
-    Err(Error::config(format!("{world}.{key}"), format!("expected {low} to {high}, got {value}")))
+/// Checks that the setting `world.key` lies between two ends, both allowed.
+pub(super) fn within<T>(world: &str, key: &str, value: T, low: T, high: T) -> Result<()>
+where
+    T: PartialOrd + std::fmt::Display + std::fmt::LowerExp,
+{
+    error::within(format!("{world}.{key}"), value, low, high)
 }

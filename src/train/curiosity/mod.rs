@@ -15,7 +15,7 @@ use super::rollout::Experience;
 use super::{Checkpoint, TensorData};
 use crate::device::Device;
 use crate::env::AgentKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
 use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
@@ -80,9 +80,7 @@ impl CuriosityConfig {
         for (key, value, most) in
             [("features", self.features, 8192), ("layers", self.layers, 16), ("epochs", self.epochs, 1 << 16)]
         {
-            if !(1..=most).contains(&value) {
-                return Err(Error::config(format!("curiosity.{key}"), format!("1 to {most}, got {value}")));
-            }
+            within(format!("curiosity.{key}"), value, 1, most)?;
         }
         let numbers = [
             ("coefficient", self.coefficient, 1e6),
@@ -90,9 +88,7 @@ impl CuriosityConfig {
             ("learning_rate", self.learning_rate, 1.0),
         ];
         for (key, value, most) in numbers {
-            if !(0.0..=most).contains(&value) {
-                return Err(Error::config(format!("curiosity.{key}"), format!("0 to {most}, got {value}")));
-            }
+            within(format!("curiosity.{key}"), value, 0.0, most)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::optim::Schedule;
 use crate::train::mixer::Mixing;
 
@@ -134,9 +134,7 @@ impl DqnConfig {
             ("mixer_hidden", self.mixer_hidden, 1, 4096),
         ];
         for (key, value, low, high) in counts {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(format!("dqn.{key}"), format!("{low} to {high}, got {value}")));
-            }
+            within(format!("dqn.{key}"), value, low, high)?;
         }
         if self.learning_shards == 0 || !self.batch.is_multiple_of(self.learning_shards) {
             let message = format!("a divisor of dqn.batch ({}), got {}", self.batch, self.learning_shards);
@@ -161,9 +159,7 @@ impl DqnConfig {
             ("epsilon_fraction", self.epsilon_fraction, 0.0, 1.0),
         ];
         for (key, value, low, high) in numbers {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(format!("dqn.{key}"), format!("{low} to {high:e}, got {value}")));
-            }
+            within(format!("dqn.{key}"), value, low, high)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::env::goals::{Goal, Goals};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::train::dqn::DqnConfig;
 use crate::train::mixer::Mixing;
 
@@ -47,21 +47,14 @@ impl HierarchyConfig {
     /// The first setting out of range.
     pub fn check(&self, worker: &DqnConfig, worlds: usize) -> Result<()> {
         for (key, value, low, high) in [("goals", self.goals, 0, 4096), ("every", self.every, 1, 1 << 20)] {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(
-                    format!("hierarchy.{key}"),
-                    format!("{low} to {high}, got {value}"),
-                ));
-            }
+            within(format!("hierarchy.{key}"), value, low, high)?;
         }
         if !(0.0..1.0).contains(&self.pretraining) {
             let message = format!("0 to less than 1, got {}", self.pretraining);
             return Err(Error::config("hierarchy.pretraining", message));
         }
         for (key, value) in [("intrinsic", self.intrinsic), ("extrinsic", self.extrinsic)] {
-            if !(0.0..=1e6).contains(&value) {
-                return Err(Error::config(format!("hierarchy.{key}"), format!("0 to 1e6, got {value}")));
-            }
+            within(format!("hierarchy.{key}"), value, 0.0, 1e6)?;
         }
         if self.goals > 0 && self.extrinsic == 0.0 {
             let message = "more than 0 where goals have no meaning: nothing else pays the worker";

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::optim::Schedule;
 
 /// The settings of PPO.
@@ -86,9 +86,7 @@ impl PpoConfig {
         let positive =
             [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
         for (key, value) in positive {
-            if !(1..=1 << 20).contains(&value) {
-                return Err(Error::config(format!("ppo.{key}"), format!("1 to {}, got {value}", 1 << 20)));
-            }
+            within(format!("ppo.{key}"), value, 1, 1 << 20)?;
         }
         if !worlds.is_multiple_of(self.minibatches) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.minibatches);
@@ -119,9 +117,7 @@ impl PpoConfig {
             ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
         ];
         for (key, value, low, high) in numbers {
-            if !(low..=high).contains(&value) {
-                return Err(Error::config(format!("ppo.{key}"), format!("{low} to {high:e}, got {value}")));
-            }
+            within(format!("ppo.{key}"), value, low, high)?;
         }
         Ok(())
     }
