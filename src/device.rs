@@ -77,6 +77,21 @@ impl Device {
         })
     }
 
+    /// As [`Device::gpu`], of which kernels bind no more than `bytes` of a tensor at once, as if the device could not: ops on
+    /// larger tensors are cut into parts. For tests of programs whose tensors will be larger than what a GPU can bind.
+    ///
+    /// # Errors
+    /// As [`Device::gpu`].
+    pub fn gpu_binding_at_most(bytes: u64) -> Result<Self> {
+        #[cfg(feature = "gpu")]
+        return Ok(Device(Kind::Gpu(crate::gpu::GpuDevice::open_bounded(bytes)?)));
+        #[cfg(not(feature = "gpu"))]
+        Self::gpu().map(|device| {
+            let _ = bytes;
+            device
+        })
+    }
+
     /// All GPUs of this machine, best first; none where the crate was built without `gpu`.
     pub fn adapters() -> Vec<Adapter> {
         #[cfg(feature = "gpu")]

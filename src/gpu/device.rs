@@ -113,6 +113,15 @@ impl GpuDevice {
         Self::open_among(&adapters(), chosen().as_deref())
     }
 
+    /// As [`GpuDevice::open`], with bindings of at most so many bytes.
+    pub fn open_bounded(bytes: u64) -> Result<Arc<Self>> {
+        let mut device = Self::open()?;
+        if let Some(device) = Arc::get_mut(&mut device) {
+            device.limits.binding_bytes = device.limits.binding_bytes.min(bytes);
+        }
+        Ok(device)
+    }
+
     /// As [`GpuDevice::open`], of those with silicon behind them.
     pub fn open_hardware() -> Result<Arc<Self>> {
         let mut adapters = adapters();
@@ -204,6 +213,11 @@ impl GpuDevice {
     /// What kernels choose by.
     pub fn limits(&self) -> &GpuLimits {
         &self.limits
+    }
+
+    /// Bytes at whose multiples values start: where bindings may, and vectors of four floats.
+    pub fn alignment(&self) -> u64 {
+        u64::from(self.wgpu_limits.min_storage_buffer_offset_alignment.max(16))
     }
 
     /// Name, kind, interface and driver.

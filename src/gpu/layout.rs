@@ -20,11 +20,6 @@ const LARGE: usize = 256 * 1024;
 /// Elements of a buffer that small ones share.
 const PACK: usize = 4 * 1024 * 1024;
 
-/// Bytes at whose multiples values start: where bindings may, and vectors of four floats.
-fn alignment(device: &GpuDevice) -> u64 {
-    u64::from(device.wgpu_limits.min_storage_buffer_offset_alignment.max(16))
-}
-
 /// A piece of a buffer, in bytes.
 #[derive(Clone)]
 pub(super) struct Place {
@@ -51,7 +46,7 @@ struct Pack {
 
 impl Pack {
     fn new(device: &GpuDevice, what: &str, lengths: impl Iterator<Item = usize>) -> Result<Self> {
-        let alignment = alignment(device) as usize / 4;
+        let alignment = device.alignment() as usize / 4;
         let mut sizes: Vec<usize> = Vec::new();
         let mut shared: Option<usize> = None;
         let mut pieces = Vec::new();
@@ -107,7 +102,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub fn new(device: &GpuDevice, compiled: &Compiled, plans: &[GpuPlan]) -> Result<Self> {
-        let alignment = alignment(device);
+        let alignment = device.alignment();
         let inputs = Pack::new(device, "inputs", compiled.inputs.iter().map(|(_, of)| of.elements()))?;
         let constants = Pack::new(device, "constants", compiled.constants.iter().map(|bits| bits.len()))?;
         for (i, bits) in compiled.constants.iter().enumerate() {

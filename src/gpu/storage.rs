@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::device::GpuDevice;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::VariableStorage;
 use crate::shape::TensorType;
 
@@ -17,13 +17,8 @@ pub(crate) struct GpuStorage {
 impl GpuStorage {
     pub(super) fn new(device: Arc<GpuDevice>, name: &str, of: &TensorType) -> Result<Self> {
         let what = format!("variable `{name}`");
-        let (needed, limit) = (4 * of.elements() as u64, device.limits().binding_bytes);
-        if needed > limit {
-            let operands = of.to_string();
-            return Err(Error::Limit { op: what, what: "binding (bytes)".into(), needed, limit, operands });
-        }
         use wgpu::BufferUsages as Usage;
-        let buffer = device.buffer(&what, needed, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
+        let buffer = device.buffer(&what, 4 * of.elements() as u64, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
         Ok(GpuStorage { device, buffer })
     }
 }

@@ -88,6 +88,23 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// Whether output 0 is the operands one after another in memory, so that they may be computed where they are to lie.
+    fn concatenates(&self, _operands: &[TensorType]) -> bool {
+        false
+    }
+
+    /// In which ways the op falls into two halves, best first, for devices that cannot bind all of an operand or an output at
+    /// once. Elementwise ops are cut along their first dimension.
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let leads: Vec<&[usize]> = operands.iter().map(|of| &of.shape[..]).collect();
+        self.scalar().and_then(|_| Cut::along(&outputs[0].shape, &leads, outputs.len())).into_iter().collect()
+    }
+
+    /// This op for outputs of these types, where it keeps their shape in itself.
+    fn resized(&self, _outputs: &[TensorType]) -> Option<Arc<dyn Op>> {
+        None
+    }
+
     /// Floating-point operations of one execution, for reports.
     fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
         outputs.iter().map(|t| t.elements() as u64).sum()
@@ -101,6 +118,55 @@ pub struct ByRows {
     pub op: Arc<dyn Op>,
     /// Which operands it is given as `[rows, width]`, row by row with the outputs; the others it is given whole.
     pub sliced: Vec<bool>,
+}
+
+/// See [`Op::cuts`]: each half is the same op on a part of some operands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Along which dimension each operand is cut, all of one size there; `None` where both halves read it whole. All
+    /// dimensions before it are 1, so that halves are views.
+    pub operands: Vec<Option<usize>>,
+    /// What becomes of the halves' outputs.
+    pub outputs: Vec<Halves>,
+}
+
+/// How an output follows from those of two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halves {
+    /// One after the other along this dimension, before which all dimensions are 1.
+    Follow(usize),
+    /// By a function of two numbers, element by element: each half is a part of a sum, say.
+    Meet(Scalar),
+}
+
+impl Cut {
+    /// For an op that does the same for all indices of the dimensions `lead`, with which each of its `outputs` begins: along
+    /// the first of them that is longer than 1. `operands` are the operands' dimensions that are broadcast to those;
+    /// none for an operand that all indices share.
+    pub fn along(lead: &[usize], operands: &[&[usize]], outputs: usize) -> Option<Cut> {
+        let axis = lead.iter().position(|size| *size > 1)?;
+        let cut = |own: &&[usize]| {
+            let at = (axis + own.len()).checked_sub(lead.len())?;
+            (own[at] == lead[axis]).then_some(at)
+        };
+        let operands = operands.iter().map(cut).collect();
+        Some(Cut { operands, outputs: vec![Halves::Follow(axis); outputs] })
+    }
+
+    /// With outputs that are gradients of the first operands: one that is cut has gradients that follow one another, and one
+    /// that both halves read gets the sum of theirs.
+    pub fn of_gradient(self, outputs: usize) -> Cut {
+        let half = |cut: &Option<usize>| cut.map_or(Halves::Meet(Scalar::Add), Halves::Follow);
+        Cut { outputs: self.operands[..outputs].iter().map(half).collect(), ..self }
+    }
+
+    /// Along one dimension of each operand over which the op adds up (or does something else that knows no order), where
+    /// halves are views.
+    pub fn across(axes: &[(&[usize], usize)], with: Scalar) -> Option<Cut> {
+        let views = axes.iter().all(|(shape, axis)| shape[..*axis].iter().all(|size| *size == 1));
+        let operands = axes.iter().map(|(_, axis)| Some(*axis)).collect();
+        views.then(|| Cut { operands, outputs: vec![Halves::Meet(with)] })
+    }
 }
 
 /// A function of one to three numbers, applied to each element. Comparisons give 1.0 or 0.0.

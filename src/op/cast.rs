@@ -3,7 +3,7 @@
 use super::movement::only;
 use super::select::rows_launch;
 use crate::error::Result;
-use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -52,6 +52,10 @@ impl Op for Cast {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Ok(rows_launch(call, self.name(), call.outputs[0].elements(), 1))
+    }
+
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        Cut::along(&outputs[0].shape, &[&operands[0].shape], 1).into_iter().collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::product::{LANE_DIMENSIONS, OWN, Product, Tile};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Halves, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 /// WGSL of the convolutions.
@@ -319,9 +319,21 @@ impl Op for Conv2d {
         (known && plain).then(|| Arc::new(Conv2d { bias, activation, ..self.clone() }) as Arc<dyn Op>)
     }
 
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        along_images(operands)
+    }
+
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
         operations(self.plan(&operands[0].shape, &operands[1].shape))
     }
+}
+
+/// Half of the images each, where all share a weight.
+fn along_images(operands: &[TensorType]) -> Vec<Cut> {
+    let lead = operands[0].shape.leading(3);
+    let leads = [lead, &[], &[]];
+    let cut = Cut::along(lead, &leads[..operands.len()], 1);
+    cut.filter(|_| operands[1].shape.len() == 4).into_iter().collect()
 }
 
 fn operations(plan: Result<Plan, String>) -> u64 {
@@ -405,6 +417,10 @@ impl Op for Conv2dInputGradient {
         plan.gpu(self, call, Kind::Input, (false, None))
     }
 
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        along_images(operands)
+    }
+
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
         operations(self.plan(&operands[0].shape, &operands[1].shape))
     }
@@ -467,6 +483,13 @@ impl Op for Conv2dWeightGradient {
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let plan = self.plan(&call.operands[0].shape, &call.operands[1].shape).map_err(Error::Graph)?;
         plan.gpu(self, call, Kind::Weight, (false, None))
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        let images = |of: &TensorType| (of.shape.len() == 4).then_some(0);
+        let operands: Option<Vec<_>> = operands.iter().map(|of| images(of).map(Some)).collect();
+        let sum = vec![Halves::Meet(Scalar::Add)];
+        operands.map(|operands| Cut { operands, outputs: sum }).into_iter().collect()
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

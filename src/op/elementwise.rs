@@ -2,6 +2,7 @@
 //! in a program is fused into one kernel (see `fused`), so there is exactly one way in which they are computed.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::sync::Arc;
 
 use super::fused::Fused;
 use crate::error::Result;
@@ -197,6 +198,10 @@ impl Op for Broadcast {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Fused::single(Scalar::Identity, &call.outputs[0].shape).gpu(call)
+    }
+
+    fn resized(&self, outputs: &[TensorType]) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Broadcast(outputs[0].shape.clone())))
     }
 
     fn scalar(&self) -> Option<Scalar> {

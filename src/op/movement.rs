@@ -3,7 +3,7 @@
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::{Parallel, for_each_chunk};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{Shape, TensorType};
 
 /// The ops of this file.
@@ -223,6 +223,9 @@ impl Op for Copy {
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         copy_gpu(call)
+    }
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        Cut::along(&outputs[0].shape, &[&operands[0].shape], 1).into_iter().collect()
     }
 }
 

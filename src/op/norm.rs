@@ -8,7 +8,7 @@ use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
-use crate::graph::{Binding, ByRows, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -221,6 +221,11 @@ impl Kernel for Backward<'_> {
     }
 }
 
+/// Whether all rows share one scale and bias. Groups of rows with weights of their own would have to be cut where they end.
+fn one_group(operands: &[TensorType]) -> bool {
+    operands[1].elements() == operands[0].shape.last().copied().unwrap_or(1)
+}
+
 impl Op for LayerNorm {
     fn name(&self) -> &'static str {
         "layer_norm"
@@ -304,10 +309,14 @@ impl Op for LayerNorm {
         .into())
     }
 
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let lead = operands[0].shape.leading(1);
+        let cut = Cut::along(lead, &[lead, &[], &[]], outputs.len());
+        cut.filter(|_| one_group(operands)).into_iter().collect()
+    }
+
     fn by_rows(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
-        // Groups of rows with weights of their own would have to be cut where the groups end.
-        let one = operands[1].elements() == operands[0].shape.last().copied().unwrap_or(1);
-        one.then(|| ByRows { op: Arc::new(self.clone()), sliced: vec![true, false, false] })
+        one_group(operands).then(|| ByRows { op: Arc::new(self.clone()), sliced: vec![true, false, false] })
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
@@ -342,6 +351,13 @@ impl Op for LayerNormGradient {
         let g = *c * *scale;
         let dx = factor * (g - keep_last(g.mean(&[-1])) - normal * keep_last((g * normal).mean(&[-1])));
         Some(vec![dx, (*c * normal).sum_to(scale.shape()), c.sum_to(scale.shape())])
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        let lead = operands[0].shape.leading(1);
+        let cut = Cut::along(lead, &[lead, &[], lead, lead, lead], 1).filter(|_| one_group(operands));
+        let sum = Halves::Meet(Scalar::Add);
+        cut.map(|cut| Cut { outputs: vec![cut.outputs[0], sum, sum], ..cut }).into_iter().collect()
     }
 
     fn cpu_scratch(&self, operands: &[TensorType], _outputs: &[TensorType]) -> usize {

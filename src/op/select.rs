@@ -3,7 +3,7 @@
 use super::gather::{SHADER, check_indices, lead_of, maps};
 use super::movement::{RowMap, check_rank, only};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Ops of this file.
@@ -63,6 +63,11 @@ impl Op for TakeAlongLast {
         parameters.extend(maps(self, call, lead, &[x.leading(1), indices])?);
         Ok(along_last(call, "take_along_last", elements, parameters))
     }
+
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let leads = [operands[0].shape.leading(1), &operands[1].shape];
+        Cut::along(&outputs[0].shape, &leads, 1).into_iter().collect()
+    }
 }
 
 /// Operands `values [..]` and indices `[..]`; output `[.., size]`: every value where its index says, zeros elsewhere.
@@ -114,6 +119,11 @@ impl Op for PutAlongLast {
         let own = [&call.operands[0].shape[..], &call.operands[1].shape];
         parameters.extend(maps(self, call, call.outputs[0].shape.leading(1), &own)?);
         Ok(along_last(call, "put_along_last", elements, parameters))
+    }
+
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let leads = [&operands[0].shape[..], &operands[1].shape];
+        Cut::along(outputs[0].shape.leading(1), &leads, 1).into_iter().collect()
     }
 }
 
@@ -182,6 +192,10 @@ impl Op for OneHot {
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Ok(rows_launch(call, "one_hot", call.outputs[0].elements(), self.classes))
     }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        Cut::along(&operands[0].shape, &[&operands[0].shape], 1).into_iter().collect()
+    }
 }
 
 /// The index of the largest element of every row `[.., n]`, the first of equals. NaN is never the largest.
@@ -228,6 +242,10 @@ impl Op for Argmax {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Ok(rows_launch(call, "argmax", call.outputs[0].elements(), last(&call.operands[0].shape)))
+    }
+
+    fn cuts(&self, _operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        Cut::along(&outputs[0].shape, &[&outputs[0].shape], 1).into_iter().collect()
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::movement::{Rows, SHADER, check_rank, copy_rows, only, strided_launch};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Ops of this file.
@@ -17,6 +17,12 @@ fn with_size(of: &TensorType, axis: usize, size: usize) -> TensorType {
     let mut shape = of.shape.to_vec();
     shape[axis] = size;
     TensorType { shape: shape.into(), dtype: of.dtype }
+}
+
+/// Halves along the dimensions above `axis`, which the operands share.
+fn above(operands: &[TensorType], axis: usize, outputs: usize) -> Vec<Cut> {
+    let leads: Vec<&[usize]> = operands.iter().map(|of| &of.shape[..axis]).collect();
+    Cut::along(leads[0], &leads, outputs).into_iter().collect()
 }
 
 /// Elements `start .. start + length` along `axis`. Costs nothing where all dimensions before the axis are 1.
@@ -71,6 +77,10 @@ impl Op for Slice {
         Ok(strided_launch(call, 0, &dimensions, (self.start * inner, 0), 0).into())
     }
 
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        above(operands, self.axis, 1)
+    }
+
     fn alias(&self, operands: &[TensorType]) -> Option<usize> {
         let (outer, _, inner) = around(&operands[0].shape, self.axis);
         (outer == 1).then_some(self.start * inner)
@@ -106,6 +116,15 @@ impl Op for Split {
         Ok(vec![Some(call.operands[0].graph().concat(&gradients, self.axis as isize))])
     }
 
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        let mut start = 0;
+        let piece = |size: &usize| {
+            start += size;
+            operands[0].slice(self.axis as isize, start - size, *size)
+        };
+        Some(self.sizes.iter().map(piece).collect())
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let (outer, size, inner) = around(call.inputs[0].shape(), self.axis);
         let from = call.inputs[0].u32();
@@ -129,6 +148,10 @@ impl Op for Split {
             start += length;
         }
         Ok(plan)
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        above(operands, self.axis, self.sizes.len())
     }
 }
 
@@ -201,6 +224,14 @@ impl Op for Concat {
         }
         Ok(plan)
     }
+
+    fn concatenates(&self, operands: &[TensorType]) -> bool {
+        around(&operands[0].shape, self.0).0 == 1
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        above(operands, self.0, 1)
+    }
 }
 
 /// Zeros before and after along an axis.
@@ -233,6 +264,19 @@ impl Op for Pad {
         Ok(vec![call.cotangents[0].map(|c| c.slice(self.axis as isize, self.before, size))])
     }
 
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        let (x, of) = (operands[0], operands[0].tensor_type());
+        let zeros = |size: usize| x.graph().full(with_size(&of, self.axis, size).shape, 0.0);
+        let mut parts = vec![x];
+        if self.before > 0 {
+            parts.insert(0, zeros(self.before));
+        }
+        if self.after > 0 {
+            parts.push(zeros(self.after));
+        }
+        (of.dtype == DType::F32).then(|| vec![x.graph().concat(&parts, self.axis as isize)])
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
         let (outer, size, inner) = around(call.inputs[0].shape(), self.axis);
         let (before, length) = (self.before * inner, size * inner);
@@ -261,6 +305,10 @@ impl Op for Pad {
             workgroups: call.groups(elements, 256),
         }
         .into())
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        above(operands, self.axis, 1)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
 use crate::error::Result;
-use crate::graph::{Binding, ByRows, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -213,6 +213,11 @@ impl Op for Softmax {
         Ok(launch(call, self.log, false).into())
     }
 
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let lead = outputs[0].shape.leading(1);
+        Cut::along(lead, &vec![lead; operands.len()], 1).into_iter().collect()
+    }
+
     fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
         Some(ByRows { op: Arc::new(self.clone()), sliced: vec![true] })
     }
@@ -253,6 +258,11 @@ impl Op for SoftmaxGradient {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         Ok(launch(call, self.log, true).into())
+    }
+
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let lead = outputs[0].shape.leading(1);
+        Cut::along(lead, &vec![lead; operands.len()], 1).into_iter().collect()
     }
 
     fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::concatenation::{Concatenations, copy_parts};
 use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
@@ -120,18 +121,27 @@ impl Work {
     }
 }
 
-/// Compiles what `outputs` and the graph's assignments need. `buffers_a_kernel` bounds the operands and outputs of a
-/// fused elementwise kernel. `on_cpu` the last step writes to the variables themselves where it can, and
-/// chains of ops go through its caches row by row. Ops that
-/// do not fit the device, if it is asked, are decomposed.
+/// What is compiled for.
+pub(crate) struct Target<'a> {
+    /// A CPU: the last step writes to the variables themselves where it can, and chains of ops go through the caches row
+    /// by row.
+    pub on_cpu: bool,
+    /// Operands and outputs of a fused elementwise kernel, at most.
+    pub buffers_a_kernel: usize,
+    /// Elements at whose multiples a kernel's output may start.
+    pub alignment: usize,
+    /// Whether ops fit: those that do not are cut or decomposed. Nobody is asked where there is none.
+    pub fits: Option<&'a Fits<'a>>,
+}
+
+/// Compiles what `outputs` and the graph's assignments need.
 pub(crate) fn compile(
     graph: &Graph,
     outputs: &[Tensor<'_>],
     options: CompileOptions,
-    buffers_a_kernel: usize,
-    on_cpu: bool,
-    fits: Option<&Fits<'_>>,
+    target: &Target<'_>,
 ) -> Result<Compiled> {
+    let &Target { on_cpu, buffers_a_kernel, alignment, fits } = target;
     graph.check()?;
     if outputs.iter().any(|t| !std::ptr::eq(t.graph(), graph)) {
         return Err(crate::Error::Graph("an output belongs to another graph".into()));
@@ -157,7 +167,7 @@ pub(crate) fn compile(
     };
     work.sweep();
     if let Some(fits) = fits {
-        fit::fit(&mut work, fits);
+        fit::fit(&mut work, fits, alignment);
         work.sweep();
     }
     if options.fusion {
@@ -171,6 +181,9 @@ pub(crate) fn compile(
         work.sweep();
     }
     copy_roots_that_may_change(&mut work);
+    if let Some(fits) = fits {
+        copy_parts(&mut work, |of| of.elements() > fits.binding);
+    }
 
     let order = schedule(&work);
     let mut compiled = Compiled {
@@ -184,6 +197,9 @@ pub(crate) fn compile(
         outputs: Vec::new(),
         assignments: Vec::new(),
     };
+    let concatenations = Concatenations::new(&work, &order, alignment);
+    // The buffers of concatenations whose parts are computed in place.
+    let mut shared: HashMap<ValueId, usize> = HashMap::new();
     let mut places: HashMap<ValueId, Location> = HashMap::new();
     for id in order {
         let node = &work.nodes[&id];
@@ -214,11 +230,18 @@ pub(crate) fn compile(
                 let step = compiled.steps.len();
                 let mut outputs = Vec::new();
                 for (i, of) in node.outputs.iter().enumerate() {
-                    let elements = of.elements();
-                    compiled.buffers.push(Buffer { elements, first: step, last: step });
-                    let root = Root::Buffer(compiled.buffers.len() - 1);
-                    outputs.push(Location { root, offset: 0, of: of.clone() });
+                    let (whole, offset) = concatenations.place(value(i));
+                    let elements = work.nodes[&whole.node].outputs[whole.output as usize].elements();
+                    let buffer = *shared.entry(whole).or_insert_with(|| {
+                        compiled.buffers.push(Buffer { elements, first: step, last: step });
+                        compiled.buffers.len() - 1
+                    });
+                    compiled.buffers[buffer].last = step;
+                    outputs.push(Location { root: Root::Buffer(buffer), offset, of: of.clone() });
                     places.insert(value(i), outputs[i].clone());
+                }
+                if concatenations.is_done(id) {
+                    continue;
                 }
                 for input in &inputs {
                     if let Root::Buffer(buffer) = input.root {
@@ -267,7 +290,8 @@ fn write_variables_in_place(compiled: &mut Compiled) {
         // What other assignments copy from must stay where they look for it.
         let shared = assigned.iter().filter(|root| **root == source.root).count() > 1;
         let Some(output) = last.outputs.iter().position(|o| o.root == source.root) else { continue };
-        let whole = source.offset == 0 && source.of.elements() == compiled.buffers[buffer].elements;
+        let all = compiled.buffers[buffer].elements;
+        let whole = source.offset == 0 && source.of.elements() == all && last.outputs[output].of.elements() == all;
         let read_later = compiled.outputs.iter().any(|(o, _)| o.root == source.root);
         let own = Root::Variable(*variable);
         let operand = last.inputs.iter().position(|i| i.root == own);
@@ -275,8 +299,8 @@ fn write_variables_in_place(compiled: &mut Compiled) {
             None => true,
             Some(i) => {
                 let alone = last.inputs.iter().filter(|x| x.root == own).count() == 1;
-                let all = last.inputs[i].offset == 0 && last.inputs[i].of == last.outputs[output].of;
-                alone && all && last.op.in_place().contains(&(i, output))
+                let same = last.inputs[i].offset == 0 && last.inputs[i].of == last.outputs[output].of;
+                alone && same && last.op.in_place().contains(&(i, output))
             }
         };
         if !whole || shared || read_later || !suits {

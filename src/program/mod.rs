@@ -3,6 +3,7 @@
 //! own affair (`op`); the executors are `program::cpu` for the CPU and `gpu` for everything else.
 
 mod compile;
+mod concatenation;
 mod cpu;
 mod fit;
 mod fuse;
@@ -23,7 +24,7 @@ use crate::shape::{DType, TensorType};
 
 #[cfg(not(feature = "gpu"))]
 use compile::Compiled;
-use compile::compile;
+use compile::{Target, compile};
 
 /// Choices made at compilation that never change a result.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,9 @@ pub struct Summary {
 
 impl Program {
     pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
-        let compiled = Arc::new(compile(graph, outputs, options, fuse::MOST_BUFFERS, true, None)?);
+        let target =
+            Target { on_cpu: true, buffers_a_kernel: fuse::MOST_BUFFERS, alignment: 1, fits: None };
+        let compiled = Arc::new(compile(graph, outputs, options, &target)?);
         let executor = Executor::Cpu(Box::new(cpu::CpuExecutor::new(compiled.clone())?));
         Ok(Program { compiled, executor })
     }
@@ -82,19 +85,30 @@ impl Program {
         options: CompileOptions,
     ) -> Result<Self> {
         let buffers = (device.limits().storage_buffers as usize).min(fuse::MOST_BUFFERS);
-        let fits = |op: &dyn Op, operands: &[TensorType], outputs: &[TensorType]| {
+        let runs = |op: &dyn Op, operands: &[TensorType], outputs: &[TensorType]| {
             !matches!(crate::gpu::plan(device, op, operands, outputs), Err(Error::Limit { .. }))
         };
+        let binding = usize::try_from(device.limits().binding_bytes / 4).unwrap_or(usize::MAX);
+        let fits = fit::Fits { runs: &runs, binding };
+        let alignment = device.alignment() as usize / 4;
         let build = |fits: Option<&fit::Fits<'_>>| {
-            let compiled = Arc::new(compile(graph, outputs, options, buffers, false, fits)?);
+            let target = Target { on_cpu: false, buffers_a_kernel: buffers, alignment, fits };
+            let compiled = Arc::new(compile(graph, outputs, options, &target)?);
             let executor = crate::gpu::GpuExecutor::new(device.clone(), compiled.clone())?;
             Ok(Program { compiled, executor: Executor::Gpu(Box::new(executor)) })
         };
-        match build(None) {
-            // Some op is too large for the device: only then is every one asked whether it fits, and replaced where not.
-            Err(Error::Limit { .. }) => build(Some(&fits)),
+        // Some op is too large for the device: only then is every one asked whether it fits, and replaced where not.
+        let first = match build(None) {
+            Err(Error::Limit { op, operands, .. }) => (op, operands),
+            other => return other,
+        };
+        build(Some(&fits)).map_err(|error| match error {
+            // A buffer of all that is computed piece by piece: it is named by what it is for.
+            Error::Limit { what, needed, limit, operands, .. } if operands.is_empty() => {
+                Error::Limit { op: first.0, what, needed, limit, operands: first.1 }
+            }
             other => other,
-        }
+        })
     }
 
     /// A second program with the same steps and memory of its own: a thread each may run them at the same time.

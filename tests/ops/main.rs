@@ -13,6 +13,8 @@ mod matmul;
 mod memory;
 mod message;
 mod movement;
+#[cfg(feature = "gpu")]
+mod narrow;
 mod norm;
 mod random;
 mod reduce;

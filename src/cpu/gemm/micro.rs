@@ -54,10 +54,11 @@ pub(in crate::cpu) struct Tile {
 }
 
 /// Rows of a tile of 1, 2, 3 and 4 vectors' width: as many accumulators as leave registers for a row of B and one
-/// value of A, and in one row at least 8 (two multiply-add units, four cycles each).
+/// value of A, and in one row at least 8 (two multiply-add units, four cycles each). Loops over more than 12 rows are not
+/// unrolled, and then the sums are not held in registers: 24 rows of one vector of AVX-512 took six times as long.
 pub(in crate::cpu) const fn tile_rows<S: Simd>(vectors: usize) -> usize {
     match (S::REGISTERS, vectors) {
-        (32.., 1) => 24,
+        (32.., 1) => 12,
         (32.., 2) => 12,
         (32.., 3) => 8,
         (32.., _) => 6,
@@ -90,7 +91,7 @@ pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> u
 }
 
 /// Rows of the highest tile of any set.
-const MOST_ROWS: usize = 24;
+const MOST_ROWS: usize = 12;
 
 /// The same pointer, of which the compiler knows nothing. Else it walks from row to row by additions that wait for
 /// each other, which takes longer than the arithmetic.
@@ -284,6 +285,6 @@ fn rows_of<S: Simd, const VECTORS: usize>(s: S, rows: usize, partial: bool, t: &
             }
         )*};
     }
-    choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+    choose!(1 2 3 4 5 6 7 8 9 10 11 12);
     unreachable!("tile_rows gives no more");
 }

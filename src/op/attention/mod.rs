@@ -9,7 +9,7 @@ mod gpu;
 mod plain;
 
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Names of the ops of this family.
@@ -100,6 +100,20 @@ impl Attention {
         Ok((out.into(), rows.into()))
     }
 
+    /// Along the leading dimensions of the output `out`, or along queries that do not count keys before them. What comes
+    /// behind attention's own operands has all these dimensions.
+    fn cut(&self, operands: &[TensorType], out: &Shape, outputs: usize) -> Option<Cut> {
+        let own = if self.causal { 2 } else { 1 };
+        let keys: Vec<Vec<usize>> =
+            operands[1..3].iter().map(|of| [of.shape.leading(2), &[1][own - 1..]].concat()).collect();
+        let leads: Vec<&[usize]> = operands
+            .iter()
+            .enumerate()
+            .map(|(i, of)| if i == 1 || i == 2 { &keys[i - 1][..] } else { of.shape.leading(own) })
+            .collect();
+        Cut::along(out.leading(own), &leads, outputs)
+    }
+
     /// The layout for operands that [`Op::infer`] has accepted.
     pub(crate) fn plan(&self, q: &Shape, k: &Shape, v: &Shape, mask: Option<&Shape>, out: &Shape) -> Plan {
         let rank = out.len() - 2;
@@ -178,6 +192,10 @@ impl Op for Attention {
         Ok(gradients)
     }
 
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        self.cut(operands, &outputs[0].shape, 2).into_iter().collect()
+    }
+
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
         Some(plain::forward(self, operands))
     }
@@ -242,6 +260,11 @@ impl Op for AttentionGradient {
             return Err("the outputs and the cotangent do not have the shapes of attention's outputs".into());
         }
         Ok(operands[..3].to_vec())
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        let cut = self.0.cut(operands, &operands[self.0.operands()].shape, 3);
+        cut.map(|cut| cut.of_gradient(3)).into_iter().collect()
     }
 
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

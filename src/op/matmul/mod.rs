@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::cpu::gemm::{Activation, Batch, Epilogue, Matrix, gemm_batched};
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Halves, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 pub use gpu::Kernel;
@@ -192,6 +192,32 @@ impl Op for Matmul {
             .plan(&call.operands[0].shape, &call.operands[1].shape)
             .ok_or_else(|| Error::Graph("matmul: the leading dimensions do not broadcast".into()))?;
         gpu::launches(self, &plan, call)
+    }
+
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        let (a, b) = (&operands[0].shape, &operands[1].shape);
+        let own = if self.transpose_a { 2 } else { 1 };
+        let of_b = [b.leading(2), &[1][own - 1..]].concat();
+        let leads = [a.leading(own), &of_b, &[]];
+        let rows = Cut::along(outputs[0].shape.leading(own), &leads[..operands.len()], 1);
+        // One row of B transposed, or one term of A transposed: rows of the operand are entries of the output.
+        let ones = |shape: &[usize]| shape.iter().all(|size| *size == 1);
+        let mut cuts: Vec<Cut> = rows.into_iter().collect();
+        let rank = outputs[0].shape.len();
+        if self.transpose_b && ones(b.leading(2)) && ones(outputs[0].shape.leading(1)) {
+            let bias = (operands.len() > 2).then_some(Some(0));
+            let operands = [None, Some(b.len() - 2)].into_iter().chain(bias).collect();
+            cuts.push(Cut { operands, outputs: vec![Halves::Follow(rank - 1)] });
+        }
+        if self.transpose_a && ones(a.leading(1)) && ones(outputs[0].shape.leading(2)) {
+            let cut = [Some(a.len() - 1), None, None][..operands.len()].to_vec();
+            cuts.push(Cut { operands: cut, outputs: vec![Halves::Follow(rank - 2)] });
+        }
+        // The terms of one matrix: a sum over two halves. With a bias or an activation it is no mere sum.
+        let terms = [(&a[..], a.len() - own), (&b[..], b.len() - if self.transpose_b { 1 } else { 2 })];
+        let sum = (operands.len() == 2 && self.activation.is_none()).then(|| Cut::across(&terms, Scalar::Add));
+        cuts.extend(sum.flatten());
+        cuts
     }
 
     fn with_epilogue(&self, bias: bool, activation: Option<Scalar>) -> Option<Arc<dyn Op>> {

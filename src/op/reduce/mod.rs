@@ -10,7 +10,7 @@
 mod cpu;
 
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall};
 use crate::op::group::with_groups;
 use crate::op::movement::{MAXIMUM_RANK, check_rank, only};
 use crate::shape::{DType, Shape, TensorType};
@@ -236,6 +236,21 @@ impl Op for Reduce {
         let source = (Binding::Input(0), &call.operands[0].shape[..], &self.axes[..]);
         reduce_gpu(call, &mut plan, self.reduction, source, Binding::Output(0));
         Ok(plan)
+    }
+
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        let shape = &operands[0].shape;
+        let Some(axis) = shape.iter().position(|size| *size > 1) else { return Vec::new() };
+        let together = match self.reduction {
+            Reduction::Sum => Scalar::Add,
+            Reduction::Maximum => Scalar::Maximum,
+            Reduction::Minimum => Scalar::Minimum,
+        };
+        let outputs = match self.axes.contains(&axis) {
+            true => Halves::Meet(together),
+            false => Halves::Follow(axis - self.axes.iter().filter(|reduced| **reduced < axis).count()),
+        };
+        vec![Cut { operands: vec![Some(axis)], outputs: vec![outputs] }]
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
