@@ -17,7 +17,7 @@ struct Rows {
 
 const GROUP = 128u;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            own: Invocation) {
     let local = own.local;
@@ -25,17 +25,17 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let inside = row < job.rows;
     let start = select(0u, row * job.n, inside);
     var sum = 0.0;
-    for (var i = local; i < job.n; i += 128u) { sum += x[start + i]; }
+    for (var i = local; i < job.n; i += GROUP) { sum += x[start + i]; }
     let mean = sum_of_group(sum, own) / f32(job.n);
     var squares = 0.0;
-    for (var i = local; i < job.n; i += 128u) {
+    for (var i = local; i < job.n; i += GROUP) {
         let d = x[start + i] - mean;
         squares += d * d;
     }
     let deviation = 1.0 / sqrt(sum_of_group(squares, own) / f32(job.n) + job.epsilon);
     if (!inside) { return; }
     let weights = row / job.rows_a_group * job.n;
-    for (var i = local; i < job.n; i += 128u) {
+    for (var i = local; i < job.n; i += GROUP) {
         y[start + i] = (x[start + i] - mean) * deviation * scale[weights + i] + bias[weights + i];
     }
     if (local == 0u) {
@@ -49,7 +49,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @group(0) @binding(4) var<storage, read> cotangent: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
             own: Invocation) {
     let local = own.local;
@@ -62,7 +62,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let deviation = deviation_in[here];
     var sum = 0.0;
     var product = 0.0;
-    for (var i = local; i < job.n; i += 128u) {
+    for (var i = local; i < job.n; i += GROUP) {
         let g = cotangent[start + i] * scale[weights + i];
         sum += g;
         product += g * (x[start + i] - mean) * deviation;
@@ -70,7 +70,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     sum = sum_of_group(sum, own) / f32(job.n);
     product = sum_of_group(product, own) / f32(job.n);
     if (!inside) { return; }
-    for (var i = local; i < job.n; i += 128u) {
+    for (var i = local; i < job.n; i += GROUP) {
         let normal = (x[start + i] - mean) * deviation;
         dx[start + i] = deviation * (cotangent[start + i] * scale[weights + i] - sum - normal * product);
     }

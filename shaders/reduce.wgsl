@@ -23,7 +23,7 @@ fn fold(a: f32, b: f32) -> f32 {
 }
 
 // One workgroup a piece of a row: strided sums of its invocations, then a tree.
-@compute @workgroup_size(256)
+@compute @workgroup_size(GROUP)
 fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         own: Invocation) {
     let local = own.local;
@@ -38,7 +38,7 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (inside && local < count) {
         let start = row * job.reduced + first;
         total = operand[start + local];
-        for (var i = local + 256u; i < count; i += 256u) {
+        for (var i = local + GROUP; i < count; i += GROUP) {
             total = fold(total, operand[start + i]);
         }
     }
@@ -58,10 +58,10 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 }
 
 // One invocation a row, for rows of at most 32 elements.
-@compute @workgroup_size(256)
+@compute @workgroup_size(GROUP)
 fn short_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
               @builtin(local_invocation_index) local: u32) {
-    let row = (group.y * groups.x + group.x) * 256u + local;
+    let row = (group.y * groups.x + group.x) * GROUP + local;
     if (row >= job.outer) { return; }
     let start = row * job.reduced;
     var total = operand[start];
@@ -72,7 +72,7 @@ fn short_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
 }
 
 // One workgroup 32 columns of a piece: eight rows of invocations stride through it, then a tree.
-@compute @workgroup_size(256)
+@compute @workgroup_size(GROUP)
 fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) local: u32) {
     let pieces = (job.reduced + job.piece - 1u) / job.piece;

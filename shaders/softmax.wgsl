@@ -20,10 +20,10 @@ struct Rows {
 const GROUP = 128u;
 
 // One invocation a row.
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
          @builtin(local_invocation_index) local: u32) {
-    let row = (group.y * groups.x + group.x) * 128u + local;
+    let row = (group.y * groups.x + group.x) * GROUP + local;
     if (row >= job.rows) { return; }
     let start = row * job.n;
     var largest = operand[start];
@@ -38,7 +38,7 @@ fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
 }
 
 // One workgroup a row.
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         own: Invocation) {
     let local = own.local;
@@ -47,14 +47,14 @@ fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let start = select(0u, row * job.n, inside);
     // Every invocation starts from an element that is there, whether it has one of its own or not.
     var largest = operand[start];
-    for (var i = local; i < job.n; i += 128u) { largest = max(largest, operand[start + i]); }
+    for (var i = local; i < job.n; i += GROUP) { largest = max(largest, operand[start + i]); }
     largest = largest_of_group(largest, own);
     var sum = 0.0;
-    for (var i = local; i < job.n; i += 128u) { sum += exp(operand[start + i] - largest); }
+    for (var i = local; i < job.n; i += GROUP) { sum += exp(operand[start + i] - largest); }
     sum = sum_of_group(sum, own);
     if (!inside) { return; }
     let shift = largest + log(sum);
-    for (var i = local; i < job.n; i += 128u) {
+    for (var i = local; i < job.n; i += GROUP) {
         let x = operand[start + i];
         if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
     }
@@ -69,10 +69,10 @@ fn derivative(y: f32, c: f32, sum: f32) -> f32 {
     return y * (c - sum);
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn short_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                   @builtin(local_invocation_index) local: u32) {
-    let row = (group.y * groups.x + group.x) * 128u + local;
+    let row = (group.y * groups.x + group.x) * GROUP + local;
     if (row >= gradient_job.rows) { return; }
     let start = row * gradient_job.n;
     var sum = 0.0;
@@ -82,7 +82,7 @@ fn short_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(GROUP)
 fn long_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                  own: Invocation) {
     let local = own.local;
@@ -91,10 +91,10 @@ fn long_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
     let start = select(0u, row * gradient_job.n, inside);
     let end = start + gradient_job.n;
     var sum = 0.0;
-    for (var i = start + local; i < end; i += 128u) { sum += term(operand[i], cotangent[i]); }
+    for (var i = start + local; i < end; i += GROUP) { sum += term(operand[i], cotangent[i]); }
     sum = sum_of_group(sum, own);
     if (!inside) { return; }
-    for (var i = start + local; i < end; i += 128u) {
+    for (var i = start + local; i < end; i += GROUP) {
         gradient[i] = derivative(operand[i], cotangent[i], sum);
     }
 }

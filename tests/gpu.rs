@@ -323,3 +323,52 @@ fn devices_may_be_shared_by_threads() {
     fn sendable<T: Send>() {}
     sendable::<synod::Program>();
 }
+
+/// What is put one after another is computed in place, unless that would write where the same step reads.
+#[test]
+fn concatenations_need_no_kernel_where_their_parts_have_steps_of_their_own() {
+    const N: usize = 64;
+    for device in common::devices() {
+        let state = device.variable("state", TensorType::f32([3 * N]), &vec![0.0f32; 3 * N]).unwrap();
+        let g = Graph::new();
+        let (x, y) = (g.input("x", [N]), g.input("y", [N]));
+        let [xm, ym] = [x, y].map(|t| t.reshape([8, 8]));
+        let (square, other) = (xm.matmul(xm).reshape([N]), ym.matmul(xm).reshape([N]));
+        // Of a concatenation, of which a part is an output and another is read elsewhere.
+        let inner = g.concat(&[square, other], 0);
+        let outer = g.concat(&[inner, x.softmax(-1)], 0);
+        g.assign(&state, outer);
+        let twice = g.concat(&[y.softmax(-1), y.softmax(-1)], 0);
+        let mut program = device.compile(&g, &[outer, square, twice, outer.slice(0, N, N) * 2.0]).unwrap();
+        let copies = program.summary().kernels.iter().find(|(name, _)| name == "concat").map(|(_, n)| *n);
+        assert_eq!(copies, Some(1), "{}: all but the one of equal parts", device.name());
+        // A chain: what one step writes the next one reads.
+        let h = Graph::new();
+        let first = h.input("x", [N]).softmax(-1);
+        let chain = h.concat(&[first, first.softmax(-1)], 0);
+        let mut chained = device.compile(&h, &[chain]).unwrap();
+
+        let xs: Vec<f32> = (0..N).map(|i| (i % 7) as f32 * 0.25 - 0.5).collect();
+        let ys: Vec<f32> = (0..N).map(|i| (i % 5) as f32 * 0.5 - 1.0).collect();
+        let softmax = |v: &[f32]| -> Vec<f32> {
+            let all: f32 = v.iter().map(|x| x.exp()).sum();
+            v.iter().map(|x| x.exp() / all).collect()
+        };
+        let product = |a: &[f32], b: &[f32]| -> Vec<f32> {
+            (0..N).map(|i| (0..8).map(|t| a[i / 8 * 8 + t] * b[t * 8 + i % 8]).sum()).collect()
+        };
+        let whole = [product(&xs, &xs), product(&ys, &xs), softmax(&xs)].concat();
+        let near = |got: &[f32], want: &[f32]| {
+            let all = got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(all && got.len() == want.len(), "{}: {got:?} {want:?}", device.name());
+        };
+        let out = program.run(&[("x", &xs), ("y", &ys)]).unwrap();
+        near(out.f32(0), &whole);
+        near(out.f32(1), &product(&xs, &xs));
+        near(out.f32(2), &[softmax(&ys), softmax(&ys)].concat());
+        near(out.f32(3), &product(&ys, &xs).iter().map(|x| x * 2.0).collect::<Vec<_>>());
+        near(&state.read().unwrap(), &whole);
+        let out = chained.run(&[("x", &xs)]).unwrap();
+        near(out.f32(0), &[softmax(&xs), softmax(&softmax(&xs))].concat());
+    }
+}

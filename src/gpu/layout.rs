@@ -167,15 +167,13 @@ impl Layout {
         let bound = start / self.alignment * self.alignment;
         from.offset = bound;
         from.bytes = start - bound + 4 * elements as u64;
-        let groups = elements.div_ceil(256) as u64;
-        let rows = groups.div_ceil(u64::from(device.limits().workgroups)).max(1);
         let launch = Launch {
             shader: Cow::Borrowed(include_str!("../../shaders/place.wgsl")),
             entry: "place",
             constants: Vec::new(),
             bindings: vec![Binding::Input(0), Binding::Output(0)],
             parameters: vec![elements as u32, ((start - bound) / 4) as u32],
-            workgroups: [groups.div_ceil(rows) as u32, rows as u32, 1],
+            workgroups: device.limits().groups(elements, 256),
         };
         Placement { launch, from, to: self.value(value), step: part.first, of: part.of }
     }

@@ -18,7 +18,11 @@ impl GpuStorage {
     pub(super) fn new(device: Arc<GpuDevice>, name: &str, of: &TensorType) -> Result<Self> {
         let what = format!("variable `{name}`");
         use wgpu::BufferUsages as Usage;
-        let buffer = device.buffer(&what, 4 * of.elements() as u64, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
+        let buffer = device.buffer(
+            &what,
+            4 * of.elements() as u64,
+            Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
+        )?;
         Ok(GpuStorage { device, buffer })
     }
 }

@@ -316,6 +316,20 @@ pub struct GpuLimits {
     pub subgroups: bool,
 }
 
+impl GpuLimits {
+    /// Workgroups for `items` invocations in groups of `size`, folded into two dimensions where one is too short.
+    /// The kernel's index is `(group.y * groups.x + group.x) * size + local`.
+    pub fn groups(&self, items: usize, size: usize) -> [u32; 3] {
+        let groups = items.div_ceil(size).max(1) as u64;
+        let limit = u64::from(self.workgroups);
+        if groups <= limit {
+            return [groups as u32, 1, 1];
+        }
+        let rows = groups.div_ceil(limit);
+        [groups.div_ceil(rows) as u32, rows as u32, 1]
+    }
+}
+
 /// What [`Op::gpu`] works from.
 pub struct GpuCall<'a> {
     /// Operand types.
@@ -327,16 +341,9 @@ pub struct GpuCall<'a> {
 }
 
 impl GpuCall<'_> {
-    /// Workgroups for `items` invocations in groups of `size`, folded into two dimensions where one is too short.
-    /// The kernel's index is `(group.y * groups.x + group.x) * size + local`.
+    /// [`GpuLimits::groups`] of the device.
     pub fn groups(&self, items: usize, size: usize) -> [u32; 3] {
-        let groups = items.div_ceil(size).max(1) as u64;
-        let limit = u64::from(self.limits.workgroups);
-        if groups <= limit {
-            return [groups as u32, 1, 1];
-        }
-        let rows = groups.div_ceil(limit);
-        [groups.div_ceil(rows) as u32, rows as u32, 1]
+        self.limits.groups(items, size)
     }
 
     /// The error for something that the device has too little of.

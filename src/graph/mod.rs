@@ -12,7 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use contract::{
-    Binding, ByRows, CpuCall, CpuInput, CpuOutput, Cut, GpuCall, GpuLimits, GpuPlan, Halves, Launch, Op, Scalar, VjpCall,
+    Binding, ByRows, CpuCall, CpuInput, CpuOutput, Cut, GpuCall, GpuLimits, GpuPlan, Halves, Launch, Op,
+    Scalar, VjpCall,
 };
 pub(crate) use gradient::through_decomposition;
 pub use variable::{CpuStorage, Data, Variable, VariableStorage};

@@ -8,7 +8,9 @@ use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
-use crate::graph::{Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{
+    Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall,
+};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.

@@ -396,7 +396,7 @@ fn bonuses(
         CuriosityKind::Rnd => "RND",
     };
     let path = folder::checkpoint_of(run);
-    let checkpoint = checkpoint::read(&path)?;
+    let checkpoint = checkpoint::read_part(&path, "curiosity/")?;
     let observations: Vec<f32> = tape.shown.iter().flat_map(|shown| &shown.observations).copied().collect();
     let actions = tape.actions.concat();
     let worlds = settings.world.worlds();

@@ -135,15 +135,7 @@ impl Settings {
     /// # Errors
     /// A damaged checkpoint, or one of another network.
     pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Srmt> {
-        let policy = self.policy(device)?;
-        let path = folder::checkpoint_of(run);
-        let checkpoint = checkpoint::read(&path)?;
-        let load = || {
-            checkpoint.check_architecture(&policy)?;
-            policy.parameters().load("agent", &checkpoint)
-        };
-        load().map_err(|e| Error::file(&path, None, e.to_string()))?;
-        Ok(policy)
+        trained(self.policy(device)?, run)
     }
 
     /// The trainer, ready for its first step.
@@ -248,4 +240,15 @@ fn lifelong() -> Settings {
         },
         ..base
     }
+}
+
+/// A policy with the parameters of a run's checkpoint.
+pub(crate) fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
+    let path = folder::checkpoint_of(run);
+    let checkpoint = checkpoint::read_part(&path, "agent/")?;
+    checkpoint
+        .check_architecture(&policy)
+        .and_then(|()| policy.parameters().load("agent", &checkpoint))
+        .map_err(|e| Error::file(&path, None, e.to_string()))?;
+    Ok(policy)
 }

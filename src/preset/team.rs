@@ -13,14 +13,14 @@ use crate::env::last_action::LastAction;
 use crate::env::uniform::Uniform;
 use crate::env::{EpisodeReport, Spec, VecEnv, WorldConfig};
 use crate::error::{Error, Result};
-use crate::run::{checkpoint, config, folder};
+use crate::run::config;
 use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
 use crate::train::dqn::{Dqn, DqnConfig};
 use crate::train::hierarchy::{HierarchicalDqn, HierarchyConfig};
 use crate::train::player::Player;
 use crate::train::ppo::{Ppo, PpoConfig};
 
-use super::Learner;
+use super::{Learner, trained};
 
 /// How a team learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,17 +225,6 @@ impl TeamSettings {
         }
         Ok(measures(&reports))
     }
-}
-
-/// A policy with the parameters of a run's checkpoint.
-fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
-    let path = folder::checkpoint_of(run);
-    let checkpoint = checkpoint::read(&path)?;
-    checkpoint
-        .check_architecture(&policy)
-        .and_then(|()| policy.parameters().load("agent", &checkpoint))
-        .map_err(|e| Error::file(&path, None, e.to_string()))?;
-    Ok(policy)
 }
 
 /// Mean and standard error of every value, in the order in which they first occur.

@@ -291,7 +291,8 @@ fn write_variables_in_place(compiled: &mut Compiled) {
         let shared = assigned.iter().filter(|root| **root == source.root).count() > 1;
         let Some(output) = last.outputs.iter().position(|o| o.root == source.root) else { continue };
         let all = compiled.buffers[buffer].elements;
-        let whole = source.offset == 0 && source.of.elements() == all && last.outputs[output].of.elements() == all;
+        let whole =
+            source.offset == 0 && source.of.elements() == all && last.outputs[output].of.elements() == all;
         let read_later = compiled.outputs.iter().any(|(o, _)| o.root == source.root);
         let own = Root::Variable(*variable);
         let operand = last.inputs.iter().position(|i| i.root == own);

@@ -85,7 +85,10 @@ fn runs(op: &dyn Op, operands: &[TensorType], outputs: &[TensorType], fits: &Fit
 type Parts = (Graph, Vec<ValueId>);
 
 /// A graph of operands of these types, in which `build` makes the outputs.
-fn parts(operands: &[TensorType], build: impl FnOnce(&[Tensor<'_>]) -> Option<Vec<ValueId>>) -> Option<Parts> {
+fn parts(
+    operands: &[TensorType],
+    build: impl FnOnce(&[Tensor<'_>]) -> Option<Vec<ValueId>>,
+) -> Option<Parts> {
     let graph = Graph::new();
     let outputs = {
         let input = |(i, of): (usize, &TensorType)| graph.input_of(&i.to_string(), of.clone());
@@ -186,7 +189,8 @@ fn in_halves(
         parts.map(step).max().unwrap_or(1)
     };
     let units = [unit(&mut followed.clone().chain(read())), unit(&mut followed.clone())];
-    let at = units.map(|unit| (size / 2).next_multiple_of(unit)).into_iter().find(|at| (1..size).contains(at))?;
+    let at =
+        units.map(|unit| (size / 2).next_multiple_of(unit)).into_iter().find(|at| (1..size).contains(at))?;
     parts(operands, |inputs| {
         let graph = inputs.first()?.graph();
         let half = |start: usize, length: usize| {

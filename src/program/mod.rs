@@ -70,8 +70,7 @@ pub struct Summary {
 
 impl Program {
     pub(crate) fn on_cpu(graph: &Graph, outputs: &[Tensor<'_>], options: CompileOptions) -> Result<Self> {
-        let target =
-            Target { on_cpu: true, buffers_a_kernel: fuse::MOST_BUFFERS, alignment: 1, fits: None };
+        let target = Target { on_cpu: true, buffers_a_kernel: fuse::MOST_BUFFERS, alignment: 1, fits: None };
         let compiled = Arc::new(compile(graph, outputs, options, &target)?);
         let executor = Executor::Cpu(Box::new(cpu::CpuExecutor::new(compiled.clone())?));
         Ok(Program { compiled, executor })

@@ -114,10 +114,23 @@ struct Entry {
 /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is not a checkpoint of synod, is cut short, or its
 /// header contradicts itself or the file's length. Nothing larger than the file is ever allocated.
 pub fn read(path: &Path) -> Result<Checkpoint> {
+    read_part(path, "")
+}
+
+/// Reads the texts of a checkpoint and the tensors whose names begin with `prefix`: of a learner's those of its agent, say,
+/// and not all that it remembers.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_part(path: &Path, prefix: &str) -> Result<Checkpoint> {
     let (mut file, metadata, entries) = open(path)?;
     let mut checkpoint = Checkpoint { metadata, ..Checkpoint::new() };
     for entry in entries {
         let length = (entry.end - entry.begin) as usize;
+        if !entry.name.starts_with(prefix) {
+            file.seek_relative(length as i64).map_err(|e| Error::io(path, e))?;
+            continue;
+        }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).map_err(|_| {
             fault(path, format!("`{}` takes {length} bytes, more than there is memory", entry.name))

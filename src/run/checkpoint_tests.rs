@@ -28,6 +28,9 @@ fn the_same_bits_come_back_and_other_programs_read_them() {
     write(&path, &checkpoint).unwrap();
     assert_eq!(read(&path).unwrap(), checkpoint, "seed {seed}");
     assert_eq!(read_metadata(&path).unwrap(), checkpoint.metadata);
+    let part = read_part(&path, "part \"1\"/").unwrap();
+    let wanted = checkpoint.tensors.iter().filter(|(name, _)| name.starts_with("part \"1\"/"));
+    assert!(part.tensors.iter().eq(wanted) && part.tensors.len() == TYPES.len(), "seed {seed}");
     let bytes = fs::read(&path).unwrap();
     let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(theirs.len(), checkpoint.tensors.len());

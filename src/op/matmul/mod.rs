@@ -215,7 +215,8 @@ impl Op for Matmul {
         }
         // The terms of one matrix: a sum over two halves. With a bias or an activation it is no mere sum.
         let terms = [(&a[..], a.len() - own), (&b[..], b.len() - if self.transpose_b { 1 } else { 2 })];
-        let sum = (operands.len() == 2 && self.activation.is_none()).then(|| Cut::across(&terms, Scalar::Add));
+        let sum =
+            (operands.len() == 2 && self.activation.is_none()).then(|| Cut::across(&terms, Scalar::Add));
         cuts.extend(sum.flatten());
         cuts
     }
