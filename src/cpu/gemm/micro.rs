@@ -90,6 +90,11 @@ pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> u
     }
 }
 
+/// Terms from which on C is asked for before they are summed.
+const FAR: usize = 128;
+/// Floats of a line of the first-level cache.
+const LINE: usize = 16;
+
 /// Rows of the highest tile of any set.
 const MOST_ROWS: usize = 12;
 
@@ -110,6 +115,18 @@ fn opaque(p: *const f32) -> *const f32 {
     p
 }
 
+/// Asks for the cache line at `p`, which will be read and written.
+#[inline(always)]
+fn fetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this family has the instruction, and it reads nothing: any address will do.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Neighbouring tiles of `ROWS` rows and `VECTORS` vectors; `PARTIAL` where the last vector of B must not be read
 /// whole.
 struct Tiles<'a, const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(&'a Tile);
@@ -128,6 +145,15 @@ impl<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool> Kernel
         unsafe {
             for tile in 0..t.tiles {
                 let mut sums = [[s.zero(); VECTORS]; ROWS];
+                if t.k >= FAR {
+                    // The sums meet C long after this: by then it lies in the first-level cache.
+                    let c = t.c.wrapping_add(tile * ROWS * c_row);
+                    for i in 0..ROWS {
+                        for j in 0..VECTORS * S::LANES / LINE {
+                            fetch(c.wrapping_add(i * c_row + j * LINE));
+                        }
+                    }
+                }
                 let (mut outer_a, mut outer_b) = (t.a.wrapping_add(tile * ROWS * a_row), t.b);
                 for _ in 0..t.outer.count {
                     let (mut run_a, mut run_b) = (outer_a, outer_b);
