@@ -1,7 +1,7 @@
 //! The loops around the tiles: blocks of columns, of `k`, of rows; what is packed and when.
 
 use super::epilogue::Curve;
-use super::micro::{Runs, Tile, panel, tile_vectors};
+use super::micro::{LINE, Runs, Tile, panel, tile_vectors};
 use super::{Activation, Kind, dots, gemv};
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd};
@@ -29,8 +29,6 @@ const PACK_B: usize = 4096;
 const PACKED_B: usize = 1 << 20;
 /// Terms of a block from which on copying its rows of A pays, and panels of B are kept for all of them.
 const LONG: usize = 128;
-/// Floats of a line of the first-level cache.
-const LINE: usize = 16;
 /// Floats by which copied rows of A are moved against each other: those of a tile then lie in different banks.
 const SKEW: usize = 2;
 /// Floats of the widest vector; packed rows are padded to it.

@@ -93,7 +93,7 @@ pub(in crate::cpu) const fn tile_vectors<S: Simd>(rows: usize, left: usize) -> u
 /// Terms from which on C is asked for before they are summed.
 const FAR: usize = 128;
 /// Floats of a line of the first-level cache.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// Rows of the highest tile of any set.
 const MOST_ROWS: usize = 12;
