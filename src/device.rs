@@ -86,10 +86,10 @@ impl Device {
         #[cfg(feature = "gpu")]
         return Ok(Device(Kind::Gpu(crate::gpu::GpuDevice::open_bounded(bytes)?)));
         #[cfg(not(feature = "gpu"))]
-        Self::gpu().map(|device| {
+        {
             let _ = bytes;
-            device
-        })
+            Self::gpu()
+        }
     }
 
     /// All GPUs of this machine, best first; none where the crate was built without `gpu`.

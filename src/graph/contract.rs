@@ -88,16 +88,19 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
-    /// Whether output 0 is the operands one after another in memory, so that they may be computed where they are to lie.
-    fn concatenates(&self, _operands: &[TensorType]) -> bool {
+    /// Whether this output is the operands one after another in memory, so that they may be computed where they are to lie.
+    fn concatenates(&self, _output: &TensorType) -> bool {
         false
     }
 
     /// In which ways the op falls into two halves, best first, for devices that cannot bind all of an operand or an output at
     /// once. Elementwise ops are cut along their first dimension.
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        if self.scalar().is_none() {
+            return Vec::new();
+        }
         let leads: Vec<&[usize]> = operands.iter().map(|of| &of.shape[..]).collect();
-        self.scalar().and_then(|_| Cut::along(&outputs[0].shape, &leads, outputs.len())).into_iter().collect()
+        Cut::along(&outputs[0].shape, &leads, outputs.len())
     }
 
     /// This op for outputs of these types, where it keeps their shape in itself.
@@ -142,15 +145,15 @@ pub enum Halves {
 impl Cut {
     /// For an op that does the same for all indices of the dimensions `lead`, with which each of its `outputs` begins: along
     /// the first of them that is longer than 1. `operands` are the operands' dimensions that are broadcast to those;
-    /// none for an operand that all indices share.
-    pub fn along(lead: &[usize], operands: &[&[usize]], outputs: usize) -> Option<Cut> {
-        let axis = lead.iter().position(|size| *size > 1)?;
+    /// none for an operand that all indices share. Empty where no dimension is longer than 1.
+    pub fn along(lead: &[usize], operands: &[&[usize]], outputs: usize) -> Vec<Cut> {
+        let Some(axis) = lead.iter().position(|size| *size > 1) else { return Vec::new() };
         let cut = |own: &&[usize]| {
             let at = (axis + own.len()).checked_sub(lead.len())?;
             (own[at] == lead[axis]).then_some(at)
         };
         let operands = operands.iter().map(cut).collect();
-        Some(Cut { operands, outputs: vec![Halves::Follow(axis); outputs] })
+        vec![Cut { operands, outputs: vec![Halves::Follow(axis); outputs] }]
     }
 
     /// With outputs that are gradients of the first operands: one that is cut has gradients that follow one another, and one
@@ -160,12 +163,13 @@ impl Cut {
         Cut { outputs: self.operands[..outputs].iter().map(half).collect(), ..self }
     }
 
-    /// Along one dimension of each operand over which the op adds up (or does something else that knows no order), where
-    /// halves are views.
-    pub fn across(axes: &[(&[usize], usize)], with: Scalar) -> Option<Cut> {
-        let views = axes.iter().all(|(shape, axis)| shape[..*axis].iter().all(|size| *size == 1));
+    /// Along one dimension of each operand over which the op adds up. Empty where halves are no views.
+    pub fn across(axes: &[(&[usize], usize)]) -> Vec<Cut> {
+        if axes.iter().any(|(shape, axis)| shape[..*axis].iter().any(|size| *size != 1)) {
+            return Vec::new();
+        }
         let operands = axes.iter().map(|(_, axis)| Some(*axis)).collect();
-        views.then(|| Cut { operands, outputs: vec![Halves::Meet(with)] })
+        vec![Cut { operands, outputs: vec![Halves::Meet(Scalar::Add)] }]
     }
 }
 

@@ -8,7 +8,7 @@ use super::product::{LANE_DIMENSIONS, OWN, Product, Tile};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Halves, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType};
 
 /// WGSL of the convolutions.
@@ -330,10 +330,11 @@ impl Op for Conv2d {
 
 /// Half of the images each, where all share a weight.
 fn along_images(operands: &[TensorType]) -> Vec<Cut> {
+    if operands[1].shape.len() != 4 {
+        return Vec::new();
+    }
     let lead = operands[0].shape.leading(3);
-    let leads = [lead, &[], &[]];
-    let cut = Cut::along(lead, &leads[..operands.len()], 1);
-    cut.filter(|_| operands[1].shape.len() == 4).into_iter().collect()
+    Cut::along(lead, &[lead, &[], &[]][..operands.len()], 1)
 }
 
 fn operations(plan: Result<Plan, String>) -> u64 {
@@ -486,10 +487,8 @@ impl Op for Conv2dWeightGradient {
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
-        let images = |of: &TensorType| (of.shape.len() == 4).then_some(0);
-        let operands: Option<Vec<_>> = operands.iter().map(|of| images(of).map(Some)).collect();
-        let sum = vec![Halves::Meet(Scalar::Add)];
-        operands.map(|operands| Cut { operands, outputs: sum }).into_iter().collect()
+        let (x, c) = (&operands[0].shape, &operands[1].shape);
+        if x.len() == 4 && c.len() == 4 { Cut::across(&[(x, 0), (c, 0)]) } else { Vec::new() }
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -4,7 +4,7 @@ use super::movement::{RowMap, check_rank};
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, CpuInput, Cut, GpuCall, GpuPlan, Launch, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, CpuInput, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, Shape, TensorType, list};
 
 /// Ops of this file.
@@ -142,7 +142,7 @@ impl Op for Gather {
 
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
         let table = [operands[0].shape.leading(2), &[1]].concat();
-        Cut::along(outputs[0].shape.leading(1), &[&table, &operands[1].shape], 1).into_iter().collect()
+        Cut::along(outputs[0].shape.leading(1), &[&table, &operands[1].shape], 1)
     }
 }
 
@@ -248,7 +248,7 @@ impl Op for ScatterAdd {
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
         let (values, indices) = (&operands[0].shape, &operands[1].shape);
         let terms = [(&values[..], values.len() - 2), (&indices[..], indices.len() - 1)];
-        Cut::across(&terms, Scalar::Add).into_iter().collect()
+        Cut::across(&terms)
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -225,7 +225,7 @@ impl Op for Copy {
         copy_gpu(call)
     }
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
-        Cut::along(&outputs[0].shape, &[&operands[0].shape], 1).into_iter().collect()
+        Cut::along(&outputs[0].shape, &[&operands[0].shape], 1)
     }
 }
 

@@ -312,9 +312,11 @@ impl Op for LayerNorm {
     }
 
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
+        if !one_group(operands) {
+            return Vec::new();
+        }
         let lead = operands[0].shape.leading(1);
-        let cut = Cut::along(lead, &[lead, &[], &[]], outputs.len());
-        cut.filter(|_| one_group(operands)).into_iter().collect()
+        Cut::along(lead, &[lead, &[], &[]], outputs.len())
     }
 
     fn by_rows(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
@@ -356,10 +358,14 @@ impl Op for LayerNormGradient {
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        if !one_group(operands) {
+            return Vec::new();
+        }
         let lead = operands[0].shape.leading(1);
-        let cut = Cut::along(lead, &[lead, &[], lead, lead, lead], 1).filter(|_| one_group(operands));
-        let sum = Halves::Meet(Scalar::Add);
-        cut.map(|cut| Cut { outputs: vec![cut.outputs[0], sum, sum], ..cut }).into_iter().collect()
+        let mut cuts = Cut::along(lead, &[lead, &[], lead, lead, lead], 1);
+        // Those of scale and bias are sums over all rows.
+        cuts.iter_mut().for_each(|cut| cut.outputs.extend([Halves::Meet(Scalar::Add); 2]));
+        cuts
     }
 
     fn cpu_scratch(&self, operands: &[TensorType], _outputs: &[TensorType]) -> usize {

@@ -66,7 +66,7 @@ impl Op for TakeAlongLast {
 
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
         let leads = [operands[0].shape.leading(1), &operands[1].shape];
-        Cut::along(&outputs[0].shape, &leads, 1).into_iter().collect()
+        Cut::along(&outputs[0].shape, &leads, 1)
     }
 }
 
@@ -123,7 +123,7 @@ impl Op for PutAlongLast {
 
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
         let leads = [&operands[0].shape[..], &operands[1].shape];
-        Cut::along(outputs[0].shape.leading(1), &leads, 1).into_iter().collect()
+        Cut::along(outputs[0].shape.leading(1), &leads, 1)
     }
 }
 
@@ -194,7 +194,7 @@ impl Op for OneHot {
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
-        Cut::along(&operands[0].shape, &[&operands[0].shape], 1).into_iter().collect()
+        Cut::along(&operands[0].shape, &[&operands[0].shape], 1)
     }
 }
 
@@ -245,7 +245,7 @@ impl Op for Argmax {
     }
 
     fn cuts(&self, _operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
-        Cut::along(&outputs[0].shape, &[&outputs[0].shape], 1).into_iter().collect()
+        Cut::along(&outputs[0].shape, &[&outputs[0].shape], 1)
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -22,7 +22,7 @@ fn with_size(of: &TensorType, axis: usize, size: usize) -> TensorType {
 /// Halves along the dimensions above `axis`, which the operands share.
 fn above(operands: &[TensorType], axis: usize, outputs: usize) -> Vec<Cut> {
     let leads: Vec<&[usize]> = operands.iter().map(|of| &of.shape[..axis]).collect();
-    Cut::along(leads[0], &leads, outputs).into_iter().collect()
+    Cut::along(leads[0], &leads, outputs)
 }
 
 /// Elements `start .. start + length` along `axis`. Costs nothing where all dimensions before the axis are 1.
@@ -225,8 +225,8 @@ impl Op for Concat {
         Ok(plan)
     }
 
-    fn concatenates(&self, operands: &[TensorType]) -> bool {
-        around(&operands[0].shape, self.0).0 == 1
+    fn concatenates(&self, output: &TensorType) -> bool {
+        around(&output.shape, self.0).0 == 1
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {

@@ -179,6 +179,12 @@ fn launch(call: &GpuCall<'_>, log: bool, gradient: bool) -> Launch {
     }
 }
 
+/// Half of the rows each.
+fn along_rows(operands: &[TensorType]) -> Vec<Cut> {
+    let lead = operands[0].shape.leading(1);
+    Cut::along(lead, &vec![lead; operands.len()], 1)
+}
+
 impl Op for Softmax {
     fn name(&self) -> &'static str {
         if self.log { "log_softmax" } else { "softmax" }
@@ -213,9 +219,8 @@ impl Op for Softmax {
         Ok(launch(call, self.log, false).into())
     }
 
-    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
-        let lead = outputs[0].shape.leading(1);
-        Cut::along(lead, &vec![lead; operands.len()], 1).into_iter().collect()
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        along_rows(operands)
     }
 
     fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {
@@ -260,9 +265,8 @@ impl Op for SoftmaxGradient {
         Ok(launch(call, self.log, true).into())
     }
 
-    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
-        let lead = outputs[0].shape.leading(1);
-        Cut::along(lead, &vec![lead; operands.len()], 1).into_iter().collect()
+    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+        along_rows(operands)
     }
 
     fn by_rows(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> Option<ByRows> {

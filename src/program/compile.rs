@@ -198,8 +198,8 @@ pub(crate) fn compile(
         assignments: Vec::new(),
     };
     let concatenations = Concatenations::new(&work, &order, alignment);
-    // The buffers of concatenations whose parts are computed in place.
-    let mut shared: HashMap<ValueId, usize> = HashMap::new();
+    // The buffer of every value that is computed, or of the outermost concatenation in which that is done.
+    let mut buffers: HashMap<ValueId, usize> = HashMap::new();
     let mut places: HashMap<ValueId, Location> = HashMap::new();
     for id in order {
         let node = &work.nodes[&id];
@@ -227,21 +227,24 @@ pub(crate) fn compile(
                     places.insert(value(0), Location { root, offset: base + offset, of });
                     continue;
                 }
+                if concatenations.is_done(id) {
+                    let (whole, offset) = concatenations.place(value(0));
+                    let (root, of) = (Root::Buffer(buffers[&whole]), node.outputs[0].clone());
+                    places.insert(value(0), Location { root, offset, of });
+                    continue;
+                }
                 let step = compiled.steps.len();
                 let mut outputs = Vec::new();
                 for (i, of) in node.outputs.iter().enumerate() {
                     let (whole, offset) = concatenations.place(value(i));
                     let elements = work.nodes[&whole.node].outputs[whole.output as usize].elements();
-                    let buffer = *shared.entry(whole).or_insert_with(|| {
+                    let buffer = *buffers.entry(whole).or_insert_with(|| {
                         compiled.buffers.push(Buffer { elements, first: step, last: step });
                         compiled.buffers.len() - 1
                     });
                     compiled.buffers[buffer].last = step;
                     outputs.push(Location { root: Root::Buffer(buffer), offset, of: of.clone() });
                     places.insert(value(i), outputs[i].clone());
-                }
-                if concatenations.is_done(id) {
-                    continue;
                 }
                 for input in &inputs {
                     if let Root::Buffer(buffer) = input.root {

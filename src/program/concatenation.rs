@@ -130,7 +130,7 @@ pub(super) fn copy_parts(work: &mut Work, too_large: impl Fn(&TensorType) -> boo
 
 fn concatenates(work: &Work, id: u32) -> bool {
     let node = &work.nodes[&id];
-    matches!(&node.source, Source::Op(op) if op.concatenates(&work.operands(node)))
+    matches!(&node.source, Source::Op(op) if op.concatenates(&node.outputs[0]))
 }
 
 /// The value that a kernel writes of which `value` is a view, where it is one of all of it.

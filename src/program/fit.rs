@@ -14,7 +14,6 @@ use crate::shape::{Shape, TensorType};
 /// What a device can do.
 pub(crate) struct Fits<'a> {
     /// Whether it can run an op on operands and outputs of these types.
-    #[allow(clippy::type_complexity)]
     pub runs: &'a dyn Fn(&dyn Op, &[TensorType], &[TensorType]) -> bool,
     /// Elements that it can bind at once.
     pub binding: usize,
@@ -78,7 +77,7 @@ fn insert(
 
 /// Views of operands need no kernel, nor do operands that are computed side by side.
 fn runs(op: &dyn Op, operands: &[TensorType], outputs: &[TensorType], fits: &Fits<'_>) -> bool {
-    op.alias(operands).is_some() || op.concatenates(operands) || (fits.runs)(op, operands, outputs)
+    op.alias(operands).is_some() || op.concatenates(&outputs[0]) || (fits.runs)(op, operands, outputs)
 }
 
 /// A graph whose first nodes are the operands, and the values in it that are an op's outputs.
@@ -165,10 +164,6 @@ fn inner(of: &TensorType, axis: usize) -> usize {
     of.shape[axis + 1..].iter().product()
 }
 
-fn greatest_common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
 /// The op on each half of `cut`, the second of which starts where a binding may.
 fn in_halves(
     op: &Arc<dyn Op>,
@@ -183,9 +178,9 @@ fn in_halves(
     });
     let read = || operands.iter().zip(&cut.operands).filter_map(|(of, cut)| Some((of, (*cut)?)));
     let size = followed.clone().chain(read()).map(|(of, axis)| of.shape[axis]).next()?;
-    // An operand's half that starts elsewhere would be copied; an output's could not be written.
+    // An operand's half that starts elsewhere would be copied; an output's could not be written. Alignments are powers of 2.
     let unit = |parts: &mut dyn Iterator<Item = (&TensorType, usize)>| {
-        let step = |(of, axis)| alignment / greatest_common_divisor(alignment, inner(of, axis));
+        let step = |(of, axis)| alignment >> alignment.trailing_zeros().min(inner(of, axis).trailing_zeros());
         parts.map(step).max().unwrap_or(1)
     };
     let units = [unit(&mut followed.clone().chain(read())), unit(&mut followed.clone())];

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The names in the `COVERS` list of every file in `tests/ops` (but `narrow`, on sizes), and those that a case starts with. (Cases are built
-/// inside of tests, so the files' text is read; `common::check_covers` holds a list to its cases.)
+/// The names in the `COVERS` list of every file in `tests/ops` (but `narrow`, on sizes), and those that a case starts
+/// with. (Cases are built inside of tests, so the files' text is read; `common::check_covers` holds a list to its cases.)
 fn covered() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops");
     let mut names = BTreeSet::new();

@@ -102,7 +102,7 @@ impl Attention {
 
     /// Along the leading dimensions of the output `out`, or along queries that do not count keys before them. What comes
     /// behind attention's own operands has all these dimensions.
-    fn cut(&self, operands: &[TensorType], out: &Shape, outputs: usize) -> Option<Cut> {
+    fn halves(&self, operands: &[TensorType], out: &Shape, outputs: usize) -> Vec<Cut> {
         let own = if self.causal { 2 } else { 1 };
         let keys: Vec<Vec<usize>> =
             operands[1..3].iter().map(|of| [of.shape.leading(2), &[1][own - 1..]].concat()).collect();
@@ -193,7 +193,7 @@ impl Op for Attention {
     }
 
     fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
-        self.cut(operands, &outputs[0].shape, 2).into_iter().collect()
+        self.halves(operands, &outputs[0].shape, 2)
     }
 
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
@@ -263,8 +263,8 @@ impl Op for AttentionGradient {
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
-        let cut = self.0.cut(operands, &operands[self.0.operands()].shape, 3);
-        cut.map(|cut| cut.of_gradient(3)).into_iter().collect()
+        let halves = self.0.halves(operands, &operands[self.0.operands()].shape, 3);
+        halves.into_iter().map(|cut| cut.of_gradient(3)).collect()
     }
 
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -199,10 +199,9 @@ impl Op for Matmul {
         let own = if self.transpose_a { 2 } else { 1 };
         let of_b = [b.leading(2), &[1][own - 1..]].concat();
         let leads = [a.leading(own), &of_b, &[]];
-        let rows = Cut::along(outputs[0].shape.leading(own), &leads[..operands.len()], 1);
+        let mut cuts = Cut::along(outputs[0].shape.leading(own), &leads[..operands.len()], 1);
         // One row of B transposed, or one term of A transposed: rows of the operand are entries of the output.
         let ones = |shape: &[usize]| shape.iter().all(|size| *size == 1);
-        let mut cuts: Vec<Cut> = rows.into_iter().collect();
         let rank = outputs[0].shape.len();
         if self.transpose_b && ones(b.leading(2)) && ones(outputs[0].shape.leading(1)) {
             let bias = (operands.len() > 2).then_some(Some(0));
@@ -214,10 +213,10 @@ impl Op for Matmul {
             cuts.push(Cut { operands: cut, outputs: vec![Halves::Follow(rank - 2)] });
         }
         // The terms of one matrix: a sum over two halves. With a bias or an activation it is no mere sum.
-        let terms = [(&a[..], a.len() - own), (&b[..], b.len() - if self.transpose_b { 1 } else { 2 })];
-        let sum =
-            (operands.len() == 2 && self.activation.is_none()).then(|| Cut::across(&terms, Scalar::Add));
-        cuts.extend(sum.flatten());
+        if !self.bias && self.activation.is_none() {
+            let term_of_b = b.len() - if self.transpose_b { 1 } else { 2 };
+            cuts.extend(Cut::across(&[(a, a.len() - own), (b, term_of_b)]));
+        }
         cuts
     }
 
