@@ -6,6 +6,7 @@
 #[allow(dead_code)] // The bench uses all of it.
 #[path = "../benches/card/check.rs"]
 mod check;
+#[path = "../engine/tests/common/mod.rs"]
 mod common;
 #[allow(dead_code)]
 #[path = "../benches/card/cost.rs"]

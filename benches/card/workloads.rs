@@ -3,7 +3,7 @@
 //! what checks them lives beside this file.
 
 #[allow(dead_code)] // the tests use more of it
-#[path = "../../tests/common/random.rs"]
+#[path = "../../engine/tests/common/random.rs"]
 mod random;
 
 use random::Random;

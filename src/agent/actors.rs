@@ -5,8 +5,8 @@
 
 use super::neighbours::{self, Neighbours};
 use super::{Policy, Sequence, WORLD_STATE};
+use crate::Device;
 use crate::cpu::{Parallel, map_mut};
-use crate::device::Device;
 use crate::env::{Buffers, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Variable};

@@ -8,8 +8,8 @@
 use super::communication::Communication;
 use super::team::{Critic, Recurrent, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
+use crate::Device;
 use crate::agent::actors::allowed;
-use crate::device::Device;
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};

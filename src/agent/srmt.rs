@@ -20,7 +20,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Policy, Sequence, StatePart, Unrolled};
-use crate::device::Device;
+use crate::Device;
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::communication::{Communication, Heard, Hearing, Layer};
 use super::neighbours::Neighbours;
 use super::{Policy, Sequence, StatePart, Unrolled};
-use crate::device::Device;
+use crate::Device;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::team::Measure;
 use super::{Evaluation, Plan, evaluate, mean};
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::agent::srmt::Core;
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::run::driver::{self, Options};
 use crate::run::folder::Folder;

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::evaluate::{Evaluation, instances};
+use crate::Device;
 use crate::agent::Policy;
-use crate::device::Device;
 use crate::env::EpisodeReport;
 use crate::env::pathfinding::{Map, Pathfinding, PathfindingConfig, Source};
 use crate::error::{Error, Result};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Settings;
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
-use crate::device::Device;
 use crate::env::pathfinding::{Collision, Instance, Map, Order, Pathfinding, PathfindingConfig, Source};
 use crate::env::{EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};

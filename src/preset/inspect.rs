@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::{Map, json};
 
 use super::team::{Algorithm, TeamSettings};
+use crate::Device;
 use crate::agent::actors::next_age;
 use crate::agent::communication::Communication;
 use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::Team;
 use crate::agent::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
-use crate::device::Device;
 use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};

@@ -20,9 +20,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::srmt::{Srmt, SrmtConfig};
-use crate::device::Device;
 use crate::env::VecEnv;
 use crate::env::pathfinding::{OnTarget, Pathfinding, PathfindingConfig, Planner, Rewards, Source};
 use crate::error::{Error, Result, nearest};
@@ -247,7 +247,7 @@ pub(crate) fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
     let path = folder::checkpoint_of(run);
     let checkpoint = checkpoint::read_part(&path, "agent/")?;
     checkpoint
-        .check_architecture(&policy)
+        .check_architecture(&policy.architecture())
         .and_then(|()| policy.parameters().load("agent", &checkpoint))
         .map_err(|e| Error::file(&path, None, e.to_string()))?;
     Ok(policy)

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::team::TeamSettings;
 use super::teams::TEAMS;
 use super::{PRESETS, Settings};
-use crate::device::Device;
+use crate::Device;
 use crate::error::{Error, Result, nearest};
 use crate::program::Summary;
 use crate::run::config;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::agent::hierarchy::Hierarchy;
 use crate::agent::team::{Critic, Team, TeamConfig};
-use crate::device::Device;
 use crate::env::last_action::LastAction;
 use crate::env::uniform::Uniform;
 use crate::env::{EpisodeReport, Spec, VecEnv, WorldConfig};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::Device;
+use crate::Device;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Activation, Builder, Linear, Mlp, Parameters, Weights};

@@ -4,7 +4,6 @@
 //! terminal or the disk: progress bars, metric files, checkpoint files and ^C live in `run`. What crosses between the
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
 
-pub mod checkpoint;
 pub mod curiosity;
 pub mod dqn;
 pub mod hierarchy;
@@ -15,7 +14,7 @@ pub mod replay;
 pub mod rollout;
 mod sum_tree;
 
-pub use checkpoint::{Checkpoint, ElementType, TensorData};
+pub use crate::tensors::{Checkpoint, ElementType, TensorData};
 
 use crate::cpu::Parallel;
 use crate::env::EpisodeReport;

@@ -1,8 +1,8 @@
 //! Whole episodes played by a policy that does not learn: for evaluation and for pictures.
 
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
-use crate::device::Device;
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::Result;
 

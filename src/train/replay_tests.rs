@@ -1,7 +1,7 @@
 //! The replay against a record of everything that ever happened.
 
 use super::*;
-use crate::device::Device;
+use crate::Device;
 use crate::graph::Graph;
 
 const AGENTS: usize = 2;

@@ -4,9 +4,9 @@
 //! the limit of steps stays for one more step, in which the critic values its last observation (with the recurrent
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
 
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
-use crate::device::Device;
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
 use crate::train::{Checkpoint, TensorData};

@@ -1,6 +1,6 @@
 //! What every kind of world keeps: saving, threads, ends, wrong use. And what small worlds pay to play that is known.
 
-use crate::common::Random;
+use crate::random::Random;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};

@@ -1,7 +1,8 @@
 //! Worlds against recorded episodes and known play.
 
-#[path = "../common/mod.rs"]
-mod common;
+#[allow(dead_code)] // Other tests use the rest.
+#[path = "../../engine/tests/common/random.rs"]
+mod random;
 
 mod games;
 mod mpe;

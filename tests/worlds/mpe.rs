@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::Random;
+use crate::random::Random;
 use serde_json::Value;
 use synod::env::mpe::{
     Particles, SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig,

@@ -1,6 +1,6 @@
 //! The traffic junction's rules, followed from outside.
 
-use crate::common::Random;
+use crate::random::Random;
 use synod::env::traffic_junction::{BRAKE, Encoding, GAS, TrafficJunction, TrafficJunctionConfig};
 use synod::env::{Buffers, VecEnv};
 

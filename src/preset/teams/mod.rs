@@ -270,7 +270,7 @@ mod tests {
             second.load(&middle)?;
             (0..2).try_for_each(|_| {
                 assert_eq!(first.step()?, second.step()?, "{name}");
-                crate::Result::Ok(())
+                Ok::<(), crate::Error>(())
             })?;
             assert_eq!(first.save()?, second.save()?, "{name}");
             assert_ne!(first.save()?, middle, "{name}");

@@ -1,7 +1,7 @@
 //! The intrinsic curiosity module (Pathak et al. 2017).
 
 use super::{Assessed, Module, Seen};
-use crate::device::Device;
+use crate::Device;
 use crate::error::Result;
 use crate::nn::{Activation, Builder, Mlp, Parameters, Weights};
 

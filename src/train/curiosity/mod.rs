@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollout::Experience;
 use super::{Checkpoint, TensorData};
-use crate::device::Device;
+use crate::Device;
 use crate::env::AgentKind;
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};

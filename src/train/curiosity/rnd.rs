@@ -1,7 +1,7 @@
 //! Random network distillation (Burda et al. 2019).
 
 use super::{Assessed, Module, Seen};
-use crate::device::Device;
+use crate::Device;
 use crate::error::Result;
 use crate::nn::{Activation, Builder, Mlp, Parameters, Weights};
 

@@ -16,9 +16,9 @@ use super::mixer::{Mixer, Mixing, Qmix};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
+use crate::Device;
 use crate::agent::{Policy, neighbours};
 use crate::cpu::map_mut;
-use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
 use crate::error::Result;
 use crate::graph::Data;
@@ -379,7 +379,7 @@ impl Trainer for Dqn {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.check_architecture(self.policy.as_ref())?;
+        checkpoint.check_architecture(&self.policy.architecture())?;
         // The worlds' own state may have another length: they check it themselves.
         checkpoint.check_like(&self.save()?, &["worlds/state"])?;
         let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;

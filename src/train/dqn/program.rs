@@ -1,9 +1,9 @@
 //! The programs of Q-learning: loss and gradient of a shard, the optimiser's step, the target network's.
 
 use super::config::DqnConfig;
+use crate::Device;
 use crate::agent::actors::allowed;
 use crate::agent::{Policy, Sequence, WORLD_STATE};
-use crate::device::Device;
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};

@@ -2,9 +2,9 @@
 //! worth is decided where it is made (see `options`); here it is kept, drawn and learned.
 
 use super::super::dqn::program::{Learned, Parts, loss_program, target_program};
+use crate::Device;
 use crate::agent::Policy;
 use crate::cpu::Parallel;
-use crate::device::Device;
 use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::Data;

@@ -20,10 +20,10 @@ pub use config::HierarchyConfig;
 
 use super::dqn::DqnConfig;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite};
+use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
 use crate::agent::hierarchy::{Hierarchy, levels};
-use crate::device::Device;
 use crate::env::{Buffers, VecEnv};
 use crate::error::Result;
 use crate::program::Summary;
@@ -322,7 +322,7 @@ impl Trainer for HierarchicalDqn {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.check_architecture(&self.agent)?;
+        checkpoint.check_architecture(&self.agent.architecture())?;
         let own = self.save()?;
         // The worlds' own state may have another length: they check it themselves.
         checkpoint.check_like(&own, &["worlds/state"])?;

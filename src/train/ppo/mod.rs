@@ -14,9 +14,9 @@ pub use config::PpoConfig;
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
+use crate::Device;
 use crate::agent::{Policy, WORLD_STATE, neighbours};
 use crate::cpu::map_mut;
-use crate::device::Device;
 use crate::env::{AgentKind, VecEnv};
 use crate::error::Result;
 use crate::graph::Data;
@@ -330,7 +330,7 @@ impl Trainer for Ppo {
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.check_architecture(self.policy.as_ref())?;
+        checkpoint.check_architecture(&self.policy.architecture())?;
         // The worlds' own state may have another length: they check it themselves.
         checkpoint.check_like(&self.save()?, &["worlds/state"])?;
         let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;

@@ -1,9 +1,9 @@
 //! PPO's programs: the loss and gradient of a shard, and the optimiser step from the gradients of all.
 
 use super::PpoConfig;
+use crate::Device;
 use crate::agent::actors::allowed;
 use crate::agent::{Policy, Sequence};
-use crate::device::Device;
 use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};

@@ -1,0 +1,25 @@
+//! The engine of synod: everything that is computed is a traced graph.
+//!
+//! Model code builds a [`Graph`] with ordinary expressions; [`Graph::grad`] extends it; [`Device::compile`] turns it into
+//! a [`Program`], which runs on the CPU or a GPU as often as wanted. Worlds, agents and trainers live in the package
+//! above, `synod`, which gives out these modules as its own; kernels for processors in the one below, [`cpu`].
+
+pub use synod_cpu as cpu;
+
+mod device;
+pub mod error;
+#[cfg(feature = "gpu")]
+mod gpu;
+pub mod graph;
+pub mod nn;
+pub mod op;
+pub mod optim;
+pub mod program;
+pub mod shape;
+pub mod tensors;
+
+pub use device::{Adapter, Device};
+pub use error::{Error, Result};
+pub use graph::{Data, Graph, Tensor, Variable};
+pub use program::{CompileOptions, HostTime, Outputs, Program, Summary};
+pub use shape::{DType, Shape, TensorType};

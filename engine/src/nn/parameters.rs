@@ -1,0 +1,284 @@
+//! All parameters of a model in one flat variable. One buffer means one optimiser kernel for all of them, one
+//! norm to clip by, one tensor to copy for a target network; a parameter is a slice of it and costs nothing to name.
+
+use super::initial::{Initial, Stream};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Tensor, Variable};
+use crate::shape::{Shape, TensorType};
+use crate::tensors::{Checkpoint, TensorData};
+
+/// Parameters start at multiples of so many elements: 256 bytes, the alignment that GPUs want of a binding.
+const ALIGNMENT: usize = 64;
+
+/// A parameter of a model: an index into its [`Weights`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter(usize);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: String,
+    shape: Shape,
+    offset: usize,
+}
+
+/// Collects the parameters of a model while its layers are made.
+///
+/// A builder made with [`Builder::with_lanes`] gives every agent parameters of its own: each parameter has one more
+/// leading dimension, and the same layers run over all agents in one go.
+pub struct Builder {
+    stream: Stream,
+    lanes: Option<usize>,
+    prefix: Vec<String>,
+    entries: Vec<Entry>,
+    values: Vec<f32>,
+}
+
+impl Builder {
+    /// Initial values depend on `seed` alone.
+    pub fn new(seed: u64) -> Self {
+        let (prefix, entries, values) = Default::default();
+        Builder { stream: Stream::new(seed), lanes: None, prefix, entries, values }
+    }
+
+    /// As [`Builder::new`], with parameters of their own for each of `lanes` agents. Layers then expect the agents as
+    /// the second dimension of whatever they are given: `[time, agents, ..]`.
+    pub fn with_lanes(seed: u64, lanes: usize) -> Self {
+        Builder { lanes: Some(lanes), ..Self::new(seed) }
+    }
+
+    /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initial: Initial) -> Parameter {
+        let mut shape = shape.into();
+        let mut path = self.prefix.clone();
+        path.push(name.to_string());
+        let offset = self.values.len();
+        for _ in 0..self.lanes.unwrap_or(1) {
+            self.values.extend(initial.values(&shape, &mut self.stream));
+        }
+        if let Some(lanes) = self.lanes {
+            shape = [&[lanes], &shape[..]].concat().into();
+        }
+        self.values.resize(self.values.len().next_multiple_of(ALIGNMENT), 0.0);
+        self.entries.push(Entry { name: path.join("/"), shape, offset });
+        Parameter(self.entries.len() - 1)
+    }
+
+    /// Makes whatever `build` makes, with `name` put before the names of its parameters.
+    pub fn within<T>(&mut self, name: &str, build: impl FnOnce(&mut Builder) -> T) -> T {
+        self.prefix.push(name.to_string());
+        let made = build(self);
+        self.prefix.pop();
+        made
+    }
+
+    /// Puts the parameters on a device.
+    ///
+    /// # Errors
+    /// There are none, or the device has no room.
+    pub fn build(self, device: &Device) -> Result<Parameters> {
+        if self.values.is_empty() {
+            return Err(Error::Graph("a model has no parameters".into()));
+        }
+        let flat = device.variable("parameters", TensorType::f32([self.values.len()]), &self.values)?;
+        Ok(Parameters { entries: self.entries, lanes: self.lanes, flat })
+    }
+}
+
+/// The parameters of a model on a device.
+#[derive(Clone)]
+pub struct Parameters {
+    entries: Vec<Entry>,
+    lanes: Option<usize>,
+    flat: Variable,
+}
+
+impl Parameters {
+    /// All of them in one vector, `[length]`, with some padding of zeros between them.
+    pub fn flat(&self) -> &Variable {
+        &self.flat
+    }
+
+    /// Length of the flat vector.
+    pub fn length(&self) -> usize {
+        self.flat.tensor_type().elements()
+    }
+
+    /// Number of trainable numbers.
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(|e| e.shape.elements()).sum()
+    }
+
+    /// Names and shapes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Shape)> {
+        self.entries.iter().map(|e| (e.name.as_str(), &e.shape))
+    }
+
+    /// Each parameter's name and its extent in the flat vector, padding included: together they cover all of it.
+    pub fn extents(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.entries.iter().enumerate().map(|(i, e)| {
+            let end = self.entries.get(i + 1).map_or(self.length(), |next| next.offset);
+            (e.name.as_str(), e.offset, end)
+        })
+    }
+
+    /// The parameters as tensors of `graph`, for the forward functions of layers.
+    pub fn weights<'g>(&self, graph: &'g Graph) -> Weights<'g> {
+        self.weights_of(graph, graph.variable(&self.flat))
+    }
+
+    /// As [`Parameters::weights`], from a vector laid out like [`Parameters::flat`], e.g. a target network's.
+    pub fn weights_of<'g>(&self, graph: &'g Graph, flat: Tensor<'g>) -> Weights<'g> {
+        let tensors = self
+            .entries
+            .iter()
+            .map(|e| flat.slice(0, e.offset, e.shape.elements()).reshape(&e.shape))
+            .collect();
+        Weights { graph, lanes: self.lanes, tensors }
+    }
+
+    /// The gradient of `loss` as one vector laid out like [`Parameters::flat`]; zeros for parameters that the loss does
+    /// not use.
+    ///
+    /// # Errors
+    /// An op on the way has no gradient, or the loss uses none of the parameters.
+    pub fn gradient<'g>(&self, loss: Tensor<'g>, weights: &Weights<'g>) -> Result<Tensor<'g>> {
+        let graph = weights.graph;
+        let seed = graph.full(loss.shape(), 1.0);
+        let gradients = graph.vjp(&[loss], &[seed], &weights.tensors)?;
+        if gradients.iter().all(Option::is_none) {
+            return Err(Error::NoGradient {
+                op: "grad".into(),
+                message: "the loss depends on none of the model's parameters".into(),
+            });
+        }
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        // Zeros for gaps and for what the loss does not use, joined where they touch.
+        let mut zeros = 0;
+        for (entry, gradient) in self.entries.iter().zip(gradients) {
+            zeros += entry.offset - at;
+            let length = entry.shape.elements();
+            at = entry.offset + length;
+            match gradient {
+                Some(gradient) => {
+                    if zeros > 0 {
+                        pieces.push(graph.full([zeros], 0.0));
+                        zeros = 0;
+                    }
+                    pieces.push(gradient.reshape([length]));
+                }
+                None => zeros += length,
+            }
+        }
+        zeros += self.length() - at;
+        if zeros > 0 {
+            pieces.push(graph.full([zeros], 0.0));
+        }
+        Ok(graph.concat(&pieces, 0))
+    }
+
+    /// Writes every parameter into a checkpoint under `prefix/name`.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn save(&self, prefix: &str, checkpoint: &mut Checkpoint) -> Result<()> {
+        self.save_flat(&self.flat, prefix, checkpoint)
+    }
+
+    /// Writes a vector laid out like the parameters (an optimiser's moments) as one tensor a parameter.
+    ///
+    /// # Errors
+    /// The device is lost, or the vector has another length.
+    pub fn save_flat(&self, flat: &Variable, prefix: &str, checkpoint: &mut Checkpoint) -> Result<()> {
+        let values = flat.read()?;
+        for entry in &self.entries {
+            let end = entry.offset + entry.shape.elements();
+            let piece = values
+                .get(entry.offset..end)
+                .ok_or_else(|| Error::Graph(format!("{prefix} is too short")))?;
+            checkpoint.insert(format!("{prefix}/{}", entry.name), TensorData::f32(&entry.shape, piece)?);
+        }
+        Ok(())
+    }
+
+    /// Reads every parameter from a checkpoint.
+    ///
+    /// # Errors
+    /// One is missing or has another shape.
+    pub fn load(&self, prefix: &str, checkpoint: &Checkpoint) -> Result<()> {
+        self.load_flat(&self.flat, prefix, checkpoint)
+    }
+
+    /// Reads a vector laid out like the parameters.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn load_flat(&self, flat: &Variable, prefix: &str, checkpoint: &Checkpoint) -> Result<()> {
+        let mut values = flat.read()?;
+        for entry in &self.entries {
+            let name = format!("{prefix}/{}", entry.name);
+            let tensor = checkpoint.tensor(&name)?;
+            if tensor.shape() != &entry.shape[..] {
+                let (found, own) = (tensor.shape(), &entry.shape);
+                return Err(Error::Usage(format!(
+                    "the checkpoint's `{name}` is {found:?}, the model's is {own:?}"
+                )));
+            }
+            let piece = tensor.to_f32()?;
+            values[entry.offset..entry.offset + piece.len()].copy_from_slice(&piece);
+        }
+        flat.write(&values)
+    }
+}
+
+/// The parameters of a model as tensors. Layers read them from here, so that the same layer runs with its own
+/// parameters, with a target network's, or with parameters adapted inside the graph.
+#[derive(Clone)]
+pub struct Weights<'g> {
+    graph: &'g Graph,
+    lanes: Option<usize>,
+    tensors: Vec<Tensor<'g>>,
+}
+
+impl<'g> Weights<'g> {
+    /// The graph they are tensors of.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The tensor of a parameter.
+    pub fn get(&self, parameter: Parameter) -> Tensor<'g> {
+        match self.tensors.get(parameter.0) {
+            Some(tensor) => *tensor,
+            None => {
+                self.graph.fail(Error::Graph("a layer was run with the parameters of another model".into()))
+            }
+        }
+    }
+
+    /// The tensor of a parameter, for an operand of `rank` dimensions. Where each agent has its own, it is given
+    /// dimensions of 1 between the agents and its own, so that it broadcasts against `[time, agents, ..]`.
+    pub fn get_for(&self, parameter: Parameter, rank: usize) -> Tensor<'g> {
+        let tensor = self.get(parameter);
+        if self.lanes.is_none() {
+            return tensor;
+        }
+        let shape = tensor.shape();
+        let own = shape.len() - 1;
+        let mut wide = vec![shape[0]];
+        wide.resize(1 + rank.saturating_sub(2 + own), 1);
+        wide.extend(&shape[1..]);
+        tensor.reshape(wide)
+    }
+
+    /// All of them, in order.
+    pub fn tensors(&self) -> &[Tensor<'g>] {
+        &self.tensors
+    }
+
+    /// The same model with other tensors in place of its parameters, e.g. after a step of adaptation (MAML).
+    pub fn with(&self, tensors: Vec<Tensor<'g>>) -> Weights<'g> {
+        Weights { graph: self.graph, lanes: self.lanes, tensors }
+    }
+}
