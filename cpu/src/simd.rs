@@ -255,7 +255,7 @@ pub trait Kernel {
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
-    /// Plain Rust on arrays of eight, compiled for the baseline of the target.
+    /// Plain Rust on arrays of four, compiled for the baseline of the target.
     Portable,
     /// AVX2 with FMA: eight lanes, 16 registers.
     Avx2,
@@ -332,7 +332,7 @@ pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon if isa.is_available() => unsafe { neon::enter(kernel) },
-        _ => kernel.run(portable::token()),
+        _ => portable::enter(kernel),
     }
 }
 

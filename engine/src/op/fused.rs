@@ -401,36 +401,38 @@ unsafe fn apply<S: Simd>(s: S, function: Scalar, arguments: [Source; 3], out: *m
             }
         }};
     }
-    // The loops of the elementary functions; an argument that is one number is first written out.
-    macro_rules! over {
-        ($over:path) => {{
-            // SAFETY: argument and result have `count` elements, and are apart or the same.
-            unsafe {
-                if a.step == 0 {
-                    std::slice::from_raw_parts_mut(out, count).fill(*a.pointer);
-                    $over(s, out, out, count)
-                } else {
-                    $over(s, a.pointer, out, count)
-                }
+    // The elementary functions, which are compiled where they are written; an argument that is one number is first
+    // written out.
+    let over = |into: fn(&[f32], &mut [f32]), in_place: fn(&mut [f32])| {
+        // SAFETY: argument and result have `count` elements, and are apart or the same.
+        unsafe {
+            let result = std::slice::from_raw_parts_mut(out, count);
+            if a.step == 0 {
+                result.fill(*a.pointer);
+                in_place(result);
+            } else if a.pointer == out.cast_const() {
+                in_place(result);
+            } else {
+                into(std::slice::from_raw_parts(a.pointer, count), result);
             }
-        }};
-    }
+        }
+    };
     let (zero, one) = (s.zero(), s.splat(1.0));
     match function {
         Scalar::Identity => each!(|x| x),
         Scalar::Negate => each!(|x| s.neg(x)),
-        Scalar::Exp => over!(vm::exp_over),
-        Scalar::Log => over!(vm::ln_over),
-        Scalar::Tanh => over!(vm::tanh_over),
-        Scalar::Sigmoid => over!(vm::sigmoid_over),
+        Scalar::Exp => over(vm::exp_into, vm::exp_in_place),
+        Scalar::Log => over(vm::ln_into, vm::ln_in_place),
+        Scalar::Tanh => over(vm::tanh_into, vm::tanh_in_place),
+        Scalar::Sigmoid => over(vm::sigmoid_into, vm::sigmoid_in_place),
         // The NaN of a diverged computation must stay visible: `max` alone would hide it.
         Scalar::Relu => each!(|x| s.select(s.le(x, zero), zero, x)),
-        Scalar::Gelu => over!(vm::gelu_over),
-        Scalar::Softplus => over!(vm::softplus_over),
+        Scalar::Gelu => over(vm::gelu_into, vm::gelu_in_place),
+        Scalar::Softplus => over(vm::softplus_into, vm::softplus_in_place),
         Scalar::Sqrt => each!(|x| s.sqrt(x)),
-        Scalar::Sin => over!(vm::sin_over),
-        Scalar::Cos => over!(vm::cos_over),
-        Scalar::Expm1 => over!(vm::expm1_over),
+        Scalar::Sin => over(vm::sin_into, vm::sin_in_place),
+        Scalar::Cos => over(vm::cos_into, vm::cos_in_place),
+        Scalar::Expm1 => over(vm::expm1_into, vm::expm1_in_place),
         Scalar::Abs => each!(|x| s.abs(x)),
         Scalar::Sign => each!(|x| {
             let below = s.select(s.lt(x, zero), s.splat(-1.0), x);
