@@ -1,10 +1,11 @@
 //! `synod compare`.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use synod::preset::Plan;
-use synod::preset::compare::{Comparison, Contender, compare, table, write};
+use synod::preset::compare::{Comparison, Contender, by_seed, compare, table, write};
 use synod::run::progress::Counter;
 use synod::run::{driver, folder};
 use synod::{Device, Result};
@@ -15,15 +16,16 @@ use synod::{Device, Result};
   synod compare bottleneck mazes --steps 1000000 --seeds 3 --out runs/compared
   synod compare spread-vdn spread-qmix --steps 300000 --with world.agents=5
   synod compare runs/a.toml runs/b.toml            config files, several of one preset
+  synod compare bottleneck --seeds 100..119        these seeds, the last one too
 
 A comparison that was stopped goes on where it was when it is called again with the same --out.")]
 pub struct Compare {
     /// Presets (see `synod list`) or config files
     #[arg(required = true, value_name = "PRESET|CONFIG.toml")]
     what: Vec<String>,
-    /// Seeds of each: 0, 1, ...
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    seeds: u64,
+    /// Seeds of each: so many from 0 on, or from the first to the last (100..119)
+    #[arg(long, default_value = "3", value_name = "N|FIRST..LAST", value_parser = seeds)]
+    seeds: RangeInclusive<u64>,
     /// Agent-steps of every run [default: each preset's own]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
@@ -80,14 +82,33 @@ impl Compare {
             return Ok(());
         };
         write(&self.out, &entries, self.episodes)?;
-        let table = table(&entries);
+        let (table, seeds) = (table(&entries), by_seed(&entries));
         match self.json {
-            true => println!("{:#}", serde_json::json!({ "rows": table.to_json_rows() })),
-            false => print!("{}", table.to_text()),
+            true => {
+                let (rows, seeds) = (table.to_json_rows(), seeds.to_json_rows());
+                println!("{:#}", serde_json::json!({ "rows": rows, "seeds": seeds }));
+            }
+            false => print!("{}\n{}", table.to_text(), seeds.to_text()),
         }
         eprintln!("{out}/comparison.md, comparison.csv and learning curves are written");
         Ok(())
     }
+}
+
+/// `5` for 0 to 4, `100..119` for 100 to 119.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is not a whole number"));
+    let range = match text.split_once("..") {
+        Some((first, last)) => number(first)?..=number(last)?,
+        None => match number(text)?.checked_sub(1) {
+            Some(last) => 0..=last,
+            None => return Err("at least one seed".into()),
+        },
+    };
+    if range.is_empty() {
+        return Err(format!("{text} holds no seed: the first comes before the last, as in 100..119"));
+    }
+    Ok(range)
 }
 
 /// The settings between commas; commas in lists and tables are theirs.
@@ -113,5 +134,14 @@ mod tests {
             ["a=[1,2]", "b={ c = 3, d = [4] }", "e=5"]
         );
         assert!(super::settings("").is_empty());
+    }
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        assert_eq!(super::seeds("3"), Ok(0..=2));
+        assert_eq!(super::seeds("200..204"), Ok(200..=204));
+        for wrong in ["0", "5..4", "a", "1..", "-1", "3..x"] {
+            assert!(super::seeds(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -5,12 +5,13 @@
 //! are threads.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::team::Measure;
-use super::{Evaluation, Plan, evaluate, mean};
+use super::{Evaluation, Plan, Row, evaluate, mean};
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
@@ -42,8 +43,8 @@ pub struct Contender {
 pub struct Comparison {
     /// The rows.
     pub contenders: Vec<Contender>,
-    /// Seeds of each: 0, 1, ...
-    pub seeds: u64,
+    /// Seeds of each.
+    pub seeds: RangeInclusive<u64>,
     /// Agent-steps of every run; `None` for each preset's own.
     pub steps: Option<u64>,
     /// Episodes that each trained run is evaluated on.
@@ -55,6 +56,7 @@ pub struct Comparison {
 /// What one run came to.
 #[derive(Debug, Clone)]
 struct Outcome {
+    seed: u64,
     /// The evaluation, the score first.
     measures: Vec<Measure>,
     /// Agent-steps a second of training, on one thread.
@@ -161,7 +163,7 @@ pub fn compare(
     let Some(outcomes) = lock(&outcomes).drain(..).collect::<Option<Vec<Outcome>>>() else { return Ok(None) };
     let mut outcomes = outcomes.into_iter();
     let entries = comparison.contenders.iter().map(|Contender { plan, with }| {
-        let runs: Vec<Outcome> = outcomes.by_ref().take(comparison.seeds as usize).collect();
+        let runs: Vec<Outcome> = outcomes.by_ref().take(comparison.seeds.clone().count()).collect();
         Entry {
             name: plan.name().to_string(),
             with: with.clone(),
@@ -200,18 +202,19 @@ impl Comparison {
     }
 
     fn jobs(&self) -> Result<Vec<Job>> {
-        if self.contenders.is_empty() || self.seeds == 0 || self.episodes == 0 {
+        if self.contenders.is_empty() || self.seeds.is_empty() || self.episodes == 0 {
             return Err(Error::Usage("a comparison needs presets, seeds and episodes".into()));
         }
-        if self.seeds > MOST_SEEDS {
-            return Err(Error::Usage(format!("at most {MOST_SEEDS} seeds, got {}", self.seeds)));
+        let (first, last) = (self.seeds.start(), self.seeds.end());
+        if last - first >= MOST_SEEDS {
+            return Err(Error::Usage(format!("at most {MOST_SEEDS} seeds, got {first} to {last}")));
         }
         let mut jobs = Vec::new();
         for (i, contender) in self.contenders.iter().enumerate() {
             // Before any of them is trained.
             contender.plan.check()?;
             let label = self.label(i);
-            for seed in 0..self.seeds {
+            for seed in self.seeds.clone() {
                 let mut plan = contender.plan.clone();
                 *plan.steps_mut() = self.steps.unwrap_or(plan.steps());
                 *plan.seed_mut() = seed;
@@ -258,6 +261,7 @@ impl Job {
         let (measures, parameters) = judge(device, plan, folder.path(), episodes)?;
         let score = measures.first().map(|m| m.name.clone()).unwrap_or_default();
         Ok(Some(Outcome {
+            seed: plan.seed(),
             measures,
             rate: outcome.steps as f64 / outcome.seconds.max(1e-9),
             parameters,
@@ -292,16 +296,26 @@ fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(V
             let rows = evaluate(device, settings, &policy, &evaluation, quiet)?;
             let total = mean(&rows);
             let values = [("csr", total.csr), ("throughput", total.throughput), ("isr", total.isr)];
-            let measures = values
-                .into_iter()
-                .filter_map(|(name, value)| {
-                    let mean = value?;
-                    Some(Measure { name: name.into(), episodes: total.episodes, mean, error: None })
-                })
-                .collect();
-            Ok((measures, policy.parameters().count()))
+            let measure = |name: &str, of: &Row, value: Option<f64>| {
+                Some(Measure { name: name.into(), episodes: of.episodes, mean: value?, error: None })
+            };
+            let all = values.into_iter().filter_map(|(name, value)| measure(name, &total, value));
+            let bands = bands(&rows);
+            let bands = bands.iter().filter_map(|(name, row)| measure(name, row, row.csr));
+            Ok((all.chain(bands).collect(), policy.parameters().count()))
         }
     }
+}
+
+/// The success rates of bottlenecks by the length of the corridor: as short as in training, longer, and much longer.
+fn bands(rows: &[Row]) -> Vec<(String, Row)> {
+    let length = |row: &Row| row.map.strip_prefix("bottleneck-").and_then(|text| text.parse::<usize>().ok());
+    let band = |first: usize, last: usize| {
+        let inside = |row: &&Row| length(row).is_some_and(|length| (first..=last).contains(&length));
+        let rows: Vec<Row> = rows.iter().filter(inside).cloned().collect();
+        (!rows.is_empty()).then(|| (format!("csr {first} to {last}"), mean(&rows)))
+    };
+    [(3, 50), (100, 400), (500, 1000)].into_iter().filter_map(|(first, last)| band(first, last)).collect()
 }
 
 /// Numbers that an agent lets others have in a step: messages of all rounds, or its memory.
@@ -355,13 +369,34 @@ pub fn table(entries: &[Entry]) -> Table {
     table
 }
 
+/// The measures of each seed: a row a preset and measure, a column a seed, and the least of them.
+pub fn by_seed(entries: &[Entry]) -> Table {
+    let seeds = entries.first().map(|entry| entry.runs.iter().map(|run| run.seed.to_string()));
+    let seeds: Vec<String> = seeds.into_iter().flatten().collect();
+    let columns = ["preset", "with", "measure"].into_iter().chain(seeds.iter().map(String::as_str));
+    let mut table = Table::new(columns.chain(["least"]));
+    for entry in entries {
+        let names = entry.runs.first().map(|run| run.measures.iter().map(|m| m.name.as_str()));
+        for name in names.into_iter().flatten() {
+            let of = |run: &Outcome| run.measures.iter().find(|m| m.name == name).map(|m| m.mean);
+            let values: Vec<Option<f64>> = entry.runs.iter().map(of).collect();
+            let least = values.iter().flatten().copied().reduce(f64::min);
+            let mut cells = vec![entry.name.as_str().into(), entry.with.as_str().into(), name.into()];
+            cells.extend(values.into_iter().chain([least]).map(Cell::number));
+            table.row(cells);
+        }
+    }
+    table
+}
+
 /// Every measure of every run, for other programs.
 fn csv(entries: &[Entry]) -> String {
     let mut text = String::from(
         "preset,with,seed,measure,mean,standard_error,episodes,steps_per_second,parameters,bytes,said\n",
     );
     for entry in entries {
-        for (seed, run) in entry.runs.iter().enumerate() {
+        for run in &entry.runs {
+            let seed = run.seed;
             for m in &run.measures {
                 let error = m.error.map(|e| e.to_string()).unwrap_or_default();
                 let (name, rate, parameters, bytes) = (&entry.name, run.rate, run.parameters, run.bytes);
@@ -381,10 +416,11 @@ fn csv(entries: &[Entry]) -> String {
 /// A file that cannot be written.
 pub fn write(folder: &Path, entries: &[Entry], episodes: usize) -> Result<()> {
     let page = format!(
-        "{}\nThe score is the interquartile mean over seeds of the mean over {episodes} episodes, with the 95 % bootstrap \
+        "{}\n{}\nThe score is the interquartile mean over seeds of the mean over {episodes} episodes, with the 95 % bootstrap \
          interval; steps/s are agent-steps a second of one thread; MB is what a learning step plans; said is how many \
          numbers an agent lets others have in a step.\n",
-        table(entries).to_markdown()
+        table(entries).to_markdown(),
+        by_seed(entries).to_markdown()
     );
     for (name, text) in [("comparison.md", page), ("comparison.csv", csv(entries))] {
         write_atomically(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
