@@ -168,9 +168,12 @@ impl Conv2d {
         if dx.is_empty() {
             return Ok(());
         }
+        if dy.is_empty() {
+            dx.fill(0.0);
+            return Ok(());
+        }
         // With a stride of 1 it is a convolution with the kernel turned and the channels exchanged.
-        let turn =
-            self.stride == [1, 1] && (0..2).all(|i| self.padding[i] < self.kernel[i]) && !dy.is_empty();
+        let turn = self.stride == [1, 1] && (0..2).all(|i| self.padding[i] < self.kernel[i]);
         let [kh, kw] = self.kernel;
         let (ci, co) = (self.channels_in, self.channels_out);
         let mut scratch = SCRATCH.take();
@@ -288,6 +291,11 @@ impl Conv2d {
         if padded(0).is_none() || padded(1).is_none() {
             return Err(self.fault("the padding is out of range"));
         }
+        if product(&[self.stride[0], self.width, self.channels_in]).is_none()
+            || product(&[self.stride[1], self.channels_in]).is_none()
+        {
+            return Err(self.fault("the stride is out of range"));
+        }
         let [kh, kw] = self.kernel;
         let (oh, ow) = (self.out_height(), self.out_width());
         if product(&[self.images, self.height, self.width, self.channels_in]) != Some(x) {
@@ -351,7 +359,8 @@ impl Kernel for Forward<'_> {
         let (ci, co) = (c.channels_in, c.channels_out);
         let (x_size, y_size) = (c.height * c.width * ci, rows.out * columns.out * co);
         // As many images as keep the rows that a line of the output needs in the first-level cache.
-        let block = (6 * 1024 / (c.kernel[0] * c.width * ci).max(1)).clamp(6, 48) / 6 * 6;
+        let line = c.kernel[0].saturating_mul(c.width * ci).max(1);
+        let block = (6 * 1024 / line).clamp(6, 48) / 6 * 6;
         for first in (0..c.images).step_by(block) {
             let images = block.min(c.images - first);
             for oy in 0..rows.out {
@@ -364,7 +373,7 @@ impl Kernel for Forward<'_> {
                     t.relu = epilogue.activation == Activation::Relu;
                     t.bias = epilogue.bias.map_or(std::ptr::null(), <[f32]>::as_ptr);
                     t.c = out.as_mut_ptr().wrapping_add(first * y_size + (oy * columns.out + ox) * co);
-                    if !ky.is_empty() && !kx.is_empty() {
+                    if ci > 0 && !ky.is_empty() && !kx.is_empty() {
                         let corner = (rows.at(oy, ky.start) * c.width + columns.at(ox, kx.start)) * ci;
                         t.a = x.as_ptr().wrapping_add(first * x_size + corner);
                         t.b = weights.as_ptr().wrapping_add((ky.start * kw + kx.start) * ci * co);

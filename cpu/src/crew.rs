@@ -75,7 +75,11 @@ impl Shared {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| body(i))) {
                 self.next.store(job.count, Ordering::Relaxed);
                 let mut panic = self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                panic.get_or_insert(payload);
+                match *panic {
+                    // Not dropped: a payload may panic in its turn, and pieces of other threads are still at work.
+                    Some(_) => std::mem::forget(payload),
+                    None => *panic = Some(payload),
+                }
             }
         }
     }

@@ -32,7 +32,7 @@ pub fn for_each_chunk(
 ) {
     let chunk = chunk.max(1);
     let count = items.div_ceil(chunk);
-    let piece = |i: usize| body(i * chunk..items.min((i + 1) * chunk));
+    let piece = |i: usize| body(i * chunk..items.min((i + 1).saturating_mul(chunk)));
     match parallel {
         Parallel::Pool if count > 1 => crew::for_each(count, piece),
         _ => (0..count).for_each(piece),
@@ -48,11 +48,11 @@ pub fn for_each_chunk_mut<T: Send>(
     body: impl Fn(Range<usize>, &mut [T]) + Sync + Send,
 ) {
     let (chunk, width) = (chunk.max(1), width.max(1));
-    let (length, size) = (out.len(), chunk * width);
+    let (length, size) = (out.len(), chunk.saturating_mul(width));
     let start = SharedPointer(out.as_mut_ptr());
     for_each_chunk(parallel, length.div_ceil(size), 1, |range| {
         for i in range {
-            let (from, to) = (i * size, length.min((i + 1) * size));
+            let (from, to) = (i * size, length.min((i + 1).saturating_mul(size)));
             // SAFETY: the pieces lie in `out`, apart from each other, and it is borrowed until all are done.
             let part = unsafe { std::slice::from_raw_parts_mut(start.get().add(from), to - from) };
             body(i * chunk..i * chunk + part.len().div_ceil(width), part);
@@ -71,7 +71,8 @@ pub fn map_mut<T: Send, U: Send>(items: &mut [T], body: impl Fn(usize, &mut T) -
     pieces.into_iter().filter_map(|(_, given)| given).collect()
 }
 
-/// A pointer that pieces of a parallel loop may share; each piece writes only where no other does.
+/// A pointer that pieces of a parallel loop may share; each piece writes only where no other does. It is no more than a
+/// pointer: whoever dereferences it vouches for the memory and for being alone there.
 pub struct SharedPointer<T = f32>(pub *mut T);
 
 impl<T> Clone for SharedPointer<T> {
@@ -82,7 +83,8 @@ impl<T> Clone for SharedPointer<T> {
 
 impl<T> Copy for SharedPointer<T> {}
 
-// SAFETY: whoever dereferences it vouches that the pieces write to disjoint places.
+// SAFETY: sending a pointer does nothing by itself; dereferencing it is unsafe, and whoever does vouches that no other
+// thread is at the same place. What lies there may be used by another thread, as it is `Send`.
 unsafe impl<T: Send> Send for SharedPointer<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for SharedPointer<T> {}

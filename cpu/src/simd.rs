@@ -44,11 +44,27 @@ pub use interleaved::Interleaved;
 pub use neon::Neon;
 pub use portable::Portable;
 
+mod sealed {
+    /// Implemented by the instruction sets of this module alone.
+    pub trait Sealed {}
+    impl Sealed for super::Portable {}
+    #[cfg(target_arch = "x86_64")]
+    impl Sealed for super::Avx2 {}
+    #[cfg(target_arch = "x86_64")]
+    impl Sealed for super::Avx512 {}
+    #[cfg(target_arch = "aarch64")]
+    impl Sealed for super::Neon {}
+    impl<S: super::Simd> Sealed for super::Interleaved<S> {}
+}
+
 /// The operations lane by lane of one instruction set on vectors of [`Arithmetic::LANES`] 32-bit lanes: what elementary
 /// functions are written for. `V` holds `f32`, `I` holds `i32` with wrapping arithmetic, `M` one truth value a lane.
+///
+/// Sealed: kernels read and write memory by what [`Arithmetic::LANES`] and the operations say, so only the sets of this
+/// module implement it.
 #[allow(missing_docs)] // the plain arithmetic says what it does by its name
 #[allow(clippy::wrong_self_convention)] // `self` is the instruction set, not the value that is converted
-pub trait Arithmetic: Copy + Send + Sync + 'static {
+pub trait Arithmetic: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Lanes of a vector.
     const LANES: usize;
     type V: Copy;

@@ -16,7 +16,7 @@ const BLOCK_ROWS: usize = 24;
 const BLOCK_A: usize = 4096;
 /// Columns of B that rows of A pass one after another: with `BLOCK_K` rows a quarter of a megabyte, half of a small
 /// second-level cache. A multiple of every set's vectors.
-const BLOCK_COLUMNS: usize = 256;
+pub(super) const BLOCK_COLUMNS: usize = 256;
 /// Rows of a piece at most. A copy of `BLOCK_K` terms of them and a block of B stay in the second-level cache.
 pub(super) const PIECE_ROWS: usize = 8 * BLOCK_ROWS;
 /// Rows of a piece at least.
@@ -34,7 +34,9 @@ const SKEW: usize = 2;
 /// Floats of the widest vector; packed rows are padded to it.
 const WIDEST: usize = 16;
 
-/// One product with checked operands, as pointers.
+/// One product with checked operands, as pointers. Only `gemm_on` and `Panels` make one, of slices that they have checked
+/// and that outlive it; a part of one stays within it. That is the reason of all unsafe code below and in the modules
+/// beside this one.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub kind: Kind,
@@ -105,7 +107,7 @@ impl Product {
 
 /// Columns of a part with their padding.
 pub(super) fn padded(columns: usize) -> usize {
-    columns.next_multiple_of(WIDEST)
+    columns.checked_next_multiple_of(WIDEST).unwrap_or(usize::MAX)
 }
 
 impl Part {

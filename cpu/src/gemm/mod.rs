@@ -19,7 +19,7 @@ mod tests;
 use super::pool::{Parallel, SharedPointer, for_each_chunk};
 use super::simd::{Isa, dispatch_on};
 use crate::{Misfit, Result};
-use driver::{BLOCK_K, LEAST_ROWS, PIECE_ROWS, Pack, Piece, Product};
+use driver::{BLOCK_COLUMNS, BLOCK_K, LEAST_ROWS, PIECE_ROWS, Pack, Piece, Product};
 pub use epilogue::{Activation, Curve, Epilogue};
 use std::cell::Cell;
 
@@ -44,6 +44,9 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
+    /// Of no elements.
+    const NOTHING: Matrix<'static> = Matrix { data: &[], row_stride: 0, column_stride: 0 };
+
     /// A row-major matrix of rows of `columns` elements.
     pub fn row_major(data: &'a [f32], columns: usize) -> Self {
         Matrix { data, row_stride: columns, column_stride: 1 }
@@ -84,7 +87,8 @@ pub struct Batch {
 /// ```
 ///
 /// # Errors
-/// [`Misfit`] where an operand is too short for its sizes and strides.
+/// [`Misfit`] where an operand is too short for its sizes and strides, or where neither A nor B holds as many as `k`
+/// elements: sums may run over elements that lie in one place, but only over as many as are there in the other operand.
 #[allow(clippy::too_many_arguments)] // the sizes and operands of the product, as in BLAS
 pub fn gemm(
     m: usize,
@@ -131,8 +135,8 @@ fn gemm_on(
     mut m: usize,
     n: usize,
     k: usize,
-    a: Matrix,
-    b: Matrix,
+    mut a: Matrix,
+    mut b: Matrix,
     c: &mut [f32],
     ldc: usize,
     accumulate: bool,
@@ -142,6 +146,11 @@ fn gemm_on(
     check(&batch, (m, n, k), &a, &b, c.len(), ldc, &epilogue)?;
     if batch.count == 0 || m == 0 || n == 0 {
         return Ok(());
+    }
+    if k == 0 {
+        // Nothing is read: steps that were not checked lead nowhere.
+        (a, b) = (Matrix::NOTHING, Matrix::NOTHING);
+        (batch.a, batch.b) = (0, 0);
     }
     // Members that share B and lie one after the other are the rows of one product.
     let one_bias = epilogue.bias.is_none() || batch.bias == 0;
@@ -202,9 +211,9 @@ pub struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Floats that the panels of a `[k, n]` matrix take.
+    /// Floats that the panels of a `[k, n]` matrix take; `usize::MAX`, which no slice has, where that is out of range.
     pub fn room(k: usize, n: usize) -> usize {
-        driver::padded(n) * k
+        driver::padded(n).saturating_mul(k)
     }
 
     /// Packs `b` into `room`, which has at least [`Panels::room`] floats.
@@ -214,6 +223,9 @@ impl<'a> Panels<'a> {
     pub fn pack(k: usize, n: usize, b: Matrix, room: &'a mut [f32], parallel: Parallel) -> Result<Self> {
         if room.len() < Self::room(k, n) || !fits(b.data.len(), k, n, b) {
             return Err(Misfit(format!("gemm: no panels of [{k}, {n}] from {} floats", b.data.len())));
+        }
+        if k == 0 {
+            return Ok(Panels { k, n, packed: room });
         }
         let p = Self::product(k, n, Some(b));
         for part in p.parts() {
@@ -253,6 +265,10 @@ impl<'a> Panels<'a> {
         if !whole {
             return Err(Misfit(format!("gemm: operands too short for m {m}, n {n}, k {k}, ldc {ldc}")));
         }
+        if m == 0 {
+            return Ok(());
+        }
+        let a = if k == 0 { Matrix::NOTHING } else { a };
         let p = Product {
             a: a.data.as_ptr(),
             a_row: a.row_stride,
@@ -346,8 +362,10 @@ fn in_pieces(isa: Isa, p: Product) {
     let columns = if p.m < 48 { 64 } else { p.n };
     let across = p.n.div_ceil(columns);
     let pieces = (PIECES * rayon::current_num_threads()).div_ceil(across);
-    let rows =
-        PIECE_WORK.div_ceil(columns.min(p.n) * p.k.max(1)).max(p.m.div_ceil(pieces)).next_multiple_of(24);
+    let rows = PIECE_WORK
+        .div_ceil(columns.min(p.n).saturating_mul(p.k.max(1)))
+        .max(p.m.div_ceil(pieces))
+        .next_multiple_of(24);
     let down = p.m.div_ceil(rows);
     for_each_chunk(Parallel::Pool, across * down, 1, |range| {
         for i in range {
@@ -469,6 +487,10 @@ fn check(
             .try_fold(1usize, |end, &(count, stride)| end.checked_add(count.checked_mul(stride)?));
         end.is_some_and(|end| end <= len)
     };
+    // Packed panels have a block of columns for every term.
+    if k > a.data.len().max(b.data.len()) || k > isize::MAX as usize / size_of::<f32>() / BLOCK_COLUMNS {
+        return fault("neither A nor B has as many terms");
+    }
     if k > 0 && !fits(a.data.len(), [(m - 1, a.row_stride), (k - 1, a.column_stride), (last, batch.a)]) {
         return fault("A is too short");
     }

@@ -1,6 +1,6 @@
 //! Several vectors side by side, so that a processor has more than one chain of operations to work on.
 
-use super::Arithmetic;
+use super::{Arithmetic, Simd};
 
 /// Vectors worked on at once.
 const COUNT: usize = 4;
@@ -27,7 +27,7 @@ macro_rules! each {
     )+};
 }
 
-impl<S: Arithmetic> Arithmetic for Interleaved<S> {
+impl<S: Simd> Arithmetic for Interleaved<S> {
     const LANES: usize = COUNT * S::LANES;
     type V = [S::V; COUNT];
     type I = [S::I; COUNT];
