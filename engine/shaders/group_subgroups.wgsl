@@ -11,10 +11,11 @@ struct Invocation {
 // One for each subgroup would do, but how many there are is known on the device only.
 var<workgroup> partial: array<f32, GROUP>;
 
-// The sum of everybody's `value`, known to all. Everybody must call it.
+// The sum of everybody's `value`, known to all. Everybody must call it. The barrier stands first: callers come out of loops
+// that end for each invocation at another time, and a subgroup operation counts those alone that have arrived.
 fn sum_of_group(value: f32, own: Invocation) -> f32 {
-    let sum = subgroupAdd(value);
     workgroupBarrier();
+    let sum = subgroupAdd(value);
     if (own.lane == 0u) { partial[own.subgroup] = sum; }
     workgroupBarrier();
     var total = 0.0;
@@ -23,8 +24,8 @@ fn sum_of_group(value: f32, own: Invocation) -> f32 {
 }
 
 fn largest_of_group(value: f32, own: Invocation) -> f32 {
-    let largest = subgroupMax(value);
     workgroupBarrier();
+    let largest = subgroupMax(value);
     if (own.lane == 0u) { partial[own.subgroup] = largest; }
     workgroupBarrier();
     var total = partial[0];

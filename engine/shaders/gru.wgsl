@@ -5,6 +5,8 @@
 // The input products of all steps are made before, and those of the gradients of weights after, by `matmul`.
 
 const TILE: u32 = 16u;
+// Between the rows of a tile that invocations read each a row of: one more, so that they fall into different banks.
+const PITCH: u32 = 17u;
 
 struct Parameters {
     time: u32, batch: u32, hidden: u32, lanes: u32,
@@ -162,9 +164,9 @@ fn gru_step_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             left[local.y * TILE + local.x] = value;
             var weight = 0.0;
             if (group.x * TILE + local.y < b.hidden && k + local.x < width) { weight = b_w_h[w + k + local.x]; }
-            right[local.y * TILE + local.x] = weight;
+            right[local.y * PITCH + local.x] = weight;
             workgroupBarrier();
-            for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * TILE + i]; }
+            for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * PITCH + i]; }
             workgroupBarrier();
         }
     }
@@ -220,9 +222,9 @@ fn gru_first_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         left[local.y * TILE + local.x] = value;
         var weight = 0.0;
         if (group.x * TILE + local.y < f.hidden && k + local.x < width) { weight = f_w_h[w + k + local.x]; }
-        right[local.y * TILE + local.x] = weight;
+        right[local.y * PITCH + local.x] = weight;
         workgroupBarrier();
-        for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * TILE + i]; }
+        for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * PITCH + i]; }
         workgroupBarrier();
     }
     if (row >= f.batch || unit >= f.hidden) { return; }
@@ -232,23 +234,4 @@ fn gru_first_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     }
     let at = (lane * f.batch + row) * f.hidden + unit;
     f_dh0[at] = scaled(kept, sum + f_dh0[at]);
-}
-
-// Gradients of sums -> their sums over steps and rows, one invocation a column.
-@group(0) @binding(0) var<storage, read> s_from: array<f32>;
-@group(0) @binding(1) var<storage, read_write> s_out: array<f32>;
-@group(0) @binding(2) var<uniform> s: Parameters;
-
-@compute @workgroup_size(256)
-fn gru_bias_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-                 @builtin(local_invocation_index) local: u32) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
-    let width = 3u * s.hidden;
-    if (i >= s.lanes * width) { return; }
-    let lane = i / width;
-    var sum = 0.0;
-    for (var row = 0u; row < s.time * s.batch; row++) {
-        sum += s_from[(lane * s.time * s.batch + row) * width + i % width];
-    }
-    s_out[i] = sum;
 }

@@ -5,6 +5,8 @@
 // The input products of all steps are made before, and those of the gradients of weights after, by `matmul`.
 
 const TILE: u32 = 16u;
+// Between the rows of a tile that invocations read each a row of: one more, so that they fall into different banks.
+const PITCH: u32 = 17u;
 
 struct Parameters {
     time: u32, batch: u32, hidden: u32, lanes: u32,
@@ -176,9 +178,9 @@ fn lstm_step_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             left[local.y * TILE + local.x] = value;
             var weight = 0.0;
             if (group.x * TILE + local.y < b.hidden && k + local.x < width) { weight = b_w_h[w + k + local.x]; }
-            right[local.y * TILE + local.x] = weight;
+            right[local.y * PITCH + local.x] = weight;
             workgroupBarrier();
-            for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * TILE + i]; }
+            for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * PITCH + i]; }
             workgroupBarrier();
         }
     }
@@ -230,9 +232,9 @@ fn lstm_first_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         left[local.y * TILE + local.x] = value;
         var weight = 0.0;
         if (group.x * TILE + local.y < f.hidden && k + local.x < width) { weight = f_w_h[w + k + local.x]; }
-        right[local.y * TILE + local.x] = weight;
+        right[local.y * PITCH + local.x] = weight;
         workgroupBarrier();
-        for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * TILE + i]; }
+        for (var i = 0u; i < TILE; i++) { sum += left[local.y * TILE + i] * right[local.x * PITCH + i]; }
         workgroupBarrier();
     }
     if (row >= f.batch || unit >= f.hidden) { return; }
@@ -241,23 +243,4 @@ fn lstm_first_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         kept = 1.0 - f_resets[part(f.maps, 1u, lane) * f.time * f.batch + row];
     }
     f_dh0[(lane * f.batch + row) * f.hidden + unit] = scaled(kept, sum);
-}
-
-// dz -> its sums over steps and rows, one invocation a column.
-@group(0) @binding(0) var<storage, read> s_dz: array<f32>;
-@group(0) @binding(1) var<storage, read_write> s_dbias: array<f32>;
-@group(0) @binding(2) var<uniform> s: Parameters;
-
-@compute @workgroup_size(256)
-fn lstm_bias_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-                  @builtin(local_invocation_index) local: u32) {
-    let i = (group.y * groups.x + group.x) * 256u + local;
-    let width = 4u * s.hidden;
-    if (i >= s.lanes * width) { return; }
-    let lane = i / width;
-    var sum = 0.0;
-    for (var row = 0u; row < s.time * s.batch; row++) {
-        sum += s_dz[(lane * s.time * s.batch + row) * width + i % width];
-    }
-    s_dbias[i] = sum;
 }

@@ -57,11 +57,14 @@ fn scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         var decay = array<f32, 8>();
         var input = array<f32, 8>();
         var output = array<f32, 8>();
-        for (var j = 0u; j < count; j++) {
-            decay[j] = a[a_row + first + j];
-            input[j] = b[b_row + first + j];
-            output[j] = c[c_row + first + j];
-            if (carried) { x[j] = state[i * p.states + first + j]; }
+        // Loops over states have a constant bound: unrolled, the arrays are registers.
+        for (var j = 0u; j < 8u; j++) {
+            if (j < count) {
+                decay[j] = a[a_row + first + j];
+                input[j] = b[b_row + first + j];
+                output[j] = c[c_row + first + j];
+                if (carried) { x[j] = state[i * p.states + first + j]; }
+            }
         }
         for (var step = 0u; step < p.time; step++) {
             let t = select(step, p.time - 1u - step, reverse);
@@ -72,21 +75,22 @@ fn scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var sum = 0.0;
             if (first == 0u) { sum = d_own * value; } else { sum = y[at]; }
             for (var j = 0u; j < 8u; j++) {
-                if (j >= count) { break; }
-                var before = x[j];
-                if (!reverse) { before = kept(keep, before); }
-                // The gradient of the last state arrives after the last decay.
-                let factor = select(decay[j], 1.0, reverse && step == 0u);
-                let now = factor * before + input[j] * value;
-                sum += output[j] * now;
-                x[j] = now;
-                if (reverse) { x[j] = kept(keep, now); }
+                if (j < count) {
+                    var before = x[j];
+                    if (!reverse) { before = kept(keep, before); }
+                    // The gradient of the last state arrives after the last decay.
+                    let factor = select(decay[j], 1.0, reverse && step == 0u);
+                    let now = factor * before + input[j] * value;
+                    sum += output[j] * now;
+                    x[j] = now;
+                    if (reverse) { x[j] = kept(keep, now); }
+                }
             }
             y[at] = sum;
         }
-        for (var j = 0u; j < count; j++) {
+        for (var j = 0u; j < 8u; j++) {
             // On the way back the gradient passes through the first decay as well.
-            state[i * p.states + first + j] = select(x[j], decay[j] * x[j], reverse);
+            if (j < count) { state[i * p.states + first + j] = select(x[j], decay[j] * x[j], reverse); }
         }
     }
 }

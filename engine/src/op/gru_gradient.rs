@@ -6,6 +6,7 @@ use super::recurrent::{
     Mask, POOL_WORK, ScaleRows, Sizes, column_sums, flat, multiply, parameters, product, slice_mut, slice_of,
     tiles,
 };
+use super::reduce::{Reduction, reduce_gpu};
 use crate::cpu::gemm::{Matrix, Panels};
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
@@ -235,12 +236,12 @@ impl Op for GruGradient {
         let groups = tiles(self, call, &sizes)?;
         plan.launches.push(launch("gru_first_back", bindings, own(0, &[weights_lane, reset_lane]), groups));
         let width = 3 * sizes.hidden;
-        for (from, to) in [(of_x, 4), (of_h, 5)] {
-            let bindings = vec![Binding::ScratchRead(from), Binding::Output(to)];
-            let groups = call.groups(sizes.lanes * width, 256);
-            plan.launches.push(launch("gru_bias_back", bindings, own(0, &[]), groups));
-        }
         let rows = sizes.time * sizes.batch;
+        for (from, to) in [(of_x, 4), (of_h, 5)] {
+            let sums = [sizes.lanes, rows, width];
+            let source = (Binding::ScratchRead(from), &sums[..], &[1usize][..]);
+            reduce_gpu(call, &mut plan, Reduction::Sum, source, Binding::Output(to));
+        }
         let sums = TensorType::f32(with_lead(&sizes.lead, &[rows, width]));
         let [of_x, of_h] = [of_x, of_h].map(|s| (Binding::Scratch(s), sums.clone()));
         let before = (Binding::Scratch(before), flat(&operands[at]));

@@ -6,6 +6,7 @@ use super::recurrent::{
     Mask, POOL_WORK, ScaleRows, Sizes, column_sums, flat, multiply, parameters, product, slice_mut, slice_of,
     tiles,
 };
+use super::reduce::{Reduction, reduce_gpu};
 use crate::cpu::gemm::{Matrix, Panels};
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
@@ -249,13 +250,9 @@ impl Op for LstmGradient {
         bindings.extend([Binding::ScratchRead(dz), Binding::Output(1)]);
         let own = parameters(&sizes, [0, flags, 0, 0], &[weights_lane, reset_lane]);
         plan.launches.push(launch("lstm_first_back", bindings, own, tiles(self, call, &sizes)?));
-        let width = 4 * sizes.hidden;
-        plan.launches.push(launch(
-            "lstm_bias_back",
-            vec![Binding::ScratchRead(dz), Binding::Output(5)],
-            parameters(&sizes, [0, flags, 0, 0], &[]),
-            call.groups(sizes.lanes * width, 256),
-        ));
+        let sums = [sizes.lanes, sizes.time * sizes.batch, 4 * sizes.hidden];
+        let source = (Binding::ScratchRead(dz), &sums[..], &[1usize][..]);
+        reduce_gpu(call, &mut plan, Reduction::Sum, source, Binding::Output(5));
         let dz = (Binding::Scratch(dz), flat(&operands[at + 2]));
         let before = (Binding::Scratch(before_h), flat(&operands[at]));
         let x = (Binding::Input(0), flat(&operands[0]));
