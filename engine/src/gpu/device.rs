@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::pipeline::Pipelines;
 use super::storage::GpuStorage;
+use super::times;
 use crate::device::Adapter;
 use crate::error::{Error, Result};
 use crate::graph::GpuLimits;
@@ -12,6 +14,21 @@ use crate::shape::TensorType;
 
 /// The environment variable that chooses an adapter by a part of its name.
 const CHOICE: &str = "SYNOD_ADAPTER";
+
+/// The environment variable for checks in shaders: `1` for all, `0` for none; without it builds with debug assertions
+/// have all.
+const CHECKS: &str = "SYNOD_SHADER_CHECKS";
+
+/// The environment variable for the seconds that a GPU may take for one run before it counts as hung.
+const PATIENCE: &str = "SYNOD_GPU_TIMEOUT";
+
+/// Seconds that a GPU may take for one run, and a program that stands in for one.
+const SECONDS: [u64; 2] = [60, 1800];
+
+/// The most bytes of values that have a buffer each (see `slots`), and the share of the largest buffer that they may
+/// take: wgpu does not tell how much memory there is.
+const APART: u64 = 1 << 30;
+const APART_SHARE: u64 = 8;
 
 /// What every kernel may count on (the WebGPU default limits).
 const STORAGE_BUFFERS: u32 = 8;
@@ -47,6 +64,14 @@ pub(crate) struct GpuDevice {
     pub(super) queue: wgpu::Queue,
     pub(super) wgpu_limits: wgpu::Limits,
     pub(super) pipelines: Mutex<Pipelines>,
+    /// Whether shaders check indices and loops as they run. Users run them without, tests both ways.
+    pub(super) checked: bool,
+    /// Whether programs measure their dispatches (see `times`).
+    pub(super) timed: bool,
+    /// Up to this many bytes in all, the values of a program have a buffer each.
+    pub(super) apart: u64,
+    /// How long a run may take.
+    patience: Duration,
     limits: GpuLimits,
     description: Adapter,
     reports: Arc<Reports>,
@@ -62,9 +87,14 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
+/// An environment variable that says something.
+fn switch(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
 /// The adapter that the user asks for.
 fn chosen() -> Option<String> {
-    std::env::var(CHOICE).ok().filter(|text| !text.is_empty())
+    switch(CHOICE)
 }
 
 /// Best first: hardware before software.
@@ -144,7 +174,7 @@ impl GpuDevice {
             let description = describe(&adapter.get_info());
             match lacks(adapter) {
                 // In software subgroup operations are loops, and slower than workgroup memory (see BENCHMARKS.md).
-                None => match Self::from_adapter(adapter, description.is_hardware()) {
+                None => match Self::from_adapter(adapter, description.is_hardware(), times::wanted()) {
                     Ok(device) => return Ok(Arc::new(device)),
                     Err(error) => reasons.push(error.to_string()),
                 },
@@ -165,11 +195,17 @@ impl GpuDevice {
         })
     }
 
-    /// A device, with subgroup operations where they are wanted and there.
-    fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool) -> Result<Self> {
+    /// A device, with subgroup operations and with times of kernels where they are wanted and there.
+    fn from_adapter(adapter: &wgpu::Adapter, subgroups: bool, timed: bool) -> Result<Self> {
         let (offered, description) = (adapter.limits(), describe(&adapter.get_info()));
         let useful = if subgroups { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
-        let features = adapter.features() & useful;
+        let mut features = adapter.features() & useful;
+        let can_be_timed = adapter.features().contains(times::features());
+        if timed && can_be_timed {
+            features |= times::features();
+        } else if timed {
+            times::warn_of_lack(&description.name);
+        }
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("synod"),
             required_features: features,
@@ -198,11 +234,29 @@ impl GpuDevice {
             workgroup_bytes: has.max_compute_workgroup_storage_size,
             subgroups: features.contains(wgpu::Features::SUBGROUP),
         };
+        let patience = match switch(PATIENCE) {
+            Some(text) => match text.parse() {
+                Ok(seconds) if seconds > 0 => seconds,
+                _ => {
+                    return Err(missing(
+                        &description.name,
+                        format!("{PATIENCE}={text}: not a number of seconds"),
+                    ));
+                }
+            },
+            None => SECONDS[usize::from(!description.is_hardware())],
+        };
+        let patience = Duration::from_secs(patience);
+        let apart = APART.min(has.max_buffer_size / APART_SHARE);
         Ok(GpuDevice {
             device,
             queue,
             wgpu_limits: has,
             pipelines: Mutex::default(),
+            checked: switch(CHECKS).map_or(cfg!(debug_assertions), |value| value != "0"),
+            timed: timed && can_be_timed,
+            apart,
+            patience,
             limits,
             description,
             reports,
@@ -309,13 +363,20 @@ impl GpuDevice {
         Ok(())
     }
 
-    /// Waits until a submission is done.
+    /// Waits until a submission is done, but not for ever: a hung GPU is an error.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(self.patience) };
         let polled = self.device.poll(wait);
         self.check()?;
-        polled.map_err(|e| self.error(e.to_string()))?;
-        Ok(())
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(self.error(format!(
+                "it has not finished what it was given within {} s: it hangs, or the work is too much for it \
+                 ({PATIENCE}=SECONDS waits longer)",
+                self.patience.as_secs()
+            ))),
+            Err(error) => Err(self.error(error.to_string())),
+        }
     }
 
     /// Waits for `submission` and copies the first words of `staging`, which it has written, to `words`.
@@ -350,80 +411,5 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::{Graph, Variable};
-    use crate::program::{CompileOptions, Program};
-
-    /// What was found; without it the test fails, or, where the user leaves the GPU out, says so and ends.
-    fn unless_skipped<T>(found: Option<T>) -> Option<T> {
-        if found.is_none() {
-            assert!(std::env::var("SYNOD_SKIP_GPU").is_ok_and(|v| v == "1"), "no adapter can be used");
-            eprintln!("SYNOD_SKIP_GPU=1: not tested on a GPU");
-        }
-        found
-    }
-
-    #[test]
-    fn a_lost_device_is_an_error_everywhere() {
-        let Some(device) = unless_skipped(GpuDevice::open().ok()) else { return };
-        let of = TensorType::f32([4]);
-        let variable = Variable::new("v", of.clone(), Box::new(device.storage("v", &of).unwrap()));
-        let g = Graph::new();
-        let next = g.variable(&variable) + g.input("x", [4]);
-        g.assign(&variable, next);
-        let program = |outputs: &[_]| Program::on_gpu(&device, &g, outputs, CompileOptions::default());
-        let (mut reading, mut silent) = (program(&[next]).unwrap(), program(&[]).unwrap());
-        reading.run(&[("x", &[1.0f32; 4])]).unwrap();
-        device.device.destroy();
-        let is_device = |result: Result<()>| match result {
-            Err(Error::Device { device: name, .. }) => assert_eq!(name, device.description.name),
-            other => panic!("{other:?}"),
-        };
-        is_device(reading.run(&[]).map(|_| ()));
-        is_device(silent.run(&[("x", &[1.0f32; 4])]).map(|_| ()));
-        is_device(variable.read().map(|_| ()));
-        is_device(variable.write(&[0.0f32; 4]));
-        is_device(program(&[next]).map(|_| ()));
-        is_device(device.storage("w", &of).map(|_| ()));
-    }
-
-    /// Sums over a workgroup, with subgroup operations and without: rows longer than a workgroup and shorter ones.
-    #[test]
-    fn devices_with_subgroups_and_without_compute_the_same() {
-        let adapters = adapters();
-        // lavapipe and every adapter of the last ten years has subgroups: without, this would compare a thing with itself.
-        let has = |a: &&wgpu::Adapter| lacks(a).is_none() && a.features().contains(wgpu::Features::SUBGROUP);
-        let Some(adapter) = unless_skipped(adapters.iter().find(has)) else { return };
-        let open = |wanted| GpuDevice::from_adapter(adapter, wanted).unwrap();
-        let devices = [true, false].map(|subgroups| Arc::new(open(subgroups)));
-        assert_eq!([true, false], [0, 1].map(|i: usize| devices[i].limits().subgroups));
-        for width in [33, 64, 127, 300, 1025] {
-            let rows = 5;
-            let values: Vec<f32> =
-                (0..rows * width).map(|i| ((i * 7919 + width) % 1013) as f32 / 200.0 - 2.5).collect();
-            let results = [0, 1].map(|i: usize| {
-                let g = Graph::new();
-                let x = g.input("x", [rows, width]);
-                let (scale, bias) = (g.full([width], 1.5), g.full([width], 0.5));
-                let (soft, normal) = (x.softmax(-1), x.layer_norm(scale, bias, 1e-5));
-                let loss = (x.log_softmax(-1) * normal).sum_all() + (soft * soft * x).sum_all();
-                let slope = g.grad(loss, &[x]).unwrap()[0];
-                let outputs = [soft, normal, x.sum(&[1]), x.max(&[1]), slope];
-                let mut program =
-                    Program::on_gpu(&devices[i], &g, &outputs, CompileOptions::default()).unwrap();
-                let out = program.run(&[("x", &values)]).unwrap();
-                (0..outputs.len()).flat_map(|o| out.f32(o).to_vec()).collect::<Vec<f32>>()
-            });
-            for (a, b) in results[0].iter().zip(&results[1]) {
-                assert!((a - b).abs() <= 1e-4 * (1.0 + b.abs()), "{width}: {a} and {b}");
-            }
-            // The sums are right, not only alike.
-            let first = 2 * rows * width;
-            for (row, sum) in values.chunks(width).zip(&results[0][first..]) {
-                let exact: f64 = row.iter().map(|v| f64::from(*v)).sum();
-                assert!((f64::from(*sum) - exact).abs() < 1e-3, "{width}: {sum}, not {exact}");
-            }
-        }
-    }
-}
+#[path = "device_tests.rs"]
+mod tests;

@@ -3,22 +3,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::device::GpuDevice;
 use super::layout::{Layout, Place};
+use super::preparation::{Level, Preparation};
+use super::times::Times;
 use crate::error::{Error, Result};
-use crate::graph::{Binding, GpuCall, GpuPlan, Launch, Op};
+use crate::graph::{Binding, GpuCall, GpuPlan, Op};
 use crate::program::{Compiled, HostTime, Step};
 use crate::shape::TensorType;
-
-/// A prepared dispatch.
-struct Dispatch {
-    /// `None` where the one before has the same.
-    pipeline: Option<wgpu::ComputePipeline>,
-    bind_group: wgpu::BindGroup,
-    workgroups: [u32; 3],
-}
 
 /// A copy between buffers at the end of a run.
 struct Copy {
@@ -45,7 +39,8 @@ struct Staging {
 pub(crate) struct GpuExecutor {
     device: Arc<GpuDevice>,
     compiled: Arc<Compiled>,
-    dispatches: Vec<Dispatch>,
+    levels: Vec<Level>,
+    times: Option<Times>,
     copies: Vec<Copy>,
     uploads: Vec<Upload>,
     /// The upload in which every input lies, and where.
@@ -65,7 +60,11 @@ impl GpuExecutor {
     pub fn new(device: Arc<GpuDevice>, compiled: Arc<Compiled>) -> Result<Self> {
         let plans = plans(&device, &compiled)?;
         let layout = Layout::new(&device, &compiled, &plans)?;
-        let dispatches = Preparation { device: &device, layout: &layout }.dispatches(&compiled, &plans)?;
+        let (levels, names) = Preparation { device: &device, layout: &layout }.levels(&compiled, &plans)?;
+        let times = match device.timed {
+            true => Some(Times::new(&device, &names)?),
+            false => None,
+        };
 
         let mut copies = Vec::new();
         for (variable, location) in &compiled.assignments {
@@ -105,7 +104,8 @@ impl GpuExecutor {
             given: vec![false; inputs.len()],
             device,
             compiled,
-            dispatches,
+            levels,
+            times,
             copies,
             uploads,
             inputs,
@@ -129,7 +129,22 @@ impl GpuExecutor {
 
     /// Dispatches of a run.
     pub fn dispatches(&self) -> usize {
-        self.dispatches.len()
+        self.levels.iter().map(|level| level.dispatches.len()).sum()
+    }
+
+    /// Groups of dispatches, one after the other, of which each may run at once.
+    pub fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// How long the last run took on the GPU, where that is measured.
+    pub fn gpu_time(&self) -> Option<Duration> {
+        self.times.as_ref().map(Times::last)
+    }
+
+    /// Where the time of all runs went, where that is measured.
+    pub fn gpu_report(&self) -> Option<String> {
+        self.times.as_ref().map(Times::report)
     }
 
     /// How long the host was at work on the last run.
@@ -181,6 +196,9 @@ impl GpuExecutor {
         self.ready = Some(self.encode());
         self.host_time.while_running = start.elapsed();
         self.device.check()?;
+        if let Some(times) = &mut self.times {
+            times.take(&self.device, submission.clone())?;
+        }
         match &mut self.staging {
             Some(staging) => self.device.fetch(&staging.buffer, submission, &mut staging.results),
             // Nothing to wait for, but the queue must not grow without end: one run may be under way while the next
@@ -195,16 +213,37 @@ impl GpuExecutor {
     /// All commands of a run.
     fn encode(&self) -> wgpu::CommandBuffer {
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
-        if !self.dispatches.is_empty() {
+        if !self.levels.is_empty() {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &self.dispatches {
-                if let Some(pipeline) = &dispatch.pipeline {
-                    pass.set_pipeline(pipeline);
+            let mut stamp = {
+                let mut number = 0;
+                move |pass: &mut wgpu::ComputePass<'_>| {
+                    if let Some(times) = &self.times {
+                        times.stamp(pass, number);
+                        number += 1;
+                    }
                 }
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                let [x, y, z] = dispatch.workgroups;
-                pass.dispatch_workgroups(x, y, z);
+            };
+            stamp(&mut pass);
+            for level in &self.levels {
+                if !level.reads.is_empty() {
+                    let state = wgpu::BufferUses::STORAGE_READ_ONLY;
+                    let reads = level.reads.iter().map(|buffer| wgpu::BufferTransition { buffer, state });
+                    pass.transition_resources(reads, std::iter::empty());
+                }
+                for dispatch in &level.dispatches {
+                    if let Some(pipeline) = &dispatch.pipeline {
+                        pass.set_pipeline(pipeline);
+                    }
+                    pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                    let [x, y, z] = dispatch.workgroups;
+                    pass.dispatch_workgroups(x, y, z);
+                    stamp(&mut pass);
+                }
             }
+        }
+        if let Some(times) = &self.times {
+            times.resolve(&mut encoder);
         }
         for Copy { from, to, to_offset } in &self.copies {
             encoder.copy_buffer_to_buffer(&from.buffer, from.offset, to, *to_offset, from.bytes);
@@ -262,118 +301,4 @@ pub(crate) fn plan(
         }
     }
     Ok(plan)
-}
-
-/// Makes pipelines and bind groups.
-struct Preparation<'a> {
-    device: &'a GpuDevice,
-    layout: &'a Layout,
-}
-
-impl Preparation<'_> {
-    fn dispatches(&self, compiled: &Compiled, plans: &[GpuPlan]) -> Result<Vec<Dispatch>> {
-        let mut last: Option<wgpu::ComputePipeline> = None;
-        let mut dispatches = Vec::new();
-        let blocks = self.parameters(plans)?;
-        let mut blocks = blocks.iter();
-        let mut add = |what: &str, launch: &Launch, places: &[Place]| -> Result<()> {
-            let parameters = blocks.next().cloned().flatten();
-            let made = self.device.pipeline(what, launch)?;
-            let bindings: Vec<&Place> = places.iter().chain(&parameters).collect();
-            let bind_group = self.bind_group(what, &made.layout, &bindings)?;
-            let pipeline = (last.as_ref() != Some(&made.pipeline)).then(|| made.pipeline.clone());
-            last = Some(made.pipeline);
-            dispatches.push(Dispatch { pipeline, bind_group, workgroups: launch.workgroups });
-            Ok(())
-        };
-        for (number, (step, plan)) in compiled.steps.iter().zip(plans).enumerate() {
-            for placement in self.layout.placements(number) {
-                add("copy of a part", &placement.launch, &[placement.from.clone(), placement.to.clone()])?;
-            }
-            let what = describe(step);
-            for launch in &plan.launches {
-                let places: Vec<Place> = launch
-                    .bindings
-                    .iter()
-                    .map(|binding| match *binding {
-                        Binding::Input(i) => self.layout.operand(number, &step.inputs[i]),
-                        Binding::Output(i) => self.layout.place(&step.outputs[i]),
-                        Binding::Scratch(i) | Binding::ScratchRead(i) => self.layout.scratch(number, i),
-                    })
-                    .collect();
-                add(&what, launch, &places)?;
-            }
-        }
-        Ok(dispatches)
-    }
-
-    /// Every launch's parameters, in the order of the dispatches, in one uniform buffer.
-    fn parameters(&self, plans: &[GpuPlan]) -> Result<Vec<Option<Place>>> {
-        let alignment = self.device.wgpu_limits.min_uniform_buffer_offset_alignment.max(16) as usize / 4;
-        let mut words: Vec<u32> = Vec::new();
-        let mut ranges: Vec<Option<Range<usize>>> = Vec::new();
-        for (number, plan) in plans.iter().enumerate() {
-            let placements = self.layout.placements(number).map(|p| &p.launch);
-            for launch in placements.chain(&plan.launches) {
-                if launch.parameters.is_empty() {
-                    ranges.push(None);
-                    continue;
-                }
-                words.resize(words.len().next_multiple_of(alignment), 0);
-                let start = words.len();
-                words.extend_from_slice(&launch.parameters);
-                // Uniform structs are whole multiples of 16 bytes.
-                words.resize(words.len().next_multiple_of(4), 0);
-                ranges.push(Some(start..words.len()));
-            }
-        }
-        use wgpu::BufferUsages as Usage;
-        let bytes = 4 * words.len() as u64;
-        let buffer = self.device.buffer("parameters", bytes, Usage::UNIFORM | Usage::COPY_DST)?;
-        if !words.is_empty() {
-            self.device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
-        }
-        Ok(ranges
-            .into_iter()
-            .map(|range| {
-                range.map(|r| Place {
-                    buffer: buffer.clone(),
-                    offset: 4 * r.start as u64,
-                    bytes: 4 * r.len() as u64,
-                })
-            })
-            .collect())
-    }
-
-    fn bind_group(
-        &self,
-        what: &str,
-        layout: &wgpu::BindGroupLayout,
-        places: &[&Place],
-    ) -> Result<wgpu::BindGroup> {
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = places
-            .iter()
-            .enumerate()
-            .map(|(i, place)| wgpu::BindGroupEntry {
-                binding: i as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &place.buffer,
-                    offset: place.offset,
-                    size: wgpu::BufferSize::new(place.bytes),
-                }),
-            })
-            .collect();
-        self.device.guarded(what, || {
-            self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(what),
-                layout,
-                entries: &entries,
-            })
-        })
-    }
-}
-
-/// A step in errors and labels: `matmul(f32[2, 3], f32[3, 4])`.
-fn describe(step: &Step) -> String {
-    format!("{}({})", step.op.name(), crate::shape::list(&step.input_types))
 }

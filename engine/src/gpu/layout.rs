@@ -136,7 +136,10 @@ impl Layout {
             let bytes = 4 * part.of.2 as u64;
             lives.push(Life { bytes, first: part.first, last: part.last });
         }
-        let (slot, sizes) = slots::assign(&lives);
+        let (slot, sizes) = match lives.iter().map(|life| life.bytes).sum::<u64>() <= device.apart {
+            true => slots::apart(&lives),
+            false => slots::assign(&lives),
+        };
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
         let slots =

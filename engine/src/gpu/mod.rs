@@ -6,8 +6,11 @@ mod device;
 mod executor;
 mod layout;
 mod pipeline;
+mod preparation;
+mod schedule;
 mod slots;
 mod storage;
+mod times;
 
 pub(crate) use device::GpuDevice;
 pub(crate) use executor::{GpuExecutor, plan};

@@ -74,7 +74,7 @@ impl GpuDevice {
     }
 
     fn module(&self, label: &str, text: &str) -> wgpu::ShaderModule {
-        let checks = if cfg!(debug_assertions) {
+        let checks = if self.checked {
             wgpu::ShaderRuntimeChecks::checked()
         } else {
             wgpu::ShaderRuntimeChecks::unchecked()
@@ -82,8 +82,8 @@ impl GpuDevice {
         let source = wgpu::ShaderSource::Wgsl(text.into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
         // SAFETY: kernels keep within their operands by the sizes in their parameters, clamp indices that come from
-        // data, have loops that end, and divide integers by sizes only, which are not 0. Builds with debug
-        // assertions, the tests among them, run with all checks.
+        // data, have loops that end, and divide integers by sizes only, which are not 0. Tests run with all checks, and
+        // once more without (see `GpuDevice::checked`).
         unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
 

@@ -9,6 +9,11 @@ pub(super) struct Life {
     pub last: usize,
 }
 
+/// A slot for every value: no dispatch waits for another one that reads what was in its slot before.
+pub(super) fn apart(lives: &[Life]) -> (Vec<usize>, Vec<u64>) {
+    ((0..lives.len()).collect(), lives.iter().map(|life| life.bytes).collect())
+}
+
 /// The slot of every value, and the size of every slot: largest value first, each into the first slot that is free
 /// for all its life.
 pub(super) fn assign(lives: &[Life]) -> (Vec<usize>, Vec<u64>) {

@@ -403,6 +403,7 @@ impl Compiled {
             steps: self.steps.len(),
             kernels: kernels.into_iter().collect(),
             dispatches: 0,
+            levels: 0,
             planned_bytes: 4 * self.arena as u64,
             live_bytes: live.into_iter().max().unwrap_or(0),
             operations: self.steps.iter().map(|s| s.op.operations(&s.input_types, &s.output_types)).sum(),

@@ -60,6 +60,8 @@ pub struct Summary {
     pub kernels: Vec<(String, usize)>,
     /// Dispatches of one run on a GPU, in one submission; 0 on the CPU.
     pub dispatches: usize,
+    /// Groups of dispatches on a GPU, one after the other, of which each may run at once; 0 on the CPU.
+    pub levels: usize,
     /// Bytes of planned memory: every value that a run computes on its way.
     pub planned_bytes: u64,
     /// The most bytes that are live at any one step: no plan can do with less.
@@ -218,6 +220,7 @@ impl Program {
             Executor::Gpu(executor) => Summary {
                 planned_bytes: executor.planned_bytes(),
                 dispatches: executor.dispatches(),
+                levels: executor.levels(),
                 ..summary
             },
         }
@@ -229,6 +232,26 @@ impl Program {
             Executor::Cpu(_) => None,
             #[cfg(feature = "gpu")]
             Executor::Gpu(executor) => Some(executor.host_time()),
+        }
+    }
+
+    /// How long the last run took on a GPU; `None` on the CPU, and where the environment variable `SYNOD_GPU_TIMES` did not
+    /// ask for it when the device was opened, or the device cannot tell.
+    pub fn gpu_time(&self) -> Option<std::time::Duration> {
+        match &self.executor {
+            Executor::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.gpu_time(),
+        }
+    }
+
+    /// Where the time of all runs so far went on a GPU, by kernels: what `SYNOD_GPU_TIMES` prints at the end. `None` as
+    /// for [`Program::gpu_time`].
+    pub fn gpu_report(&self) -> Option<String> {
+        match &self.executor {
+            Executor::Cpu(_) => None,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu(executor) => executor.gpu_report(),
         }
     }
 
