@@ -192,6 +192,46 @@ pub fn softplus<S: Arithmetic>(s: S, x: S::V) -> S::V {
     s.add(s.max(s.zero(), x), s.add(ln(s, u), lost))
 }
 
+/// `ln(1 + x)`, within 3 ULP; arguments below -1 give NaN, -1 minus infinity.
+#[inline(always)]
+pub fn log1p<S: Arithmetic>(s: S, x: S::V) -> S::V {
+    // What 1 + x rounds away is added back to first order, as in `softplus`.
+    let u = s.add(s.splat(1.0), x);
+    let lost = s.div(s.sub(x, s.sub(u, s.splat(1.0))), u);
+    let y = ln(s, u);
+    // At -1 and infinity nothing is lost, but the quotient is NaN. Below 2^-25 the square is out of sight, and the sign of
+    // zero is kept.
+    let ends = s.mask_or(s.eq(u, s.zero()), s.eq(u, s.splat(f32::INFINITY)));
+    let y = s.select(ends, y, s.add(y, lost));
+    s.select(s.lt(s.abs(x), s.splat(2.980_232_2e-8)), x, y)
+}
+
+/// `(erf(x) - x) / x` as a polynomial of `x^2` for `|x| <= 475 / 512`; relative error of `erf` 2^-25.
+const ERF: [f32; 6] =
+    [0.128_379_17, -0.376_125_34, 0.112_819_925, -0.026_768_135, 0.004_991_192_3, -0.000_596_761_7];
+/// `(-ln(1 - erf(t)) - t) / t`, up to its sign, as a polynomial of `t` from `475 / 512` to where `erf` is 1.
+const ERF_TAIL: [f32; 7] = [
+    -0.128_717_512,
+    -0.634_846_687,
+    -0.106_777_877,
+    0.024_254_622,
+    -0.003_883_964_4,
+    0.000_383_197_13,
+    -0.000_017_285_347,
+];
+
+/// The error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `x`, within 2 ULP.
+#[inline(always)]
+pub fn erf<S: Arithmetic>(s: S, x: S::V) -> S::V {
+    let t = s.abs(x);
+    let near = s.mul_add(polynomial(s, s.mul(x, x), ERF), x, x);
+    // Beyond 4 it is 1. NaN is not below and keeps to the series.
+    let far = s.min(s.splat(4.0), t);
+    let power = s.mul_add(polynomial(s, far, ERF_TAIL), far, s.neg(far));
+    let far = s.copysign(s.sub(s.splat(1.0), exp(s, power)), x);
+    s.select(s.gt(t, s.splat(0.927_734_4)), far, near)
+}
+
 /// pi / 2 in four parts, of which the first three have exact products with the integers that occur.
 const HALF_PI: [f32; 4] = [1.570_312_5, 4.837_513e-4, 7.549_533_6e-8, 2.563_344e-12];
 /// Arguments above this go lane by lane to the standard library: the reduction above would lose too much.
@@ -257,16 +297,47 @@ pub fn cos<S: Arithmetic>(s: S, x: S::V) -> S::V {
     mend_large(s, x, sin_from(s, x, 1), f32::cos)
 }
 
-/// `x^y` lane by lane by the standard library: powers need more digits of the logarithm than vectors of f32 hold.
+/// A function of two numbers lane by lane.
 #[inline(always)]
-pub fn pow<S: Arithmetic>(s: S, x: S::V, y: S::V) -> S::V {
+fn lane_by_lane<S: Arithmetic>(s: S, x: S::V, y: S::V, function: fn(f32, f32) -> f32) -> S::V {
     let (mut xs, mut ys) = ([0.0f32; WIDEST], [0.0f32; WIDEST]);
     s.store_slice(&mut xs, x);
     s.store_slice(&mut ys, y);
     for (x, y) in xs[..S::LANES].iter_mut().zip(ys) {
-        *x = x.powf(y);
+        *x = function(*x, y);
     }
     s.load_slice(&xs)
+}
+
+/// `x^y` lane by lane by the standard library: powers need more digits of the logarithm than vectors of f32 hold.
+#[inline(always)]
+pub fn pow<S: Arithmetic>(s: S, x: S::V, y: S::V) -> S::V {
+    lane_by_lane(s, x, y, f32::powf)
+}
+
+/// The angle in radians from the positive half of the first axis to the point `(x, y)`, lane by lane by the standard
+/// library.
+#[inline(always)]
+pub fn atan2<S: Arithmetic>(s: S, y: S::V, x: S::V) -> S::V {
+    lane_by_lane(s, y, x, f32::atan2)
+}
+
+/// `x - n y` for the whole number `n` that gives it the sign of `y` and a magnitude below that of `y`, lane by lane.
+#[inline(always)]
+pub fn modulo<S: Arithmetic>(s: S, x: S::V, y: S::V) -> S::V {
+    lane_by_lane(s, x, y, modulo_of)
+}
+
+/// [`modulo`] of two numbers: exact but for one rounding where their signs differ; a remainder of 0 has the sign of `y`.
+pub fn modulo_of(x: f32, y: f32) -> f32 {
+    let rest = x % y;
+    if rest == 0.0 {
+        0f32.copysign(y)
+    } else if (rest < 0.0) != (y < 0.0) {
+        rest + y
+    } else {
+        rest
+    }
 }
 
 macro_rules! over_slices {
@@ -329,6 +400,8 @@ over_slices! {
     exp exp_over ExpKernel exp_into exp_in_place;
     expm1 expm1_over Expm1Kernel expm1_into expm1_in_place;
     ln ln_over LnKernel ln_into ln_in_place;
+    log1p log1p_over Log1pKernel log1p_into log1p_in_place;
+    erf erf_over ErfKernel erf_into erf_in_place;
     tanh tanh_over TanhKernel tanh_into tanh_in_place;
     sigmoid sigmoid_over SigmoidKernel sigmoid_into sigmoid_in_place;
     gelu gelu_over GeluKernel gelu_into gelu_in_place;

@@ -156,18 +156,44 @@ fn argmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     result[row] = best;
 }
 
-// Numbers between the two element types.
+// Numbers between the element types.
 @compute @workgroup_size(256)
-fn to_f32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-          @builtin(local_invocation_index) local: u32) {
+fn f32_of_u32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) local: u32) {
     let i = (group.y * groups.x + group.x) * 256u + local;
     if (i >= rows.elements) { return; }
     result[i] = bitcast<u32>(f32(operand[i]));
 }
 
 @compute @workgroup_size(256)
-fn to_u32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-          @builtin(local_invocation_index) local: u32) {
+fn f32_of_i32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= rows.elements) { return; }
+    result[i] = bitcast<u32>(f32(bitcast<i32>(operand[i])));
+}
+
+@compute @workgroup_size(256)
+fn i32_of_f32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= rows.elements) { return; }
+    let x = bitcast<f32>(operand[i]);
+    var value = 0;
+    // False for NaN, which becomes 0.
+    if (x >= 2147483648.0) {
+        value = 0x7fffffff;
+    } else if (x > -2147483648.0 && x < 2147483648.0) {
+        value = i32(x);
+    } else if (x <= -2147483648.0) {
+        value = -0x7fffffff - 1;
+    }
+    result[i] = bitcast<u32>(value);
+}
+
+@compute @workgroup_size(256)
+fn u32_of_f32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) local: u32) {
     let i = (group.y * groups.x + group.x) * 256u + local;
     if (i >= rows.elements) { return; }
     let x = bitcast<f32>(operand[i]);
@@ -179,4 +205,29 @@ fn to_u32(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
         value = u32(x);
     }
     result[i] = value;
+}
+
+struct Written {
+    elements: u32,
+    rows: u32,
+    n: u32,
+}
+@group(0) @binding(2) var<uniform> written: Written;
+
+// The last of the indices that names the row, behind the rows; the row itself where none does.
+@compute @workgroup_size(256)
+fn written_by(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) local: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + local;
+    if (i >= written.elements) { return; }
+    let row = i % written.rows;
+    let start = i / written.rows * written.n;
+    var by = row;
+    for (var k = written.n; k > 0u; k--) {
+        if (operand[start + k - 1u] == row) {
+            by = written.rows + k - 1u;
+            break;
+        }
+    }
+    result[i] = by;
 }

@@ -138,13 +138,15 @@ impl fmt::Debug for Shape {
     }
 }
 
-/// The type of a tensor's elements. Both are four bytes wide.
+/// The type of a tensor's elements. All are four bytes wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit floating point.
     F32,
     /// Unsigned 32-bit integers: indices, actions, random bits.
     U32,
+    /// Signed 32-bit integers.
+    I32,
 }
 
 impl fmt::Display for DType {
@@ -152,6 +154,7 @@ impl fmt::Display for DType {
         f.write_str(match self {
             DType::F32 => "f32",
             DType::U32 => "u32",
+            DType::I32 => "i32",
         })
     }
 }
@@ -174,6 +177,11 @@ impl TensorType {
     /// A tensor of unsigned 32-bit integers.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         TensorType { shape: shape.into(), dtype: DType::U32 }
+    }
+
+    /// A tensor of signed 32-bit integers.
+    pub fn i32(shape: impl Into<Shape>) -> Self {
+        TensorType { shape: shape.into(), dtype: DType::I32 }
     }
 
     /// Number of elements.

@@ -107,3 +107,44 @@ fn a_value_may_be_assigned_to_several_variables() {
         assert!(variable.read().unwrap().iter().all(|x| *x == 1.0), "{}", variable.name());
     }
 }
+
+#[test]
+fn an_input_that_nothing_needs_is_checked_and_ignored() {
+    let g = Graph::new();
+    let (x, _unused) = (g.input("x", [2]), g.input_i32("unused", [3]));
+    let mut program = Device::cpu().compile(&g, &[x * 2.0]).unwrap();
+    assert_eq!(program.inputs().count(), 1);
+    let out = program.run(&[("x", &[1.0f32, 2.0]), ("unused", &[1i32, 2, 3])]).unwrap();
+    assert_eq!(out.f32(0), [2.0, 4.0]);
+    // What is given for it must be of its type all the same, and other names stay unknown.
+    let message = program.run(&[("unused", &[1i32, 2])]).err().unwrap().to_string();
+    assert!(message.contains("i32[3]") && message.contains("2 elements"), "{message}");
+    let message = program.run(&[("unuse", &[1i32, 2, 3])]).err().unwrap().to_string();
+    assert!(message.contains("did you mean `unused`"), "{message}");
+}
+
+#[test]
+fn a_gradient_of_zeros_where_it_is_asked_for() {
+    let g = Graph::new();
+    let (x, y) = (g.input("x", [2]), g.input("y", [3]));
+    let loss = (x * x).sum_all();
+    assert!(g.grad(loss, &[x, y]).is_err());
+    let gradients = g.grad_or_zeros(loss, &[x, y]).unwrap();
+    let mut program = Device::cpu().compile(&g, &gradients).unwrap();
+    let out = program.run(&[("x", &[1.5f32, -2.0])]).unwrap();
+    assert_eq!((out.f32(0), out.f32(1)), (&[3.0f32, -4.0][..], &[0.0f32; 3][..]));
+    let whole = g.input_u32("whole", [2]);
+    assert!(g.grad_or_zeros(loss, &[whole]).unwrap_err().to_string().contains("integers"));
+    assert!(g.grad_or_zeros(x, &[x]).is_err(), "a loss of two numbers");
+}
+
+#[test]
+fn variables_hold_signed_integers() {
+    let device = Device::cpu();
+    let count = device.variable("count", TensorType::i32([2]), &[-5i32, i32::MAX]).unwrap();
+    let g = Graph::new();
+    g.assign(&count, g.variable(&count) + g.constant_i32([], &[1]));
+    device.compile(&g, &[]).unwrap().run(&[]).unwrap();
+    assert_eq!(count.read_i32().unwrap(), [-4, i32::MIN]);
+    assert!(count.read().is_err() && count.read_u32().is_err());
+}

@@ -28,6 +28,8 @@ macro_rules! functions {
             ("tanh", $use!(TanhKernel), f64::tanh as Truth, 3.0),
             ("sigmoid", $use!(SigmoidKernel), (|x: f64| 1.0 / (1.0 + (-x).exp())) as Truth, 3.0),
             ("ln", $use!(LnKernel), f64::ln as Truth, 2.0),
+            ("log1p", $use!(Log1pKernel), f64::ln_1p as Truth, 3.0),
+            ("erf", $use!(ErfKernel), erf_truth as Truth, 2.0),
             ("softplus", $use!(SoftplusKernel), softplus_truth as Truth, 3.0),
             ("sin", $use!(SinKernel), f64::sin as Truth, 3.0),
             ("cos", $use!(CosKernel), f64::cos as Truth, 3.0),
@@ -37,6 +39,20 @@ macro_rules! functions {
 
 fn softplus_truth(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// The series of positive terms `2 / sqrt(pi) exp(-x^2) (x + 2 x^3 / 3 + 4 x^5 / 15 + ..)`, of which nothing cancels.
+fn erf_truth(x: f64) -> f64 {
+    if x.is_nan() || x.abs() > 6.0 {
+        return if x.is_nan() { x } else { x.signum() };
+    }
+    let (mut term, mut sum, mut n) = (x, 0.0, 0.0);
+    while term != 0.0 && f64::abs(term) > 1e-18 * f64::abs(sum) {
+        sum += term;
+        n += 1.0;
+        term *= 2.0 * x * x / (2.0 * n + 1.0);
+    }
+    2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
 }
 
 macro_rules! map {
@@ -72,7 +88,7 @@ fn worst(map: Map, isa: Isa, truth: Truth, start: u32, step: u32) -> (f64, f32) 
 
 #[test]
 fn errors_stay_below_their_bounds() {
-    let functions: [(&str, Map, Truth, f64); 8] = functions!(map);
+    let functions: [(&str, Map, Truth, f64); 10] = functions!(map);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (name, map, truth, bound) in functions {
             let (start, step) = (rand::random::<u32>() % 40_000, 40_009);
@@ -86,7 +102,7 @@ fn errors_stay_below_their_bounds() {
 #[test]
 #[ignore = "takes minutes"]
 fn all_arguments() {
-    let functions: [(&str, Map, Truth, f64); 8] = functions!(map);
+    let functions: [(&str, Map, Truth, f64); 10] = functions!(map);
     let only = std::env::var("SYNOD_TEST_FUNCTIONS").unwrap_or_default();
     for (name, map, truth, bound) in functions.into_iter().filter(|f| only.is_empty() || only.contains(f.0)) {
         let (error, x) = worst(map, Isa::best(), truth, 0, 1);
@@ -99,7 +115,7 @@ fn all_arguments() {
 fn special_arguments() {
     let special =
         [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-45, -1e-45, 1e-39, f32::MAX, f32::MIN];
-    let functions: [(&str, Map, Truth, f64); 8] = functions!(map);
+    let functions: [(&str, Map, Truth, f64); 10] = functions!(map);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (name, map, truth, bound) in functions {
             let mut out = special;
@@ -157,5 +173,26 @@ fn slices_of_any_length() {
         assert!(x.iter().zip(&out).all(|(&x, &y)| ulps(y, (x as f64).exp()) <= 1.02));
         pow_into(&x, 3.0, &mut out);
         assert!(x.iter().zip(&out).all(|(&x, &y)| y == x.powf(3.0)));
+    }
+}
+
+#[test]
+fn remainders_have_the_sign_of_the_divisor() {
+    for (x, y, want) in [
+        (7.0, 3.0, 1.0),
+        (-7.0, 3.0, 2.0),
+        (7.0, -3.0, -2.0),
+        (-7.0, -3.0, -1.0),
+        (6.0, -3.0, -0.0),
+        (-6.0, 3.0, 0.0),
+        (1e30, 3.0, 0.0),
+        (-1.0, f32::INFINITY, f32::INFINITY),
+        (1.0, f32::INFINITY, 1.0),
+        (1.0, 0.0, f32::NAN),
+        (f32::INFINITY, 2.0, f32::NAN),
+        (f32::NAN, 2.0, f32::NAN),
+    ] {
+        let got = modulo_of(x, y);
+        assert!(got.to_bits() == f32::to_bits(want) || got.is_nan() && want.is_nan(), "{x} mod {y}: {got}");
     }
 }

@@ -83,7 +83,8 @@ impl GpuExecutor {
                 use wgpu::BufferUsages as Usage;
                 let buffer =
                     device.buffer("outputs", 4 * length as u64, Usage::MAP_READ | Usage::COPY_DST)?;
-                for ((location, _), range) in compiled.outputs.iter().zip(&outputs) {
+                let there = |(_, range): &(_, &Range<usize>)| !range.is_empty();
+                for ((location, _), range) in compiled.outputs.iter().zip(&outputs).filter(there) {
                     let from = layout.place(location);
                     copies.push(Copy { from, to: buffer.clone(), to_offset: 4 * range.start as u64 });
                 }

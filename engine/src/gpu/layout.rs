@@ -70,7 +70,7 @@ impl Pack {
         }
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let make = |&size: &usize| Ok((device.buffer(what, 4 * size as u64, usage)?, size));
+        let make = |&size: &usize| Ok((device.buffer(what, 4 * size.max(1) as u64, usage)?, size));
         Ok(Pack { buffers: sizes.iter().map(make).collect::<Result<_>>()?, pieces })
     }
 
@@ -107,7 +107,9 @@ impl Layout {
         let constants = Pack::new(device, "constants", compiled.constants.iter().map(|bits| bits.len()))?;
         for (i, bits) in compiled.constants.iter().enumerate() {
             let Place { buffer, offset, .. } = constants.place(i);
-            device.queue.write_buffer(&buffer, offset, bytemuck::cast_slice(bits));
+            if !bits.is_empty() {
+                device.queue.write_buffer(&buffer, offset, bytemuck::cast_slice(bits));
+            }
         }
         let variables = compiled
             .variables

@@ -70,6 +70,12 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// What the op makes of operands without elements, and whether its outputs may have none. Its kernels never meet one:
+    /// a program leaves them out.
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Refused
+    }
+
     /// Whether output 0 is operand 0 with another shape, so that nothing need be computed; with the offset in
     /// elements at which it starts.
     fn alias(&self, _operands: &[TensorType]) -> Option<usize> {
@@ -112,6 +118,19 @@ pub trait Op: Debug + Send + Sync + Any {
     fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
         outputs.iter().map(|t| t.elements() as u64).sum()
     }
+}
+
+/// See [`Op::without_elements`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutElements {
+    /// They are an error, in operands and outputs.
+    Refused,
+    /// Only outputs that have none themselves can be made of them.
+    NothingOnly,
+    /// Outputs that have elements are zeros: sums of nothing.
+    Zeros,
+    /// The output is that of the other operands.
+    Others,
 }
 
 /// See [`Op::by_rows`].
@@ -181,6 +200,8 @@ pub enum Scalar {
     Negate,
     Exp,
     Log,
+    /// `log(1 + x)`.
+    Log1p,
     Tanh,
     Sigmoid,
     Relu,
@@ -189,15 +210,24 @@ pub enum Scalar {
     Sqrt,
     Sin,
     Cos,
+    /// The error function.
+    Erf,
     Expm1,
     Abs,
     Sign,
+    Floor,
+    /// To the nearest whole number, halves to the even one.
+    Round,
     Reciprocal,
     Add,
     Subtract,
     Multiply,
     Divide,
     Power,
+    /// The remainder with the sign of the divisor.
+    Modulo,
+    /// The angle of the point whose second coordinate comes first.
+    Atan2,
     Maximum,
     Minimum,
     Less,
@@ -217,6 +247,8 @@ impl Scalar {
             | Scalar::Multiply
             | Scalar::Divide
             | Scalar::Power
+            | Scalar::Modulo
+            | Scalar::Atan2
             | Scalar::Maximum
             | Scalar::Minimum
             | Scalar::Less
@@ -266,7 +298,11 @@ impl<'a> CpuInput<'a> {
     pub fn f32(&self) -> &'a [f32] {
         bytemuck::cast_slice(self.bits)
     }
-    /// The elements as integers.
+    /// The elements as signed integers.
+    pub fn i32(&self) -> &'a [i32] {
+        bytemuck::cast_slice(self.bits)
+    }
+    /// The elements as unsigned integers, or their bits.
     pub fn u32(&self) -> &'a [u32] {
         self.bits
     }
@@ -281,7 +317,11 @@ impl CpuOutput<'_> {
     pub fn f32(&mut self) -> &mut [f32] {
         bytemuck::cast_slice_mut(self.bits)
     }
-    /// The elements as integers.
+    /// The elements as signed integers.
+    pub fn i32(&mut self) -> &mut [i32] {
+        bytemuck::cast_slice_mut(self.bits)
+    }
+    /// The elements as unsigned integers, or their bits.
     pub fn u32(&mut self) -> &mut [u32] {
         self.bits
     }

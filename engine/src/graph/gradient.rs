@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Graph, Op, Source, Tensor, ValueId, VjpCall};
 use crate::error::{Error, Result};
+use crate::shape::DType;
 
 impl Graph {
     /// Gradients of the scalar `loss` with respect to each of `wrt`, as tensors of this graph.
@@ -13,16 +14,7 @@ impl Graph {
     /// `loss` is not a single float; an op on the way has no gradient ([`Error::NoGradient`] names it); `loss` does
     /// not depend on one of `wrt` (never a silent zero); or the graph holds an earlier mistake.
     pub fn grad<'g>(&'g self, loss: Tensor<'g>, wrt: &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>> {
-        self.check()?;
-        if loss.shape().elements() != 1 {
-            return Err(Error::NoGradient {
-                op: "grad".into(),
-                message: format!("the loss must be one number, and is {}", loss.tensor_type()),
-            });
-        }
-        let seed = self.full(loss.shape(), 1.0);
-        let gradients = self.vjp(&[loss], &[seed], wrt)?;
-        gradients
+        self.grad_where_any(loss, wrt)?
             .into_iter()
             .zip(wrt)
             .map(|(gradient, of)| {
@@ -32,6 +24,50 @@ impl Graph {
                 })
             })
             .collect()
+    }
+
+    /// As [`Graph::grad`], with zeros for those of `wrt` on which `loss` does not depend: for models of which a loss uses a
+    /// part only.
+    ///
+    /// ```
+    /// use synod_engine::{Device, Graph};
+    /// # fn main() -> synod_engine::Result<()> {
+    /// let g = Graph::new();
+    /// let (used, unused) = (g.input("used", [2]), g.input("unused", [3]));
+    /// let gradients = g.grad_or_zeros(used.sum_all(), &[used, unused])?;
+    /// let mut program = Device::cpu().compile(&g, &gradients)?;
+    /// assert_eq!(program.run(&[])?.f32(1), [0.0; 3]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Graph::grad`], but for that; one of `wrt` holds integers.
+    pub fn grad_or_zeros<'g>(&'g self, loss: Tensor<'g>, wrt: &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>> {
+        if let Some(integers) = wrt.iter().find(|t| t.dtype() != DType::F32) {
+            return Err(Error::NoGradient {
+                op: "grad".into(),
+                message: format!("{integers:?} holds integers, along which there is none"),
+            });
+        }
+        let gradients = self.grad_where_any(loss, wrt)?;
+        Ok(gradients
+            .into_iter()
+            .zip(wrt)
+            .map(|(d, of)| d.unwrap_or_else(|| self.full(of.shape(), 0.0)))
+            .collect())
+    }
+
+    /// Gradients of the scalar `loss`, `None` for those of `wrt` on which it does not depend.
+    fn grad_where_any<'g>(&'g self, loss: Tensor<'g>, wrt: &[Tensor<'g>]) -> Result<Vec<Option<Tensor<'g>>>> {
+        self.check()?;
+        if loss.shape().elements() != 1 {
+            return Err(Error::NoGradient {
+                op: "grad".into(),
+                message: format!("the loss must be one number, and is {}", loss.tensor_type()),
+            });
+        }
+        let seed = self.full(loss.shape(), 1.0);
+        self.vjp(&[loss], &[seed], wrt)
     }
 
     /// Sums over `outputs` of their derivatives with respect to `wrt`, weighted by `cotangents`; `None` for those on

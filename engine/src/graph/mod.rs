@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use contract::{
     Binding, ByRows, CpuCall, CpuInput, CpuOutput, Cut, GpuCall, GpuLimits, GpuPlan, Halves, Launch, Op,
-    Scalar, VjpCall,
+    Scalar, VjpCall, WithoutElements,
 };
 pub(crate) use gradient::through_decomposition;
 pub use variable::{CpuStorage, Data, Variable, VariableStorage};
@@ -102,6 +102,11 @@ impl Graph {
         self.input_of(name, TensorType::u32(shape))
     }
 
+    /// A tensor of signed integers that the caller gives at every run.
+    pub fn input_i32(&self, name: &str, shape: impl Into<Shape>) -> Tensor<'_> {
+        self.input_of(name, TensorType::i32(shape))
+    }
+
     pub(crate) fn input_of(&self, name: &str, of: TensorType) -> Tensor<'_> {
         let known = self.inner.borrow().nodes.iter().enumerate().find_map(|(i, node)| match &node.source {
             Source::Input(n) if n == name => Some((i as u32, node.outputs[0].clone())),
@@ -141,6 +146,11 @@ impl Graph {
     /// A tensor of unsigned integers that never changes, in row-major order.
     pub fn constant_u32(&self, shape: impl Into<Shape>, values: &[u32]) -> Tensor<'_> {
         self.constant_of(TensorType::u32(shape), values)
+    }
+
+    /// A tensor of signed integers that never changes, in row-major order.
+    pub fn constant_i32(&self, shape: impl Into<Shape>, values: &[i32]) -> Tensor<'_> {
+        self.constant_of(TensorType::i32(shape), bytemuck::cast_slice(values))
     }
 
     fn constant_of(&self, of: TensorType, bits: &[u32]) -> Tensor<'_> {
@@ -206,11 +216,7 @@ impl Graph {
             Some(node) => node,
             None => {
                 let types: Vec<TensorType> = operands.iter().map(|t| t.tensor_type()).collect();
-                let outputs = op.infer(&types).and_then(|outputs| {
-                    outputs.iter().try_for_each(check_size)?;
-                    Ok(outputs)
-                });
-                let outputs = match outputs {
+                let outputs = match infer(op.as_ref(), &types) {
                     Ok(outputs) => outputs,
                     Err(message) => {
                         let op = op.name().to_string();
@@ -341,8 +347,31 @@ impl fmt::Debug for Tensor<'_> {
 fn check_size(of: &TensorType) -> Result<(), String> {
     match of.shape.checked_elements() {
         None => Err(format!("{of} has more than {} elements", shape::MAXIMUM_ELEMENTS)),
-        Some(0) => Err(format!("{of} has no elements")),
         Some(_) => Ok(()),
+    }
+}
+
+/// The types of an op's outputs, none of which is too large; without elements only where the op says what becomes of that.
+fn infer(op: &dyn Op, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+    let empty = |of: &&TensorType| of.elements() == 0;
+    let way = op.without_elements();
+    let refuse = |of: &TensorType| Err(format!("{of} has no elements"));
+    let none = operands.iter().find(empty);
+    match none {
+        Some(of) if way == WithoutElements::Refused => return refuse(of),
+        _ => {}
+    }
+    let outputs = op.infer(operands)?;
+    outputs.iter().try_for_each(check_size)?;
+    match outputs.iter().find(empty) {
+        Some(of) if way == WithoutElements::Refused => return refuse(of),
+        _ => {}
+    }
+    match outputs.iter().find(|of| of.elements() > 0) {
+        Some(of) if way == WithoutElements::NothingOnly && none.is_some() => {
+            Err(format!("{of} cannot be made of nothing"))
+        }
+        _ => Ok(outputs),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::shape::{DType, TensorType};
 
-/// Elements that a caller hands over: a slice of floats or of unsigned integers.
+/// Elements that a caller hands over: a slice of floats or of integers.
 pub trait Data {
     /// The type of the elements.
     fn dtype(&self) -> DType;
@@ -27,6 +27,7 @@ macro_rules! data {
 }
 data!(f32, DType::F32, Vec<f32>, &[f32], Box<[f32]>);
 data!(u32, DType::U32, Vec<u32>, &[u32], Box<[u32]>);
+data!(i32, DType::I32, Vec<i32>, &[i32], Box<[i32]>);
 
 impl<const N: usize> Data for [f32; N] {
     fn dtype(&self) -> DType {
@@ -61,6 +62,24 @@ impl Data for u32 {
     }
     fn bits(&self) -> &[u32] {
         std::slice::from_ref(self)
+    }
+}
+
+impl<const N: usize> Data for [i32; N] {
+    fn dtype(&self) -> DType {
+        DType::I32
+    }
+    fn bits(&self) -> &[u32] {
+        bytemuck::cast_slice(self)
+    }
+}
+
+impl Data for i32 {
+    fn dtype(&self) -> DType {
+        DType::I32
+    }
+    fn bits(&self) -> &[u32] {
+        bytemuck::cast_slice(std::slice::from_ref(self))
     }
 }
 
@@ -127,10 +146,21 @@ impl Variable {
         Ok(out)
     }
 
-    /// The elements of a variable of integers.
+    /// The elements of a variable of signed integers.
     ///
     /// # Errors
-    /// It holds floats, or the device is lost.
+    /// It holds something else, or the device is lost.
+    pub fn read_i32(&self) -> Result<Vec<i32>> {
+        self.expect(DType::I32, self.0.of.elements())?;
+        let mut out = vec![0i32; self.0.of.elements()];
+        self.0.storage.read(bytemuck::cast_slice_mut(&mut out))?;
+        Ok(out)
+    }
+
+    /// The elements of a variable of unsigned integers.
+    ///
+    /// # Errors
+    /// It holds something else, or the device is lost.
     pub fn read_u32(&self) -> Result<Vec<u32>> {
         self.expect(DType::U32, self.0.of.elements())?;
         let mut out = vec![0u32; self.0.of.elements()];

@@ -5,6 +5,7 @@
 mod graph_attention;
 pub mod initial;
 mod layers;
+mod loss;
 mod parameters;
 mod recurrent;
 mod shared_memory;

@@ -1,12 +1,14 @@
 //! Elementwise ops: arithmetic, comparisons, select and the usual functions, with broadcasting. Whatever of these meet
-//! in a program is fused into one kernel (see `fused`), so there is exactly one way in which they are computed.
+//! in a program is fused into one kernel (see `fused`), so there is exactly one way in which they are computed. On
+//! integers the same methods and operators apply the ops of `integer`.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::sync::Arc;
 
 use super::fused::Fused;
+use super::integer::{self, integer_op};
 use crate::error::Result;
-use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// The ops of this file.
@@ -15,6 +17,7 @@ pub(super) const NAMES: &[&str] = &[
     "negate",
     "exp",
     "log",
+    "log1p",
     "tanh",
     "sigmoid",
     "relu",
@@ -23,15 +26,20 @@ pub(super) const NAMES: &[&str] = &[
     "sqrt",
     "sin",
     "cos",
+    "erf",
     "expm1",
     "abs",
     "sign",
+    "floor",
+    "round",
     "reciprocal",
     "add",
     "subtract",
     "multiply",
     "divide",
     "pow",
+    "modulo",
+    "atan2",
     "maximum",
     "minimum",
     "less",
@@ -52,6 +60,7 @@ impl Op for Elementwise {
             Scalar::Negate => "negate",
             Scalar::Exp => "exp",
             Scalar::Log => "log",
+            Scalar::Log1p => "log1p",
             Scalar::Tanh => "tanh",
             Scalar::Sigmoid => "sigmoid",
             Scalar::Relu => "relu",
@@ -60,15 +69,20 @@ impl Op for Elementwise {
             Scalar::Sqrt => "sqrt",
             Scalar::Sin => "sin",
             Scalar::Cos => "cos",
+            Scalar::Erf => "erf",
             Scalar::Expm1 => "expm1",
             Scalar::Abs => "abs",
             Scalar::Sign => "sign",
+            Scalar::Floor => "floor",
+            Scalar::Round => "round",
             Scalar::Reciprocal => "reciprocal",
             Scalar::Add => "add",
             Scalar::Subtract => "subtract",
             Scalar::Multiply => "multiply",
             Scalar::Divide => "divide",
             Scalar::Power => "pow",
+            Scalar::Modulo => "modulo",
+            Scalar::Atan2 => "atan2",
             Scalar::Maximum => "maximum",
             Scalar::Minimum => "minimum",
             Scalar::Less => "less",
@@ -92,6 +106,10 @@ impl Op for Elementwise {
         Ok(vec![TensorType::f32(shape)])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (y, c) = (call.outputs[0], call.cotangent(0));
         let x = call.operands[0];
@@ -103,6 +121,7 @@ impl Op for Elementwise {
             Scalar::Negate => vec![Some(-c)],
             Scalar::Exp => vec![Some(c * y)],
             Scalar::Log => vec![Some(c / x)],
+            Scalar::Log1p => vec![Some(c / (x + 1.0))],
             Scalar::Tanh => vec![Some(c * (1.0 - y * y))],
             Scalar::Sigmoid => vec![Some(c * y * (1.0 - y))],
             Scalar::Relu => vec![Some(y.greater(zero).select(c, zero))],
@@ -111,9 +130,13 @@ impl Op for Elementwise {
             Scalar::Sqrt => vec![Some(c * 0.5 / y)],
             Scalar::Sin => vec![Some(c * x.cos())],
             Scalar::Cos => vec![Some(-(c * x.sin()))],
+            Scalar::Erf => {
+                // 2 / sqrt(pi).
+                vec![Some(c * (-(x * x)).exp() * std::f32::consts::FRAC_2_SQRT_PI)]
+            }
             Scalar::Expm1 => vec![Some(c * (y + 1.0))],
             Scalar::Abs => vec![Some(c * x.sign())],
-            Scalar::Sign => vec![None],
+            Scalar::Sign | Scalar::Floor | Scalar::Round => vec![None],
             Scalar::Reciprocal => vec![Some(-(c * y * y))],
             Scalar::Add => vec![Some(c), Some(c)],
             Scalar::Subtract => vec![Some(c), Some(-c)],
@@ -125,6 +148,11 @@ impl Op for Elementwise {
                 let positive = x.greater(zero);
                 let log = positive.select(x, x.graph().scalar(1.0)).log();
                 vec![Some(c * exponent * x.pow(exponent - 1.0)), Some(c * y * log)]
+            }
+            Scalar::Modulo => vec![Some(c), Some(-(c * (x / operand(1)).floor()))],
+            Scalar::Atan2 => {
+                let square = x * x + operand(1) * operand(1);
+                vec![Some(c * operand(1) / square), Some(-(c * x / square))]
             }
             // Where both are equal each gets half, as in JAX and PyTorch.
             Scalar::Maximum => {
@@ -179,13 +207,14 @@ impl Op for Broadcast {
 
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let [operand] = operands else { return Err("takes one operand".into()) };
-        if operand.dtype != DType::F32 {
-            return Err("takes f32 operands".into());
-        }
         match operand.shape.broadcast_strides(&self.0) {
-            Some(_) => Ok(vec![TensorType::f32(&self.0)]),
+            Some(_) => Ok(vec![TensorType { shape: self.0.clone(), dtype: operand.dtype }]),
             None => Err(format!("does not broadcast to {:?}", self.0)),
         }
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -193,10 +222,18 @@ impl Op for Broadcast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        if call.inputs[0].of.dtype != DType::F32 {
+            integer::run(integer::Function::Identity, call);
+            return Ok(());
+        }
         Fused::single(Scalar::Identity, &call.outputs[0].of.shape).cpu(call)
     }
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
+        if call.operands[0].dtype != DType::F32 {
+            // Floats may lose bits on their way through a GPU.
+            return Ok(integer::launch(integer::Function::Identity, call));
+        }
         Fused::single(Scalar::Identity, &call.outputs[0].shape).gpu(call)
     }
 
@@ -209,12 +246,20 @@ impl Op for Broadcast {
     }
 }
 
+/// Applies a function to floats, or to integers where it has a form for them.
+fn apply<'g>(scalar: Scalar, operands: &[Tensor<'g>]) -> Tensor<'g> {
+    match integer_op(scalar, operands) {
+        Some(op) => operands[0].graph().apply_one(op, operands),
+        None => operands[0].graph().apply_one(Elementwise(scalar), operands),
+    }
+}
+
 macro_rules! unary {
     ($($(#[$doc:meta])* $name:ident => $scalar:ident;)*) => {
         impl<'g> Tensor<'g> {$(
             $(#[$doc])*
             pub fn $name(self) -> Tensor<'g> {
-                self.graph().apply_one(Elementwise(Scalar::$scalar), &[self])
+                apply(Scalar::$scalar, &[self])
             }
         )*}
     };
@@ -225,6 +270,8 @@ unary! {
     exp => Exp;
     /// The natural logarithm.
     log => Log;
+    /// `log(1 + x)`, exact near 0.
+    log1p => Log1p;
     /// The hyperbolic tangent.
     tanh => Tanh;
     /// `1 / (1 + exp(-x))`.
@@ -241,12 +288,18 @@ unary! {
     sin => Sin;
     /// The cosine of an angle in radians.
     cos => Cos;
+    /// The error function, `2 / sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `x`.
+    erf => Erf;
     /// `exp(x) - 1`, exact near 0.
     expm1 => Expm1;
     /// The absolute value; its gradient at 0 is 0.
     abs => Abs;
     /// -1, 0 or 1. No gradient passes.
     sign => Sign;
+    /// The largest whole number that is not above. No gradient passes.
+    floor => Floor;
+    /// The nearest whole number; halves become even, as in IEEE 754. No gradient passes.
+    round => Round;
     /// `1 / x`.
     reciprocal => Reciprocal;
 }
@@ -256,7 +309,7 @@ macro_rules! binary {
         impl<'g> Tensor<'g> {$(
             $(#[$doc])*
             pub fn $name(self, other: Tensor<'g>) -> Tensor<'g> {
-                self.graph().apply_one(Elementwise(Scalar::$scalar), &[self, other])
+                apply(Scalar::$scalar, &[self, other])
             }
         )*}
     };
@@ -265,6 +318,11 @@ macro_rules! binary {
 binary! {
     /// `self` to the power of `other`.
     pow => Power;
+    /// The remainder `self - n other`, with the whole number `n` that gives it the sign of `other` and a magnitude below
+    /// that of `other` (as in Python and PyTorch). NaN where `other` is 0 or `self` is infinite.
+    modulo => Modulo;
+    /// The angle in radians, from -pi to pi, of the point whose second coordinate is `self` and whose first is `other`.
+    atan2 => Atan2;
     /// The larger of the two. Where they are equal each gets half of the gradient.
     maximum => Maximum;
     /// The smaller of the two. Where they are equal each gets half of the gradient.
@@ -290,7 +348,7 @@ impl<'g> Tensor<'g> {
 
     /// `yes` where `self` is not 0, else `no`.
     pub fn select(self, yes: Tensor<'g>, no: Tensor<'g>) -> Tensor<'g> {
-        self.graph().apply_one(Elementwise(Scalar::Select), &[self, yes, no])
+        apply(Scalar::Select, &[self, yes, no])
     }
 
     /// Each element held between two bounds.
@@ -334,7 +392,7 @@ macro_rules! operator {
         impl<'g> $trait for Tensor<'g> {
             type Output = Tensor<'g>;
             fn $method(self, other: Tensor<'g>) -> Tensor<'g> {
-                self.graph().apply_one(Elementwise(Scalar::$scalar), &[self, other])
+                apply(Scalar::$scalar, &[self, other])
             }
         }
         impl<'g> $trait<f32> for Tensor<'g> {
@@ -360,6 +418,6 @@ operator!(Div, div, Divide);
 impl<'g> Neg for Tensor<'g> {
     type Output = Tensor<'g>;
     fn neg(self) -> Tensor<'g> {
-        self.graph().apply_one(Elementwise(Scalar::Negate), &[self])
+        apply(Scalar::Negate, &[self])
     }
 }

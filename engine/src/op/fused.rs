@@ -52,7 +52,7 @@ pub struct Instruction {
 /// How an operand of a smaller shape is read: sizes and strides of the output's dimensions, those that behave alike
 /// merged, innermost last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     Whole,
     One,
     Strided(Vec<(usize, usize)>),
@@ -114,7 +114,7 @@ impl Fused {
     }
 }
 
-fn access_of(operand: &Shape, shape: &Shape) -> Access {
+pub(super) fn access_of(operand: &Shape, shape: &Shape) -> Access {
     if operand.elements() == 1 {
         return Access::One;
     }
@@ -140,7 +140,12 @@ fn access_of(operand: &Shape, shape: &Shape) -> Access {
 
 /// Copies elements `start..start + out.len()` of a broadcast operand.
 #[inline]
-fn gather(dimensions: &[(usize, usize)], data: &[f32], start: usize, out: &mut [f32]) {
+pub(super) fn copy_broadcast<T: Copy>(
+    dimensions: &[(usize, usize)],
+    data: &[T],
+    start: usize,
+    out: &mut [T],
+) {
     let Some(&(inner, stride)) = dimensions.last() else { return };
     let mut at = 0;
     while at < out.len() {
@@ -301,7 +306,7 @@ impl Kernel for Run<'_> {
                 if let Access::Strided(dimensions) = access {
                     // SAFETY: the slot is one of `slots`, and `count <= block`.
                     let out = unsafe { std::slice::from_raw_parts_mut(file.add(slot * block), count) };
-                    gather(dimensions, self.inputs[i].f32(), start, out);
+                    copy_broadcast(dimensions, self.inputs[i].f32(), start, out);
                     if i < 64 {
                         operand_slot[i] = slot;
                     }
@@ -423,6 +428,7 @@ unsafe fn apply<S: Simd>(s: S, function: Scalar, arguments: [Source; 3], out: *m
         Scalar::Negate => each!(|x| s.neg(x)),
         Scalar::Exp => over(vm::exp_into, vm::exp_in_place),
         Scalar::Log => over(vm::ln_into, vm::ln_in_place),
+        Scalar::Log1p => over(vm::log1p_into, vm::log1p_in_place),
         Scalar::Tanh => over(vm::tanh_into, vm::tanh_in_place),
         Scalar::Sigmoid => over(vm::sigmoid_into, vm::sigmoid_in_place),
         // The NaN of a diverged computation must stay visible: `max` alone would hide it.
@@ -432,18 +438,23 @@ unsafe fn apply<S: Simd>(s: S, function: Scalar, arguments: [Source; 3], out: *m
         Scalar::Sqrt => each!(|x| s.sqrt(x)),
         Scalar::Sin => over(vm::sin_into, vm::sin_in_place),
         Scalar::Cos => over(vm::cos_into, vm::cos_in_place),
+        Scalar::Erf => over(vm::erf_into, vm::erf_in_place),
         Scalar::Expm1 => over(vm::expm1_into, vm::expm1_in_place),
         Scalar::Abs => each!(|x| s.abs(x)),
         Scalar::Sign => each!(|x| {
             let below = s.select(s.lt(x, zero), s.splat(-1.0), x);
             s.select(s.gt(x, zero), one, below)
         }),
+        Scalar::Floor => each!(|x| s.floor(x)),
+        Scalar::Round => each!(|x| s.round(x)),
         Scalar::Reciprocal => each!(|x| s.div(one, x)),
         Scalar::Add => each!(|x, y| s.add(x, y)),
         Scalar::Subtract => each!(|x, y| s.sub(x, y)),
         Scalar::Multiply => each!(|x, y| s.mul(x, y)),
         Scalar::Divide => each!(|x, y| s.div(x, y)),
         Scalar::Power => each!(|x, y| vm::pow(s, x, y)),
+        Scalar::Modulo => each!(|x, y| vm::modulo(s, x, y)),
+        Scalar::Atan2 => each!(|x, y| vm::atan2(s, x, y)),
         Scalar::Maximum => each!(|x, y| {
             let larger = s.select(s.lt(x, y), y, x);
             s.select(s.eq(y, y), larger, y)
@@ -483,24 +494,7 @@ impl Fused {
              \x20   if (i >= elements) { return; }\n",
         );
         for (o, operand) in operands.iter().enumerate() {
-            let index = match access_of(&operand.shape, &self.shape) {
-                Access::Whole => "i".to_string(),
-                Access::One => "0u".to_string(),
-                Access::Strided(dimensions) => {
-                    let mut terms = Vec::new();
-                    let mut divisor = 1usize;
-                    for (d, &(size, stride)) in dimensions.iter().enumerate().rev() {
-                        if stride != 0 {
-                            let quotient =
-                                if divisor == 1 { "i".into() } else { format!("(i / {divisor}u)") };
-                            let digit = if d == 0 { quotient } else { format!("({quotient} % {size}u)") };
-                            terms.push(if stride == 1 { digit } else { format!("{digit} * {stride}u") });
-                        }
-                        divisor *= size;
-                    }
-                    if terms.is_empty() { "0u".into() } else { terms.join(" + ") }
-                }
-            };
+            let index = index_of(&access_of(&operand.shape, &self.shape));
             let _ = writeln!(text, "    let x{o} = operand{o}[{index}];");
         }
         for (i, instruction) in self.instructions.iter().enumerate() {
@@ -520,6 +514,26 @@ impl Fused {
     }
 }
 
+/// Where element `i` of the output reads an operand, in WGSL.
+pub(super) fn index_of(access: &Access) -> String {
+    let dimensions = match access {
+        Access::Whole => return "i".into(),
+        Access::One => return "0u".into(),
+        Access::Strided(dimensions) => dimensions,
+    };
+    let mut terms = Vec::new();
+    let mut divisor = 1usize;
+    for (d, &(size, stride)) in dimensions.iter().enumerate().rev() {
+        if stride != 0 {
+            let quotient = if divisor == 1 { "i".into() } else { format!("(i / {divisor}u)") };
+            let digit = if d == 0 { quotient } else { format!("({quotient} % {size}u)") };
+            terms.push(if stride == 1 { digit } else { format!("{digit} * {stride}u") });
+        }
+        divisor *= size;
+    }
+    if terms.is_empty() { "0u".into() } else { terms.join(" + ") }
+}
+
 /// A number in WGSL, whose literals must be finite.
 fn immediate(value: f32) -> String {
     if value.is_finite() { format!("{value:?}f") } else { format!("not_finite({}u)", value.to_bits()) }
@@ -533,6 +547,7 @@ fn expression(function: Scalar, argument: impl Fn(usize) -> String) -> String {
         Scalar::Negate => format!("-({a})"),
         Scalar::Exp => format!("exp({a})"),
         Scalar::Log => format!("log({a})"),
+        Scalar::Log1p => format!("log1p_({a})"),
         Scalar::Tanh => format!("tanh_({a})"),
         Scalar::Sigmoid => format!("sigmoid_({a})"),
         Scalar::Relu => format!("select({a}, 0f, {a} <= 0f)"),
@@ -541,15 +556,20 @@ fn expression(function: Scalar, argument: impl Fn(usize) -> String) -> String {
         Scalar::Sqrt => format!("sqrt({a})"),
         Scalar::Sin => format!("sin_({a})"),
         Scalar::Cos => format!("cos_({a})"),
+        Scalar::Erf => format!("erf_({a})"),
         Scalar::Expm1 => format!("expm1_({a})"),
         Scalar::Abs => format!("abs({a})"),
         Scalar::Sign => format!("sign_({a})"),
+        Scalar::Floor => format!("floor({a})"),
+        Scalar::Round => format!("round({a})"),
         Scalar::Reciprocal => format!("1f / {a}"),
         Scalar::Add => format!("{a} + {}", b()),
         Scalar::Subtract => format!("{a} - {}", b()),
         Scalar::Multiply => format!("{a} * {}", b()),
         Scalar::Divide => format!("{a} / {}", b()),
         Scalar::Power => format!("pow_({a}, {})", b()),
+        Scalar::Modulo => format!("modulo_({a}, {})", b()),
+        Scalar::Atan2 => format!("atan2_({a}, {})", b()),
         Scalar::Maximum => format!("max_({a}, {})", b()),
         Scalar::Minimum => format!("min_({a}, {})", b()),
         Scalar::Less => format!("select(0f, 1f, {a} < {})", b()),

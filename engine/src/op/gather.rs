@@ -4,7 +4,9 @@ use super::movement::{RowMap, check_rank};
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, CpuInput, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{
+    Binding, CpuCall, CpuInput, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements,
+};
 use crate::shape::{DType, Shape, TensorType, list};
 
 /// Ops of this file.
@@ -73,6 +75,10 @@ impl Op for Gather {
         let lead = lead_of(x.shape.leading(2), indices.shape.leading(1))?;
         let last = [indices.shape[indices.shape.len() - 1], x.shape[x.shape.len() - 1]];
         Ok(vec![TensorType { shape: with_last(&lead, &last), dtype: x.dtype }])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -175,6 +181,10 @@ impl Op for ScatterAdd {
         }
         let lead = lead_of(values.shape.leading(2), indices.shape.leading(1))?;
         Ok(vec![TensorType::f32(with_last(&lead, &[self.rows, values.shape[rank - 1]]))])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {

@@ -3,7 +3,7 @@
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::{Parallel, for_each_chunk};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{Shape, TensorType};
 
 /// The ops of this file.
@@ -184,14 +184,14 @@ pub(crate) fn strided_launch(
 }
 
 /// An op that is computed by nothing: its output lies where its operand lies.
-fn copy_cpu(call: &mut CpuCall<'_>) -> Result<()> {
+pub(super) fn copy_cpu(call: &mut CpuCall<'_>) -> Result<()> {
     let input = call.inputs[0].u32();
     let all = Rows { start: 0, stride: 0 };
     copy_rows(call.parallel, (1, input.len()), (input, all), (call.outputs[0].u32(), all));
     Ok(())
 }
 
-fn copy_gpu(call: &GpuCall<'_>) -> Result<GpuPlan> {
+pub(super) fn copy_gpu(call: &GpuCall<'_>) -> Result<GpuPlan> {
     let elements = call.outputs[0].elements();
     Ok(Launch {
         shader: SHADER.into(),
@@ -215,6 +215,10 @@ impl Op for Copy {
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         Ok(vec![only(operands)?.clone()])
     }
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Ok(vec![call.cotangents[0]])
     }
@@ -244,6 +248,10 @@ impl Op for Reshape {
         }
         Ok(vec![TensorType { shape: self.0.clone(), dtype: operand.dtype }])
     }
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Ok(vec![call.cotangents[0].map(|c| c.reshape(call.operands[0].shape()))])
     }
@@ -269,6 +277,10 @@ impl Op for Detach {
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         Ok(vec![only(operands)?.clone()])
     }
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Ok(vec![None])
     }

@@ -10,6 +10,7 @@ use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
 use crate::graph::{
     Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall,
+    WithoutElements,
 };
 use crate::shape::{DType, TensorType};
 
@@ -247,6 +248,10 @@ impl Op for LayerNorm {
         Ok(vec![x.clone(), rows.clone(), rows])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (x, scale) = (call.operands[0], call.operands[1]);
         let (mean, deviation) = (call.outputs[1], call.outputs[2]);
@@ -346,6 +351,11 @@ impl Op for LayerNormGradient {
             return Err("the operands are not those of a layer norm".into());
         }
         Ok(vec![x.clone(), scale.clone(), scale.clone()])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        // Of no rows the gradients of scale and bias are sums of nothing.
+        WithoutElements::Zeros
     }
 
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -12,7 +12,7 @@ use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Ops of this file.
@@ -193,6 +193,10 @@ impl Op for Random {
         }])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Ok(vec![None])
     }
@@ -245,6 +249,10 @@ impl Op for FoldIn {
         let mut shape = lead_of(lanes(key)?, &data.shape)?.to_vec();
         shape.push(2);
         Ok(vec![TensorType::u32(shape)])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -317,13 +325,11 @@ impl<'g> Tensor<'g> {
     /// `[.., n]`: u32 `[..]`, as the largest after Gumbel noise is added. A key `[lead.., 2]` needs logits whose first
     /// dimensions are `lead`.
     pub fn categorical(self, key: Tensor<'g>) -> Tensor<'g> {
-        let (shape, of) = (self.shape(), key.shape());
-        let lead = of.leading(1);
-        if shape.len() <= lead.len() || shape[..lead.len()] != *lead {
-            return self
-                .refuse("categorical", format!("the first dimensions are not those of the key {of:?}"));
+        match self.drawn_by("categorical", key) {
+            Some(shape) if !shape.is_empty() => (self + key.random_gumbel(shape)).argmax(),
+            Some(_) => self.refuse("categorical", "there are no dimensions but those of the key".into()),
+            None => self,
         }
-        (self + key.random_gumbel(&shape[lead.len()..])).argmax()
     }
 
     /// New keys `[.., 2]` from this key `[.., 2]` and u32 `data [..]` (a step, an index); leading dimensions

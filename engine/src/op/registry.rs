@@ -1,8 +1,8 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, fused, gather, gru, lstm, matmul, memory, message, movement,
-    norm, random, reduce, row_chain, scan, select, slice, softmax, ssm, transpose,
+    adam, attention, cast, conv, elementwise, flip, fused, gather, gru, index, integer, lstm, matmul, memory,
+    message, movement, norm, random, reduce, row_chain, scan, select, slice, softmax, sort, ssm, transpose,
 };
 
 /// Every op's name, family by family.
@@ -13,9 +13,12 @@ pub fn names() -> Vec<&'static str> {
         cast::NAMES,
         conv::NAMES,
         elementwise::NAMES,
+        flip::NAMES,
         fused::NAMES,
         gather::NAMES,
         gru::NAMES,
+        index::NAMES,
+        integer::NAMES,
         lstm::NAMES,
         matmul::NAMES,
         memory::NAMES,
@@ -29,6 +32,7 @@ pub fn names() -> Vec<&'static str> {
         select::NAMES,
         slice::NAMES,
         softmax::NAMES,
+        sort::NAMES,
         ssm::NAMES,
         transpose::NAMES,
     ]

@@ -3,7 +3,7 @@
 use super::gather::{SHADER, check_indices, lead_of, maps};
 use super::movement::{RowMap, check_rank, only};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Ops of this file.
@@ -31,6 +31,10 @@ impl Op for TakeAlongLast {
         }
         let shape = lead_of(x.shape.leading(1), &indices.shape)?;
         Ok(vec![TensorType { shape, dtype: x.dtype }])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -91,6 +95,10 @@ impl Op for PutAlongLast {
         let mut shape = lead_of(&values.shape, &indices.shape)?.to_vec();
         shape.push(self.size);
         Ok(vec![TensorType { shape: shape.into(), dtype: values.dtype }])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -175,6 +183,10 @@ impl Op for OneHot {
         Ok(vec![TensorType::f32(shape)])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         Ok(vec![None])
     }
@@ -213,6 +225,10 @@ impl Op for Argmax {
             return Err("takes f32 [.., n]".into());
         }
         Ok(vec![TensorType::u32(operand.shape.leading(1))])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, _call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {

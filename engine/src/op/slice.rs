@@ -2,14 +2,16 @@
 
 use super::movement::{Rows, SHADER, check_rank, copy_rows, only, strided_launch};
 use crate::error::{Error, Result};
-use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall};
+use crate::graph::{
+    Binding, CpuCall, Cut, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall, WithoutElements,
+};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Ops of this file.
 pub(super) const NAMES: &[&str] = &["slice", "split", "concat", "pad"];
 
 /// Elements above, along and below an axis.
-fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
+pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
 }
 
@@ -20,7 +22,7 @@ fn with_size(of: &TensorType, axis: usize, size: usize) -> TensorType {
 }
 
 /// Halves along the dimensions above `axis`, which the operands share.
-fn above(operands: &[TensorType], axis: usize, outputs: usize) -> Vec<Cut> {
+pub(super) fn above(operands: &[TensorType], axis: usize, outputs: usize) -> Vec<Cut> {
     let leads: Vec<&[usize]> = operands.iter().map(|of| &of.shape[..axis]).collect();
     Cut::along(leads[0], &leads, outputs)
 }
@@ -53,6 +55,10 @@ impl Op for Slice {
                 self.length, self.start, self.axis
             )),
         }
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -105,10 +111,15 @@ impl Op for Split {
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let operand = only(operands)?;
         let total = self.sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
-        if operand.shape.get(self.axis).copied() != total || self.sizes.is_empty() {
+        if operand.shape.get(self.axis).copied() != total || self.sizes.is_empty() || self.sizes.contains(&0)
+        {
             return Err(format!("pieces of {:?} do not make up axis {}", self.sizes, self.axis));
         }
         Ok(self.sizes.iter().map(|&size| with_size(operand, self.axis, size)).collect())
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -180,6 +191,10 @@ impl Op for Concat {
             size = size.checked_add(operand.shape[self.0]).ok_or("the sum of the sizes overflows")?;
         }
         Ok(vec![with_size(first, self.0, size)])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Others
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -257,6 +272,10 @@ impl Op for Pad {
         };
         let padded = size.checked_add(self.before).and_then(|s| s.checked_add(self.after));
         Ok(vec![with_size(operand, self.axis, padded.ok_or("the padded size overflows")?)])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
@@ -363,6 +382,19 @@ impl<'g> Tensor<'g> {
         if sizes == [self.shape()[axis]] {
             return vec![self];
         }
+        if sizes.contains(&0) {
+            // A kernel writes no piece without elements.
+            let mut start = 0usize;
+            let piece = |&size: &usize| {
+                start = start.saturating_add(size);
+                self.slice(axis as isize, start - size, size)
+            };
+            let pieces = sizes.iter().map(piece).collect();
+            if start != self.shape()[axis] {
+                self.refuse("split", format!("pieces of {sizes:?} do not make up axis {axis}"));
+            }
+            return pieces;
+        }
         let mut pieces = self.graph().apply(Split { axis, sizes: sizes.to_vec() }, &[self]);
         // After a mistake the graph gives handles that stand for nothing, in a number of its own.
         pieces.resize(sizes.len(), self);
@@ -378,12 +410,9 @@ impl<'g> Tensor<'g> {
         }
     }
 
-    /// This tensor of floats `count` times, one after another along `axis` (negative ones count from the end).
+    /// This tensor `count` times, one after another along `axis` (negative ones count from the end).
     pub fn repeat(self, axis: isize, count: usize) -> Tensor<'g> {
         let Some(axis) = self.axis("repeat", axis) else { return self };
-        if self.dtype() != DType::F32 {
-            return self.refuse("repeat", "takes f32 operands".into());
-        }
         let shape = self.shape();
         let (mut unit, mut wide, mut flat) = (shape.to_vec(), shape.to_vec(), shape.to_vec());
         unit.insert(axis, 1);

@@ -10,7 +10,9 @@ use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
 use crate::error::Result;
-use crate::graph::{Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{
+    Binding, ByRows, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements,
+};
 use crate::shape::{DType, TensorType};
 
 /// Ops of this file.
@@ -194,6 +196,10 @@ impl Op for Softmax {
         check(operands, 1)
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (y, c) = (call.outputs[0], call.cotangent(0));
         Ok(vec![Some(y.graph().apply_one(SoftmaxGradient { log: self.log }, &[y, c]))])
@@ -240,6 +246,10 @@ impl Op for SoftmaxGradient {
 
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         check(operands, 2)
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {

@@ -4,7 +4,7 @@ use super::movement::{MAXIMUM_RANK, Rows, SHADER, check_rank, copy_rows, only, s
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::{Parallel, for_each_chunk};
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
+use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{Shape, TensorType};
 
 /// Ops of this file.
@@ -158,6 +158,10 @@ impl Op for Transpose {
         }
         let shape: Vec<usize> = self.0.iter().map(|&i| operand.shape[i]).collect();
         Ok(vec![TensorType { shape: shape.into(), dtype: operand.dtype }])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::NothingOnly
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {

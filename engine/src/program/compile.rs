@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::concatenation::{Concatenations, copy_parts};
+use super::empty;
 use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
@@ -58,6 +59,8 @@ pub(crate) struct Buffer {
 pub(crate) struct Compiled {
     pub steps: Vec<Step>,
     pub inputs: Vec<(String, TensorType)>,
+    /// Inputs of the graph that nothing needs. What is given for them is checked and left.
+    pub ignored: Vec<(String, TensorType)>,
     pub constants: Vec<Arc<[u32]>>,
     pub variables: Vec<Variable>,
     pub buffers: Vec<Buffer>,
@@ -166,6 +169,9 @@ pub(crate) fn compile(
         roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
     };
     work.sweep();
+    if empty::leave_out(&mut work) {
+        work.sweep();
+    }
     if let Some(fits) = fits {
         fit::fit(&mut work, fits, alignment);
         work.sweep();
@@ -189,6 +195,7 @@ pub(crate) fn compile(
     let mut compiled = Compiled {
         steps: Vec::new(),
         inputs: Vec::new(),
+        ignored: Vec::new(),
         constants: Vec::new(),
         variables: Vec::new(),
         buffers: Vec::new(),
@@ -254,6 +261,13 @@ pub(crate) fn compile(
                 let output_types = node.outputs.clone();
                 compiled.steps.push(Step { op: op.clone(), inputs, outputs, input_types, output_types });
             }
+        }
+    }
+    for node in graph.nodes().iter() {
+        if let Source::Input(name) = &node.source
+            && compiled.inputs.iter().all(|(needed, _)| needed != name)
+        {
+            compiled.ignored.push((name.clone(), node.outputs[0].clone()));
         }
     }
     let roots = std::mem::take(&mut work.roots);

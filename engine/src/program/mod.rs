@@ -5,6 +5,7 @@
 mod compile;
 mod concatenation;
 mod cpu;
+mod empty;
 mod fit;
 mod fuse;
 mod plan;
@@ -136,14 +137,15 @@ impl Program {
         }
     }
 
-    /// Runs once: inputs in, variables updated, outputs out. An input that is not given keeps what it was last given.
+    /// Runs once: inputs in, variables updated, outputs out. An input that is not given keeps what it was last given; one
+    /// that the graph has, but nothing needs, may be given and is ignored.
     ///
     /// # Errors
     /// An unknown input, one of another length or element type, one that was never given; an index out of range
     /// inside the computation; a lost device. Variables are then as they were before.
     pub fn run(&mut self, inputs: &[(&str, &dyn Data)]) -> Result<Outputs<'_>> {
         for (name, data) in inputs {
-            let index = self.input_index(name, data.dtype(), data.bits().len())?;
+            let Some(index) = self.given_index(name, data.dtype(), data.bits().len())? else { continue };
             match &mut self.executor {
                 Executor::Cpu(executor) => executor.input_mut(index).copy_from_slice(data.bits()),
                 #[cfg(feature = "gpu")]
@@ -176,6 +178,16 @@ impl Program {
         let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
         let index = self.input_index(name, DType::U32, length)?;
         Ok(self.input_bits(index))
+    }
+
+    /// The memory of an input of signed integers, as [`Program::input_mut`].
+    ///
+    /// # Errors
+    /// An unknown input, or one of another type.
+    pub fn input_mut_i32(&mut self, name: &str) -> Result<&mut [i32]> {
+        let length = self.input_type(name).map(|t| t.elements()).unwrap_or(0);
+        let index = self.input_index(name, DType::I32, length)?;
+        Ok(bytemuck::cast_slice_mut(self.input_bits(index)))
     }
 
     /// As [`Program::input_mut`], for inputs that a program may have no use for: `None` where it has none of that name
@@ -259,24 +271,35 @@ impl Program {
         self.compiled.inputs.iter().find(|(n, _)| n == name).map(|(_, of)| of)
     }
 
+    /// The input of a name, where there is a use for it.
+    fn given_index(&self, name: &str, dtype: DType, length: usize) -> Result<Option<usize>> {
+        match self.compiled.ignored.iter().find(|(n, _)| n == name) {
+            Some((_, of)) => fits(name, of, dtype, length).map(|()| None),
+            None => self.input_index(name, dtype, length).map(Some),
+        }
+    }
+
     fn input_index(&self, name: &str, dtype: DType, length: usize) -> Result<usize> {
         let inputs = &self.compiled.inputs;
         let Some(index) = inputs.iter().position(|(n, _)| n == name) else {
-            let known = inputs.iter().map(|(n, _)| n.as_str());
+            let known = inputs.iter().chain(&self.compiled.ignored).map(|(n, _)| n.as_str());
             let hint = crate::error::nearest(name, known).map(|n| format!("; did you mean `{n}`?"));
             return Err(Error::Graph(format!(
                 "the program has no input `{name}`{}",
                 hint.unwrap_or_default()
             )));
         };
-        let of = &inputs[index].1;
-        if of.dtype != dtype || of.elements() != length {
-            return Err(Error::Graph(format!(
-                "input `{name}` is {of} and was given {length} elements of {dtype}"
-            )));
-        }
+        fits(name, &inputs[index].1, dtype, length)?;
         Ok(index)
     }
+}
+
+/// Whether so many elements of a type are what an input is.
+fn fits(name: &str, of: &TensorType, dtype: DType, length: usize) -> Result<()> {
+    if of.dtype == dtype && of.elements() == length {
+        return Ok(());
+    }
+    Err(Error::Graph(format!("input `{name}` is {of} and was given {length} elements of {dtype}")))
 }
 
 /// What the host did for a run on a GPU.
@@ -322,7 +345,12 @@ impl<'p> Outputs<'p> {
         bytemuck::cast_slice(self.u32(index))
     }
 
-    /// Output `index` as integers; empty where there is no such output (or, for floats, their bits).
+    /// Output `index` as signed integers; empty where there is no such output (or, for others, read by their bits).
+    pub fn i32(&self, index: usize) -> &'p [i32] {
+        bytemuck::cast_slice(self.u32(index))
+    }
+
+    /// Output `index` as unsigned integers; empty where there is no such output (or, for others, their bits).
     pub fn u32(&self, index: usize) -> &'p [u32] {
         if index < self.len() { self.bits(index) } else { &[] }
     }

@@ -98,6 +98,12 @@ pub fn integers(shape: impl Into<Shape>, values: &[u32]) -> Input {
     operand(TensorType::u32(shape), Kind::Values(values), false)
 }
 
+/// Signed integers that are given.
+pub fn signed_integers(shape: impl Into<Shape>, values: &[i32]) -> Input {
+    let values = values.iter().map(|&v| f64::from(v)).collect();
+    operand(TensorType::i32(shape), Kind::Values(values), false)
+}
+
 /// Floats that are given; `.fixed()` where no gradient exists there.
 pub fn floats(shape: impl Into<Shape>, values: &[f32]) -> Input {
     let values = values.iter().map(|&v| f64::from(v)).collect();
@@ -106,6 +112,23 @@ pub fn floats(shape: impl Into<Shape>, values: &[f32]) -> Input {
 
 type Build = Box<dyn for<'g> Fn(&'g Graph, &[Tensor<'g>]) -> Vec<Tensor<'g>>>;
 type Reference = Box<dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>>>;
+
+/// The error function by its series of positive terms, of which nothing cancels.
+pub fn erf(x: f64) -> f64 {
+    if x.is_nan() || x.abs() > 6.0 {
+        return if x.is_nan() { x } else { x.signum() };
+    }
+    let (mut term, mut sum, mut n) = (x, 0.0, 0.0);
+    while term != 0.0 && f64::abs(term) > 1e-18 * f64::abs(sum) {
+        sum += term;
+        n += 1.0;
+        term *= 2.0 * x * x / (2.0 * n + 1.0);
+    }
+    2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
+}
+
+/// In place of an op's name: what is tested is made of several ops.
+const COMPOSITION: &str = "composition";
 
 /// An op, operands for it, and what it must compute.
 pub struct Case {
@@ -155,6 +178,18 @@ impl Case {
             second: true,
             fusion_keeps_bits: true,
         }
+    }
+
+    /// A case of something that is made of several ops; `label` says what.
+    pub fn composition(
+        label: impl Into<String>,
+        inputs: Vec<Input>,
+        build: impl for<'g> Fn(&'g Graph, &[Tensor<'g>]) -> Vec<Tensor<'g>> + 'static,
+        reference: impl Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + 'static,
+    ) -> Self {
+        let case = Case::new(COMPOSITION, inputs, build, reference);
+        let label = format!("{}: {}", label.into(), case.label);
+        case.label(label)
     }
 
     /// Another description than the operands' types.
@@ -210,7 +245,7 @@ impl Case {
 /// Where anything is off.
 pub fn check(case: &Case) {
     assert!(
-        synod_engine::op::registry::names().contains(&case.op),
+        case.op == COMPOSITION || synod_engine::op::registry::names().contains(&case.op),
         "case `{}` ({}) names no op of the registry",
         case.op,
         case.label
@@ -274,6 +309,7 @@ impl Run<'_> {
         let declare = |(i, input): (usize, &Input)| match input.of.dtype {
             DType::F32 => g.input(&format!("x{i}"), &input.of.shape),
             DType::U32 => g.input_u32(&format!("x{i}"), &input.of.shape),
+            DType::I32 => g.input_i32(&format!("x{i}"), &input.of.shape),
         };
         self.case.inputs.iter().enumerate().map(declare).collect()
     }
@@ -339,7 +375,7 @@ impl Run<'_> {
             for (bits, how) in self.run_all_ways(&device, &g, &outputs, &[]).iter().zip(HOW) {
                 assert_eq!(bits.len(), want.len(), "{}: outputs and references", self.case.op);
                 for (i, (got, want)) in bits.iter().zip(&want).enumerate() {
-                    let tolerance = if types[i].dtype == DType::U32 { 0.0 } else { self.case.tolerance };
+                    let tolerance = if types[i].dtype == DType::F32 { self.case.tolerance } else { 0.0 };
                     let got = numbers(types[i].dtype, got);
                     // A few numbers may all lie near a zero of the function, where nothing is left but rounding.
                     let floor: f64 = if want.len() <= 3 { 0.1 } else { 1e-3 };
@@ -383,7 +419,7 @@ impl Run<'_> {
             .iter()
             .map(|of| match of.dtype {
                 DType::F32 => (0..of.elements()).map(|_| round(random.uniform(-1.0, 1.0))).collect(),
-                DType::U32 => Vec::new(),
+                DType::U32 | DType::I32 => Vec::new(),
             })
             .collect();
         let wanted: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i].differentiable).collect();
@@ -550,23 +586,26 @@ struct Given {
     name: String,
     floats: Vec<f32>,
     integers: Vec<u32>,
+    signed: Vec<i32>,
     dtype: DType,
 }
 
 impl Given {
     fn new(name: String, of: &TensorType, data: &[f64]) -> Self {
-        let (mut floats, mut integers) = (Vec::new(), Vec::new());
+        let (mut floats, mut integers, mut signed) = (Vec::new(), Vec::new(), Vec::new());
         match of.dtype {
             DType::F32 => floats = data.iter().map(|&x| x as f32).collect(),
             DType::U32 => integers = data.iter().map(|&x| x as u32).collect(),
+            DType::I32 => signed = data.iter().map(|&x| x as i32).collect(),
         }
-        Given { name, floats, integers, dtype: of.dtype }
+        Given { name, floats, integers, signed, dtype: of.dtype }
     }
 
     fn data(&self) -> &dyn Data {
         match self.dtype {
             DType::F32 => &self.floats,
             DType::U32 => &self.integers,
+            DType::I32 => &self.signed,
         }
     }
 }
@@ -575,6 +614,7 @@ fn numbers(dtype: DType, bits: &[u32]) -> Vec<f64> {
     match dtype {
         DType::F32 => bits.iter().map(|&b| f64::from(f32::from_bits(b))).collect(),
         DType::U32 => bits.iter().map(|&b| f64::from(b)).collect(),
+        DType::I32 => bits.iter().map(|&b| f64::from(b as i32)).collect(),
     }
 }
 

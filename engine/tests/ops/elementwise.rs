@@ -1,7 +1,7 @@
 //! Elementwise ops, copies and reshapes: every function at odd shapes, every pattern of broadcasting, random
 //! expressions that fusion must not change, and what happens to infinities and NaN.
 
-use crate::common::{Case, Input, Random, check_covers, mask, signed, uniform};
+use crate::common::{Case, Input, Random, check_covers, erf, mask, signed, uniform};
 use synod_engine::graph::Scalar;
 use synod_engine::op::elementwise::Elementwise;
 use synod_engine::op::movement::Copy;
@@ -12,6 +12,7 @@ const COVERS: &[&str] = &[
     "negate",
     "exp",
     "log",
+    "log1p",
     "tanh",
     "sigmoid",
     "relu",
@@ -20,15 +21,20 @@ const COVERS: &[&str] = &[
     "sqrt",
     "sin",
     "cos",
+    "erf",
     "expm1",
     "abs",
     "sign",
+    "floor",
+    "round",
     "reciprocal",
     "add",
     "subtract",
     "multiply",
     "divide",
     "pow",
+    "modulo",
+    "atan2",
     "maximum",
     "minimum",
     "less",
@@ -51,6 +57,7 @@ fn functions() -> Vec<(&'static str, Scalar, Function)> {
         ("negate", Scalar::Negate, |x, _, _| -x),
         ("exp", Scalar::Exp, |x, _, _| x.exp()),
         ("log", Scalar::Log, |x, _, _| x.ln()),
+        ("log1p", Scalar::Log1p, |x, _, _| x.ln_1p()),
         ("tanh", Scalar::Tanh, |x, _, _| x.tanh()),
         ("sigmoid", Scalar::Sigmoid, |x, _, _| 1.0 / (1.0 + (-x).exp())),
         ("relu", Scalar::Relu, |x, _, _| if x.is_nan() { x } else { x.max(0.0) }),
@@ -71,15 +78,23 @@ fn functions() -> Vec<(&'static str, Scalar, Function)> {
         ("sqrt", Scalar::Sqrt, |x, _, _| x.sqrt()),
         ("sin", Scalar::Sin, |x, _, _| x.sin()),
         ("cos", Scalar::Cos, |x, _, _| x.cos()),
+        ("erf", Scalar::Erf, |x, _, _| erf(x)),
         ("expm1", Scalar::Expm1, |x, _, _| x.exp_m1()),
         ("abs", Scalar::Abs, |x, _, _| x.abs()),
         ("sign", Scalar::Sign, |x, _, _| if x == 0.0 || x.is_nan() { x } else { x.signum() }),
+        ("floor", Scalar::Floor, |x, _, _| x.floor()),
+        ("round", Scalar::Round, |x, _, _| x.round_ties_even()),
         ("reciprocal", Scalar::Reciprocal, |x, _, _| 1.0 / x),
         ("add", Scalar::Add, |x, y, _| x + y),
         ("subtract", Scalar::Subtract, |x, y, _| x - y),
         ("multiply", Scalar::Multiply, |x, y, _| x * y),
         ("divide", Scalar::Divide, |x, y, _| x / y),
         ("pow", Scalar::Power, |x, y, _| x.powf(y)),
+        ("modulo", Scalar::Modulo, |x, y, _| {
+            let rest = x % y;
+            if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
+        }),
+        ("atan2", Scalar::Atan2, |y, x, _| y.atan2(x)),
         ("maximum", Scalar::Maximum, |x, y, _| if x.is_nan() || y.is_nan() { f64::NAN } else { x.max(y) }),
         ("minimum", Scalar::Minimum, |x, y, _| if x.is_nan() || y.is_nan() { f64::NAN } else { x.min(y) }),
         ("less", Scalar::Less, |x, y, _| f64::from(u8::from(x < y))),
@@ -120,6 +135,11 @@ fn over(f: Function, shapes: Vec<Shape>) -> impl Fn(&[Vec<f64>]) -> Vec<Vec<f64>
 fn operand(function: Scalar, position: usize, shape: &Shape) -> Input {
     match (function, position) {
         (Scalar::Log | Scalar::Sqrt, 0) | (Scalar::Power, 0) => uniform(shape, 0.3..4.0),
+        (Scalar::Log1p, 0) => uniform(shape, -0.7..4.0),
+        // The quotient is not near a whole number, where the remainder jumps.
+        (Scalar::Modulo, 0) => uniform(shape, 0.3..1.7),
+        (Scalar::Modulo, 1) => signed(shape, 2.0..3.0),
+        (Scalar::Atan2, _) => signed(shape, 0.3..4.0),
         (Scalar::Relu | Scalar::Abs | Scalar::Sign | Scalar::Reciprocal, 0) | (Scalar::Divide, 1) => {
             signed(shape, 0.3..4.0)
         }
@@ -139,7 +159,9 @@ fn case(name: &'static str, function: Scalar, f: Function, shapes: &[Shape]) -> 
     let inputs = shapes.iter().enumerate().map(|(i, shape)| operand(function, i, shape)).collect();
     let case = Case::new(name, inputs, move |_, x| vec![apply(function, x)], over(f, shapes.to_vec()));
     match function {
-        Scalar::Sign | Scalar::Less | Scalar::LessEqual | Scalar::Equal => case.outputs_only(),
+        Scalar::Sign | Scalar::Floor | Scalar::Round | Scalar::Less | Scalar::LessEqual | Scalar::Equal => {
+            case.outputs_only()
+        }
         _ => case,
     }
 }

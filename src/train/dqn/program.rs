@@ -143,12 +143,7 @@ pub(in crate::train) fn loss_program(
     }
     let error = chosen - goal;
     let size = error.abs();
-    let loss = if config.huber > 0.0 {
-        let near = size.minimum(graph.scalar(config.huber));
-        near.square() * 0.5 + (size - near) * config.huber
-    } else {
-        error.square() * 0.5
-    };
+    let loss = if config.huber > 0.0 { error.huber(config.huber) } else { error.square() * 0.5 };
     // Each step's share of the batch times the weight of its sequence; and its share alone.
     let (share, plain) = (graph.input("weights", rows), graph.input("shares", rows));
     let loss = (loss * share).sum_all();

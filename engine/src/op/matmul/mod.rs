@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::cpu::gemm::{Activation, Batch, Epilogue, Matrix, gemm_batched};
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Halves, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Halves, Op, Scalar, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 pub use gpu::Kernel;
@@ -127,6 +127,10 @@ impl Op for Matmul {
         let mut shape = lead.to_vec();
         shape.extend([m, n]);
         Ok(vec![TensorType::f32(shape)])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {

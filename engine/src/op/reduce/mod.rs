@@ -10,7 +10,9 @@
 mod cpu;
 
 use crate::error::Result;
-use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{
+    Binding, CpuCall, Cut, GpuCall, GpuPlan, Halves, Launch, Op, Scalar, Tensor, VjpCall, WithoutElements,
+};
 use crate::op::group::with_groups;
 use crate::op::movement::{MAXIMUM_RANK, check_rank, only};
 use crate::shape::{DType, Shape, TensorType};
@@ -204,6 +206,13 @@ impl Op for Reduce {
         Ok(vec![TensorType::f32(kept)])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        match self.reduction {
+            Reduction::Sum => WithoutElements::Zeros,
+            Reduction::Maximum | Reduction::Minimum => WithoutElements::NothingOnly,
+        }
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (x, y, c) = (call.operands[0], call.outputs[0], call.cotangent(0));
         let shape = x.shape();
@@ -285,8 +294,9 @@ impl<'g> Tensor<'g> {
 
     /// The mean over `axes`, which are left out of the result.
     pub fn mean(self, axes: &[isize]) -> Tensor<'g> {
-        let sum = self.sum(axes);
-        sum / (self.shape().elements() / sum.shape().elements()) as f32
+        let Some(indices) = self.axes("reduce", axes) else { return self };
+        let shape = self.shape();
+        self.sum(axes) / indices.iter().map(|&axis| shape[axis]).product::<usize>() as f32
     }
 
     /// The mean of all elements.
