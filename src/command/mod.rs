@@ -159,7 +159,7 @@ impl Where {
 fn free_folder(base: &Path) -> PathBuf {
     let mut path = base.to_path_buf();
     let mut number = 2;
-    while folder::require_free(&path).is_err() {
+    while path.exists() && folder::require_free(&path).is_err() {
         path = PathBuf::from(format!("{}-{number}", base.display()));
         number += 1;
     }
