@@ -159,7 +159,6 @@ fn simple_speaker_listener_is_replayed() {
     replay("simple_speaker_listener", |_, _, max_episode_steps| SimpleSpeakerListenerConfig {
         worlds: 1,
         max_episode_steps,
-        ..Default::default()
     });
 }
 
