@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::compile::{Work, WorkNode};
+use super::compile::{Work, WorkNode, schedule};
 use crate::graph::{Cut, Graph, Halves, Op, Source, Tensor, ValueId};
 use crate::op::elementwise::Elementwise;
 use crate::shape::{Shape, TensorType};
@@ -24,7 +24,8 @@ pub(crate) struct Fits<'a> {
 pub(super) fn fit(work: &mut Work, fits: &Fits<'_>, alignment: usize) {
     let mut nodes: BTreeMap<u32, WorkNode> = BTreeMap::new();
     let mut places: HashMap<ValueId, ValueId> = HashMap::new();
-    for (&id, node) in &work.nodes {
+    for id in schedule(work) {
+        let node = &work.nodes[&id];
         let inputs = node.inputs.iter().map(|v| places[v]).collect();
         let outputs = insert(WorkNode { inputs, ..node.clone() }, &mut nodes, fits, alignment);
         let value = |output: usize| ValueId { node: id, output: output as u32 };

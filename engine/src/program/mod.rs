@@ -141,9 +141,14 @@ impl Program {
     /// that the graph has, but nothing needs, may be given and is ignored.
     ///
     /// # Errors
-    /// An unknown input, one of another length or element type, one that was never given; an index out of range
-    /// inside the computation; a lost device. Variables are then as they were before.
+    /// An unknown input, one of another length or element type: the inputs are then as they were before. One that was never
+    /// given; an index out of range or a distribution without probabilities inside the computation; a lost device.
+    /// Variables are then as they were before.
     pub fn run(&mut self, inputs: &[(&str, &dyn Data)]) -> Result<Outputs<'_>> {
+        // All or none are taken.
+        for (name, data) in inputs {
+            self.given_index(name, data.dtype(), data.bits().len())?;
+        }
         for (name, data) in inputs {
             let Some(index) = self.given_index(name, data.dtype(), data.bits().len())? else { continue };
             match &mut self.executor {

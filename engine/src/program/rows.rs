@@ -40,11 +40,23 @@ pub(super) fn chains(work: &mut Work) {
     };
     let level = levels(work, &order, joins);
     let at: HashMap<u32, usize> = order.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+    let mut readers: HashMap<ValueId, Vec<u32>> = HashMap::new();
+    for (id, node) in nodes {
+        for value in &node.inputs {
+            readers.entry(*value).or_default().push(*id);
+        }
+    }
+    let roots: HashSet<ValueId> = work.roots.iter().copied().collect();
     let mut replacements = Vec::new();
     for mut group in clusters(nodes, &order, &level, joins, LONGEST) {
         if group.len() > 1 {
             group.sort_unstable_by_key(|id| at[id]);
-            replacements.extend(build(work, &group, &members));
+            let own: HashSet<u32> = group.iter().copied().collect();
+            let read_outside = |value: &ValueId| {
+                let by_others = |all: &Vec<u32>| all.iter().any(|reader| !own.contains(reader));
+                roots.contains(value) || readers.get(value).is_some_and(by_others)
+            };
+            replacements.extend(build(work, &group, &members, read_outside));
         }
     }
     let mut renamed = HashMap::new();
@@ -62,16 +74,9 @@ fn build(
     work: &Work,
     group: &[u32],
     members: &HashMap<u32, ByRows>,
+    read_outside: impl Fn(&ValueId) -> bool,
 ) -> Option<(u32, WorkNode, Vec<ValueId>)> {
     let own: HashSet<u32> = group.iter().copied().collect();
-    let read_outside: HashSet<ValueId> = work
-        .nodes
-        .iter()
-        .filter(|(id, _)| !own.contains(id))
-        .flat_map(|(_, node)| &node.inputs)
-        .chain(&work.roots)
-        .copied()
-        .collect();
     let shape = &work.nodes[group.first()?].outputs[0].shape;
     let rows: usize = shape.leading(1).iter().product();
     let of = |value: &ValueId| &work.nodes[&value.node].outputs[value.output as usize];
@@ -95,7 +100,7 @@ fn build(
         }
         for output in 0..node.outputs.len() as u32 {
             let value = ValueId { node: *id, output };
-            match read_outside.contains(&value) {
+            match read_outside(&value) {
                 true => outputs.push(value),
                 false => drop(lives.insert((step, output), (value, step))),
             }

@@ -1,7 +1,7 @@
 //! Tensors larger than what a GPU can bind: the same results, with gradients, as on the CPU.
 
 use crate::common::{self, random::Random};
-use synod_engine::{Device, Error, Graph, Tensor};
+use synod_engine::{Device, Error, Graph, Tensor, TensorType};
 
 /// What is bound at most: 1,024 elements. The tensors below have up to some twenty times as many.
 const BYTES: u64 = 4096;
@@ -116,6 +116,24 @@ fn sequences() {
         let zeros = x[0].graph().full([8, 8], 0.0);
         x[0].lstm([zeros, zeros], [x[1], x[2], x[3]], None).hidden
     });
+}
+
+/// Copies of what lies elsewhere for good are as large as that is.
+#[test]
+fn copies() {
+    same_as_on_the_cpu("an input twice", &[&[8, 360]], |x| x[0].graph().concat(&[x[0], x[0]], 0));
+    same_as_on_the_cpu("an input and what is made of it", &[&[8, 360]], |x| {
+        x[0].graph().concat(&[x[0], x[0].tanh()], 0)
+    });
+    let Some(narrow) = narrow() else { return };
+    let values: Vec<f32> = (0..2880).map(|i| i as f32).collect();
+    let variable = narrow.variable("v", TensorType::f32([8, 360]), &values).unwrap();
+    let g = Graph::new();
+    let v = g.variable(&variable);
+    g.assign(&variable, v + 1.0);
+    let mut program = narrow.compile(&g, &[v]).unwrap();
+    assert_eq!(program.run(&[]).unwrap().f32(0), values);
+    assert_eq!(program.run(&[]).unwrap().f32(0)[7], 8.0);
 }
 
 /// What cannot be cut is named.
