@@ -78,12 +78,13 @@ fn message_max(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var number = 0.0;
     for (var k = range.x; k < range.y; k++) {
         let value = f0[(x + min(ends[end + k], u.others - 1u)) * u.channels + p.channel];
+        if (is_nan(best)) { continue; }
         if (k == range.x || value > best) {
             best = value;
             number = 1.0;
         } else if (value == best) {
             number += 1.0;
-        } else if (!(value <= best) && best == best) {
+        } else if (is_nan(value)) {
             // The NaN of a diverged computation must stay visible.
             best = value;
         }

@@ -30,10 +30,11 @@ fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     for (var i = 1u; i < job.n; i++) { largest = max(largest, operand[start + i]); }
     var sum = 0.0;
     for (var i = 0u; i < job.n; i++) { sum += exp(operand[start + i] - largest); }
-    let shift = largest + log(sum);
+    // Added to a large element, the logarithm would be rounded away.
+    let shift = log(sum);
     for (var i = 0u; i < job.n; i++) {
         let x = operand[start + i];
-        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+        if (LOG == 1u) { output[start + i] = (x - largest) - shift; } else { output[start + i] = exp(x - largest) / sum; }
     }
 }
 
@@ -53,10 +54,10 @@ fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var i = local; i < job.n; i += GROUP) { sum += exp(operand[start + i] - largest); }
     sum = sum_of_group(sum, own);
     if (!inside) { return; }
-    let shift = largest + log(sum);
+    let shift = log(sum);
     for (var i = local; i < job.n; i += GROUP) {
         let x = operand[start + i];
-        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+        if (LOG == 1u) { output[start + i] = (x - largest) - shift; } else { output[start + i] = exp(x - largest) / sum; }
     }
 }
 

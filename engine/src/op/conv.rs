@@ -13,6 +13,7 @@ use crate::shape::{DType, Shape, TensorType};
 
 /// WGSL of the convolutions.
 const SHADER: &str = concat!(
+    include_str!("../../shaders/special.wgsl"),
     include_str!("../../shaders/elementwise.wgsl"),
     include_str!("../../shaders/product.wgsl"),
     include_str!("../../shaders/product_tile.wgsl"),

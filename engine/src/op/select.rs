@@ -1,6 +1,6 @@
 //! One of many along the last axis: picking it by index, finding the largest, and writing an index as ones and zeros.
 
-use super::gather::{SHADER, check_indices, lead_of, maps};
+use super::gather::{NO_PIECE, SHADER, check_indices, lead_of, maps};
 use super::movement::{RowMap, check_rank, only};
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements};
@@ -135,7 +135,8 @@ impl Op for PutAlongLast {
     }
 }
 
-fn along_last(call: &GpuCall<'_>, entry: &'static str, elements: usize, parameters: Vec<u32>) -> GpuPlan {
+fn along_last(call: &GpuCall<'_>, entry: &'static str, elements: usize, mut parameters: Vec<u32>) -> GpuPlan {
+    parameters.extend(NO_PIECE);
     Launch {
         shader: SHADER.into(),
         entry,
@@ -210,9 +211,26 @@ impl Op for OneHot {
     }
 }
 
-/// The index of the largest element of every row `[.., n]`, the first of equals. NaN is never the largest.
+/// Elements of a row from which on a workgroup of a GPU looks for its largest.
+const LONG: usize = 1024;
+
+/// The index of the largest element of every row `[.., n]`, the first of equals. NaN is never the largest; of nothing but
+/// NaN it is 0.
 #[derive(Debug, Clone)]
 pub struct Argmax;
+
+/// The index of the largest, see [`Argmax`].
+fn first_largest(row: &[f32]) -> usize {
+    // Minus infinity is larger than NaN.
+    let mut best = row.iter().position(|value| !value.is_nan()).unwrap_or(0);
+    let mut largest = row[best];
+    for (i, &value) in row.iter().enumerate().skip(best + 1) {
+        if value > largest {
+            (best, largest) = (i, value);
+        }
+    }
+    best
+}
 
 impl Op for Argmax {
     fn name(&self) -> &'static str {
@@ -243,21 +261,20 @@ impl Op for Argmax {
         let chunk = (32 * 1024usize).div_ceil(n);
         crate::cpu::for_each_chunk_mut(parallel, call.outputs[0].u32(), 1, chunk, |range, out| {
             for (row, out) in x[range.start * n..range.end * n].chunks_exact(n).zip(out) {
-                // The first element is the largest until another is: a NaN there must not stay so.
-                let (mut best, mut largest) = (0, f32::NEG_INFINITY);
-                for (i, &value) in row.iter().enumerate() {
-                    if value > largest {
-                        (best, largest) = (i, value);
-                    }
-                }
-                *out = best as u32;
+                *out = first_largest(row) as u32;
             }
         });
         Ok(())
     }
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Ok(rows_launch(call, "argmax", call.outputs[0].elements(), last(&call.operands[0].shape)))
+        let (rows, n) = (call.outputs[0].elements(), last(&call.operands[0].shape));
+        let launch = rows_launch(call, "argmax", rows, n);
+        if n < LONG {
+            return Ok(launch);
+        }
+        let long = |launch| Launch { entry: "argmax_long", workgroups: call.groups(rows, 1), ..launch };
+        Ok(GpuPlan { launches: launch.launches.into_iter().map(long).collect(), ..launch })
     }
 
     fn cuts(&self, _operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {

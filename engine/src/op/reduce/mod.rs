@@ -21,7 +21,8 @@ use crate::shape::{DType, Shape, TensorType};
 pub(super) const NAMES: &[&str] = &["sum", "max", "min"];
 
 /// WGSL of the reduction kernels.
-pub(crate) const SHADER: &str = include_str!("../../../shaders/reduce.wgsl");
+pub(crate) const SHADER: &str =
+    concat!(include_str!("../../../shaders/special.wgsl"), include_str!("../../../shaders/reduce.wgsl"));
 
 /// What a reduction keeps of the elements it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -304,14 +305,14 @@ impl<'g> Tensor<'g> {
         self.sum_all() / self.shape().elements() as f32
     }
 
-    /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN (a GPU may overlook
-    /// it). Equal maxima share the gradient.
+    /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN. Equal maxima share the
+    /// gradient.
     pub fn max(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Maximum, axes)
     }
 
-    /// The minimum over `axes`, which are left out of the result; NaN where an element is NaN (a GPU may overlook
-    /// it). Equal minima share the gradient.
+    /// The minimum over `axes`, which are left out of the result; NaN where an element is NaN. Equal minima share the
+    /// gradient.
     pub fn min(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Minimum, axes)
     }
