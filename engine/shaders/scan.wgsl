@@ -112,7 +112,8 @@ fn carry(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     }
 }
 
-// gradient: a, x, initial, resets, db -> da, dinitial. One invocation a channel and row of `a`.
+// gradient: a, x, initial, resets, db -> da, dinitial. One invocation a channel and row of `a`. A launch adds steps
+// `chunk` to `chunks` of each row to what those before it have found.
 @group(0) @binding(0) var<storage, read> g_a: array<f32>;
 @group(0) @binding(1) var<storage, read> g_x: array<f32>;
 @group(0) @binding(2) var<storage, read> g_initial: array<f32>;
@@ -130,10 +131,10 @@ fn gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let channel = i % w.channels;
     let row = i / w.channels % w.a_rows;
     let lane = i / w.channels / w.a_rows;
-    let steps = w.time / w.a_rows;
     let first = select(0u, w.time - 1u, w.reverse != 0u);
     var sum = 0.0;
-    for (var s = 0u; s < steps; s++) {
+    if (w.chunk > 0u) { sum = g_da[i]; }
+    for (var s = w.chunk; s < w.chunks; s++) {
         let p = row + s;
         var keep = 1.0;
         if (w.has_resets != 0u) {
