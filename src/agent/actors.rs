@@ -203,6 +203,10 @@ impl Actors {
                 }
             }
         }
+        // A network whose weights are not finite must not go on acting.
+        if key.is_some() && self.log_probabilities.iter().any(|p| p.is_nan()) {
+            return Err(Error::Graph("the log-probability of an action is not a number".into()));
+        }
         Ok(())
     }
 

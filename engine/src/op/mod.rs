@@ -4,6 +4,7 @@
 pub mod adam;
 pub mod attention;
 pub mod cast;
+pub mod categorical;
 mod composed;
 pub mod conv;
 mod create;

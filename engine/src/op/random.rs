@@ -321,17 +321,6 @@ impl<'g> Tensor<'g> {
         self.draw(Distribution::Gumbel, shape.into())
     }
 
-    /// Samples of the categorical distributions whose unnormalised log-probabilities are the rows of this tensor
-    /// `[.., n]`: u32 `[..]`, as the largest after Gumbel noise is added. A key `[lead.., 2]` needs logits whose first
-    /// dimensions are `lead`.
-    pub fn categorical(self, key: Tensor<'g>) -> Tensor<'g> {
-        match self.drawn_by("categorical", key) {
-            Some(shape) if !shape.is_empty() => (self + key.random_gumbel(shape)).argmax(),
-            Some(_) => self.refuse("categorical", "there are no dimensions but those of the key".into()),
-            None => self,
-        }
-    }
-
     /// New keys `[.., 2]` from this key `[.., 2]` and u32 `data [..]` (a step, an index); leading dimensions
     /// broadcast.
     pub fn fold_in(self, data: Tensor<'g>) -> Tensor<'g> {

@@ -1,7 +1,7 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, flip, fused, gather, gru, index, integer, lstm, matmul, memory,
+    adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer, lstm, matmul, memory,
     message, movement, norm, random, reduce, row_chain, scan, select, slice, softmax, sort, ssm, transpose,
 };
 
@@ -11,6 +11,7 @@ pub fn names() -> Vec<&'static str> {
         adam::NAMES,
         attention::NAMES,
         cast::NAMES,
+        categorical::NAMES,
         conv::NAMES,
         elementwise::NAMES,
         flip::NAMES,
