@@ -27,19 +27,25 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     var sum = 0.0;
     for (var i = local; i < job.n; i += GROUP) { sum += x[start + i]; }
     let mean = sum_of_group(sum, own) / f32(job.n);
+    var left = 0.0;
     var squares = 0.0;
     for (var i = local; i < job.n; i += GROUP) {
         let d = x[start + i] - mean;
+        left += d;
         squares += d * d;
     }
-    let deviation = 1.0 / sqrt(sum_of_group(squares, own) / f32(job.n) + job.epsilon);
+    // A mean that is large next to the deviation is off by so much that it shows.
+    let rest = sum_of_group(left, own) / f32(job.n);
+    let mean_square = sum_of_group(squares, own) / f32(job.n);
+    let variance = select(mean_square - rest * rest, 0.0, mean_square < rest * rest);
+    let deviation = 1.0 / sqrt(variance + job.epsilon);
     if (!inside) { return; }
     let weights = row / job.rows_a_group * job.n;
     for (var i = local; i < job.n; i += GROUP) {
-        y[start + i] = (x[start + i] - mean) * deviation * scale[weights + i] + bias[weights + i];
+        y[start + i] = ((x[start + i] - mean) - rest) * deviation * scale[weights + i] + bias[weights + i];
     }
     if (local == 0u) {
-        row_mean[row] = mean;
+        row_mean[row] = mean + rest;
         row_deviation[row] = deviation;
     }
 }

@@ -39,6 +39,8 @@ pub struct LayerNormGradient;
 const TASK: usize = 8 * 1024;
 /// Elements above which the pool is worth entering.
 const THRESHOLD: usize = 128 * 1024;
+/// A mean of more deviations than this is off by so much, for a float, that it shows in what is left when it is taken away.
+const FAR: f32 = 16.0;
 
 /// Sizes: `groups` of `rows` rows of `n` elements; `scale` has one row a group.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +124,13 @@ fn first_lanes<S: Simd>(s: S, v: S::V, count: usize) -> S::V {
     s.load_slice(&lanes[..S::LANES])
 }
 
+/// The mean of what is left of a row when `center` is taken away.
+#[inline(always)]
+fn mean_of_rest<S: Simd>(s: S, x: &[f32], center: S::V) -> f32 {
+    let n = x.len();
+    sum_row!(s, n, |i, count| first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count)) / n as f32
+}
+
 impl Kernel for Forward<'_> {
     type Output = ();
 
@@ -133,15 +142,26 @@ impl Kernel for Forward<'_> {
             let group = row / rows;
             let scale = &self.scale[group * n..(group + 1) * n];
             let bias = &self.bias[group * n..(group + 1) * n];
-            let mean = sum_row!(s, n, |i, _count| s.load_slice(&x[i..])) / n as f32;
-            let center = s.splat(mean);
-            // The second pass over the row keeps the digits that `E[x^2] - E[x]^2` would lose.
-            let variance = sum_row!(s, n, |i, count| {
-                let d = first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count);
-                s.mul(d, d)
-            }) / n as f32;
-            let deviation = 1.0 / (variance + self.epsilon).sqrt();
-            let factor = s.splat(deviation);
+            let mut mean = sum_row!(s, n, |i, _count| s.load_slice(&x[i..])) / n as f32;
+            // What the mean is more than its float says.
+            let mut rest = None;
+            let deviation = loop {
+                let center = s.splat(mean);
+                // The second pass over the row keeps the digits that `E[x^2] - E[x]^2` would lose.
+                let variance = sum_row!(s, n, |i, count| {
+                    let d = first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count);
+                    s.mul(d, d)
+                }) / n as f32;
+                let known: f32 = rest.unwrap_or(0.0);
+                let deviation = 1.0 / (variance - known * known + self.epsilon).sqrt();
+                if rest.is_some() || mean.abs() * deviation <= FAR || !deviation.is_finite() {
+                    break deviation;
+                }
+                mean += mean_of_rest(s, x, center);
+                rest = Some(mean_of_rest(s, x, s.splat(mean)));
+            };
+            let (center, factor) = (s.splat(mean), s.splat(deviation));
+            let shift = s.splat(-rest.unwrap_or(0.0) * deviation);
             // SAFETY: rows lie within the outputs and each belongs to one task.
             let y = unsafe {
                 *self.mean.get().add(row) = mean;
@@ -150,7 +170,7 @@ impl Kernel for Forward<'_> {
             };
             let mut i = 0;
             while i < n {
-                let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                 let value = s.mul_add(normal, s.load_slice(&scale[i..]), s.load_slice(&bias[i..]));
                 s.store_slice(&mut y[i..], value);
                 i += S::LANES;
@@ -194,13 +214,16 @@ impl Kernel for Backward<'_> {
                 // SAFETY: rows lie within the output and each belongs to one task.
                 let dx = unsafe { std::slice::from_raw_parts_mut(self.dx.get().add(row * n), n) };
                 let (center, factor) = (s.splat(self.mean[row]), s.splat(self.deviation[row]));
+                let far = self.mean[row].abs() * self.deviation[row] > FAR;
+                let rest = if far { mean_of_rest(s, x, center) } else { 0.0 };
+                let shift = s.splat(-rest * self.deviation[row]);
                 let (mut sum, mut product) = (s.zero(), s.zero());
                 let mut i = 0;
                 while i < n {
                     // Lanes past the end have c = 0 and add nothing.
                     let cotangent = s.load_slice(&c[i..]);
                     let g = s.mul(cotangent, s.load_slice(&scale[i..]));
-                    let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                    let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                     sum = s.add(sum, g);
                     product = s.mul_add(g, normal, product);
                     let for_scale = s.mul_add(cotangent, normal, s.load_slice(&dscale[i..]));
@@ -214,7 +237,7 @@ impl Kernel for Backward<'_> {
                 let mut i = 0;
                 while i < n {
                     let g = s.mul(s.load_slice(&c[i..]), s.load_slice(&scale[i..]));
-                    let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                    let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                     let value = s.mul(factor, s.neg_mul_add(normal, product, s.sub(g, sum)));
                     s.store_slice(&mut dx[i..], value);
                     i += S::LANES;
@@ -284,6 +307,8 @@ impl Op for LayerNorm {
         let [x, scale, bias] = operands else { return None };
         let mean = x.mean(&[-1]);
         let centered = *x - keep_last(mean);
+        // A large mean is off by enough to show.
+        let centered = centered - keep_last(centered.mean(&[-1]));
         let deviation = (centered.square().mean(&[-1]) + self.epsilon).sqrt().reciprocal();
         Some(vec![centered * keep_last(deviation) * *scale + *bias, mean, deviation])
     }

@@ -315,13 +315,21 @@ impl<'g> Tensor<'g> {
         self.softmax_of(true, axis)
     }
 
-    /// `log(sum(exp(x)))` over `axis`, which is left out of the result, without overflow.
+    /// `log(sum(exp(x)))` over `axis`, which is left out of the result, without overflow. Of nothing but minus infinity
+    /// it is minus infinity, with gradient 0.
     pub fn logsumexp(self, axis: isize) -> Tensor<'g> {
         let Some(index) = self.axis("logsumexp", axis) else { return self };
-        let axis = index as isize;
+        let (g, axis) = (self.graph(), index as isize);
         let largest = self.max(&[axis]).detach();
         let mut kept = self.shape().to_vec();
         kept[index] = 1;
-        (self - largest.reshape(kept)).exp().sum(&[axis]).log() + largest
+        // An infinity would be taken from itself.
+        let finite = largest.abs().less_equal(g.scalar(f32::MAX));
+        let shift = finite.select(largest, g.scalar(0.0));
+        let sum = (self - shift.reshape(kept)).exp().sum(&[axis]);
+        // Where every term is 0, `1 / sum` must not arise in the gradient.
+        let nothing = sum.equal(g.scalar(0.0));
+        let logarithm = nothing.select(g.scalar(1.0), sum).log();
+        nothing.select(g.scalar(f32::NEG_INFINITY), logarithm + shift)
     }
 }
