@@ -1,6 +1,7 @@
 //! The command line. It parses words and prints; what they do lives in the library.
 //!
-//! Exit codes: 0 done (or stopped by ^C with everything saved), 2 for anything wrong, with one line on stderr.
+//! Exit codes: 0 done, 2 for anything wrong, with one line on stderr. What ^C, SIGTERM or SIGHUP stopped, with everything
+//! saved, ends as by that signal: for a shell with 130, 143 or 129.
 
 mod command;
 
@@ -12,12 +13,12 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .with_target(false)
         .without_time()
+        .log_internal_errors(false)
         .init();
-    match command::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("synod: {error}");
-            ExitCode::from(2)
-        }
+    let result = command::run();
+    if let Err(error) = &result {
+        command::note(format_args!("synod: {error}"));
     }
+    synod::run::signal::end_if_stopped();
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) }
 }

@@ -165,6 +165,7 @@ fn bad_input_is_refused_with_its_reason() {
     let huge = std::fs::File::create(at.join("huge.map")).unwrap();
     huge.set_len(10 << 30).unwrap();
     std::fs::create_dir(at.join("taken")).unwrap();
+    std::fs::write(at.join("taken/notes.txt"), "mine").unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
 
     refuses(at, &["train", "botleneck"], &["botleneck", "did you mean `bottleneck`"]);
@@ -174,13 +175,19 @@ fn bad_input_is_refused_with_its_reason() {
     refuses(at, &["train", "bottleneck", "--steps", "0"], &["steps"]);
     refuses(at, &["train", "bottleneck", "--out", "taken"], &["taken", "exists"]);
     refuses(at, &["train", "bottleneck", "--set", "ppo.clipp=1"], &["ppo.clipp", "ppo.clip"]);
-    refuses(at, &["train", "bottleneck", "--set", "world.agents=3"], &["agents"]);
+    refuses(at, &["train", "bottleneck", "--set", "world.agents=3"], &["`world.agents`"]);
+    refuses(at, &["train", "bottleneck", "--set", "ppo.learning_rate=1e39"], &["ppo.learning_rate", "1e+39"]);
+    // Also where nothing uses it.
+    refuses(at, &["train", "two-step-vdn", "--set", "ppo.clip=1e39"], &["ppo.clip", "1e+39"]);
+    refuses(at, &["train", "two-step-vdn", "--set", "dqn.replay=1e9"], &["dqn.replay", "memory"]);
     refuses(at, &["train", "bottleneck", "--set", "agent.heads=5"], &["agent.heads"]);
     refuses(at, &["train", "bottleneck", "--device", "tpu"], &["tpu", "cpu"]);
     refuses(at, &["train", "--resume", "empty"], &["empty"]);
     refuses(at, &["eval", "nowhere"], &["nowhere"]);
 
     train(at, "run", 512);
+    refuses(at, &["train", "--resume", "run", "--steps", "100"], &["--steps 100", "512"]);
+    refuses(at, &["eval", "run", "--set", "world.radios=3"], &["world.radios", "world.radius"]);
     refuses(at, &["eval", "run", "--episodes", "0"], &["episode"]);
     refuses(at, &["eval", "run", "--steps", "0"], &["step"]);
     refuses(at, &["eval", "run", "--maps", "ragged.map"], &["ragged.map:6"]);
@@ -200,6 +207,221 @@ fn bad_input_is_refused_with_its_reason() {
     let config = std::fs::read_to_string(at.join("run/config.toml")).unwrap();
     std::fs::write(at.join("run/config.toml"), config.replace("features = 16", "features = 32")).unwrap();
     refuses(at, &["eval", "run"], &["checkpoint.safetensors", "features=16", "features=32"]);
+}
+
+/// Trains the README's own maps and other generators in worlds of bottleneck's sizes.
+#[test]
+fn own_maps_scenarios_and_generators_are_set_on_the_command_line_and_in_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::create_dir(at.join("maps")).unwrap();
+    let rows = "\u{feff}type octile\nheight 4\nwidth 5\nmap\n.....  \n.@@..\t\n..T.. # trees\n.....\n";
+    std::fs::write(at.join("maps/ok.map"), rows).unwrap();
+    std::fs::write(
+        at.join("maps/ok.scen"),
+        "version 1\n0\tok.map\t5\t4\t0\t0\t4\t3\t7.0\n0\tok.map\t5\t4\t4\t0\t0\t0\t4.0\n",
+    )
+    .unwrap();
+    let own = "preset = \"bottleneck\"\n[world.source]\nkind = \"files\"\npaths = [\"maps\"]\n";
+    std::fs::write(at.join("own.toml"), own).unwrap();
+    let trained = |what: &str, name: &str, more: &[&str]| {
+        let all = [&["train", what, "--steps", "512", "--out", name], &SMALL[..], more].concat();
+        let output = synod(&all, at);
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+        std::fs::read_to_string(at.join(name).join("config.toml")).unwrap()
+    };
+    assert!(trained("own.toml", "own", &[]).contains("paths = [\"maps\"]"));
+    let files = ["--set", "world.source.kind=files", "--set", "world.source.paths=[\"maps/ok.scen\"]"];
+    assert!(trained("bottleneck", "items", &files).contains("ok.scen"));
+    let random = ["--set", "world.source.kind=random", "--set", "world.source.size=9"];
+    let config = trained("own/config.toml", "random", &random);
+    assert!(config.contains("kind = \"random\"") && config.contains("size = 9") && !config.contains("paths"));
+    // From a complete configuration of one kind to another, and back.
+    assert!(trained("random/config.toml", "back", &files).contains("ok.scen"));
+    let nothing = ["train", "bottleneck", "--set", "world.source.kind=files"];
+    refuses(at, &nothing, &["world.source.paths", "at least one"]);
+
+    let eval = |maps: &str, agents: &[&str]| {
+        let all =
+            [&["eval", "own", "--maps", maps, "--json", "--episodes", "3", "--steps", "8"], agents].concat();
+        let output = synod(&all, at);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let row = json["rows"][0].clone();
+        (row["map"].as_str().unwrap().to_string(), row["agents"].as_u64(), row["episodes"].as_u64())
+    };
+    assert_eq!(eval("maps/ok.scen", &[]), ("ok.scen".into(), Some(2), Some(3)));
+    assert_eq!(eval("maps/ok.scen", &["--agents", "1"]), ("ok.scen".into(), Some(1), Some(3)));
+    assert_eq!(eval("maps", &["--agents", "4"]), ("ok.map".into(), Some(4), Some(3)));
+    let output = synod(&["render", "own", "-o", "a.svg", "--maps", "maps/ok.scen", "--steps", "4"], at);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    refuses(at, &["eval", "own", "--maps", "maps/ok.scen", "--agents", "3"], &["ok.scen", "2 agents"]);
+}
+
+#[test]
+fn a_limit_of_a_planner_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let planner = ["--set", "world.planner=follower", "--set", "world.on_target=restart"];
+    let output = synod(
+        &[&["train", "bottleneck", "--steps", "512", "--out", "run"], &SMALL[..], &planner[..]].concat(),
+        at,
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let big =
+        format!("type octile\nheight 130\nwidth 130\nmap\n{}", format!("{}\n", ".".repeat(130)).repeat(130));
+    std::fs::write(at.join("big.map"), big).unwrap();
+    let eval = ["eval", "run", "--maps", "big.map", "--episodes", "1", "--steps", "2"];
+    refuses(at, &eval, &["`world.planner`", "big.map", "--set world.planner=shortest"]);
+    let output = synod(&[&eval[..], &["--set", "world.planner=shortest"]].concat(), at);
+    assert!(output.status.success() && text(&output.stdout).contains("big.map"), "{}", text(&output.stderr));
+}
+
+/// Every setting that an error names is one that can be set.
+#[test]
+fn errors_name_keys_that_exist() {
+    use synod::preset::{Plan, presets};
+    fn keys(table: &toml::Table, prefix: &str, out: &mut Vec<(String, toml::Value)>) {
+        for (key, value) in table {
+            let path = format!("{prefix}{key}");
+            match value {
+                toml::Value::Table(inner) => keys(inner, &format!("{path}."), out),
+                other => out.push((path, other.clone())),
+            }
+        }
+    }
+    for (name, _) in presets() {
+        let mut known = Vec::new();
+        let plan = Plan::preset(name).unwrap();
+        keys(&plan.to_toml().unwrap().parse().unwrap(), "", &mut known);
+        for (key, value) in &known {
+            let tries = match value {
+                toml::Value::Integer(_) | toml::Value::Float(_) => ["0", "-1", "7"],
+                toml::Value::Array(_) => ["[]", "[0]", "[[]]"],
+                _ => continue,
+            };
+            for value in tries {
+                let world = |plan: &Plan| match plan {
+                    Plan::Pathfinding(_) => Ok(()),
+                    Plan::Team(settings) => settings.world.clone().with_worlds(2).build(0).map(drop),
+                };
+                let result = Plan::with_items(name, &[format!("{key}={value}")])
+                    .and_then(|plan| plan.check().and_then(|()| world(&plan)));
+                if let Err(synod::Error::Config { key: named, .. }) = result {
+                    assert!(known.iter().any(|(k, _)| *k == named), "{name}, {key}={value}: `{named}`");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_stopped_run_ends_as_by_its_signal_and_an_extended_one_goes_on() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    train(at, "run", 1024);
+    let config = || std::fs::read_to_string(at.join("run/config.toml")).unwrap();
+    let rows = || std::fs::read_to_string(at.join("run/metrics.csv")).unwrap().lines().count();
+    let mut more = &["--steps", "900000000"][..];
+    for (name, signal) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let before = rows();
+        let child = Command::new(env!("CARGO_BIN_EXE_synod"))
+            .args([&["train", "--resume", "run"], more].concat())
+            .current_dir(at)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while rows() <= before && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        // What a shell calls 130, 143 and 129.
+        assert_eq!(output.status.signal(), Some(signal), "{name}: {said}");
+        assert!(said.contains("stopped and saved") && said.contains("synod train --resume run"), "{said}");
+        assert!(rows() > before, "nothing was trained");
+        // The command that is advised takes no length: the run knows it.
+        more = &[];
+        assert!(
+            config().contains("steps = 900000000") && config().contains("# until step 1024: steps = 1024")
+        );
+    }
+}
+
+#[test]
+fn a_missing_checkpoint_is_no_fresh_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let run = train(at, "run", 2000);
+    let latest = run.join("checkpoint.safetensors");
+    let end = std::fs::read(&latest).unwrap();
+    std::fs::rename(&latest, run.join("aside")).unwrap();
+    let output = synod(&["train", "--resume", "run"], at);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("checkpoint.previous.safetensors"), "{said}");
+    // Whole iterations of 512 agent-steps: 2000 asked for, 2048 made, and it says so.
+    assert!(said.contains("48 more than 2000"), "{said}");
+    assert!(std::fs::read(&latest).unwrap() == end);
+    for name in ["checkpoint.safetensors", "checkpoint.previous.safetensors"] {
+        std::fs::remove_file(run.join(name)).unwrap();
+    }
+    refuses(at, &["train", "--resume", "run"], &["no checkpoint to go on from"]);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let spoil = |run: &str| {
+        let path = at.join(run).join("checkpoint.safetensors");
+        let mut state = synod::run::checkpoint::read(&path).unwrap();
+        let (name, tensor) = state.tensors.iter().find(|(name, _)| name.starts_with("agent/")).unwrap();
+        let (name, mut values) = (name.clone(), tensor.to_f32().unwrap());
+        values[0] = f32::NAN;
+        let shape = tensor.shape().to_vec();
+        state.insert(name.clone(), synod::train::TensorData::f32(&shape, &values).unwrap());
+        synod::run::checkpoint::write(&path, &state).unwrap();
+        name
+    };
+    train(at, "run", 512);
+    let name = spoil("run");
+    refuses(at, &["eval", "run"], &[&name, "not finite"]);
+    refuses(at, &["render", "run", "-o", "a.svg"], &[&name, "not finite"]);
+    let output = synod(&["train", "two-step-vdn", "--steps", "512", "--out", "team", "--device", "cpu"], at);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let name = spoil("team");
+    refuses(at, &["inspect", "team", "-o", "pictures"], &[&name, "not finite"]);
+    refuses(at, &["train", "--resume", "team"], &[&name, "not finite"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_nobody_takes_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
+        command.args(arguments).current_dir(folder.path());
+        command
+    };
+    let output = call(&["list"]).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("synod: stdout: No space left"), "{}", text(&output.stderr));
+    // A reader that went away: quiet, and no fault.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = call(&["list", "--json"]).stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    let mut train = vec!["train", "bottleneck", "--steps", "512", "--out", "run"];
+    train.extend(SMALL);
+    assert!(call(&train).stderr(full()).status().unwrap().success());
+    let status = call(&["eval", "nowhere"]).stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
 }
 
 #[test]
@@ -260,6 +482,10 @@ fn a_team_is_trained_resumed_and_evaluated() {
     assert_eq!(table["measures"][0]["episodes"], 7);
     let value = table["measures"][0]["mean"].as_f64().unwrap();
     assert!([0.0, 1.0, 7.0, 8.0].contains(&value), "{value}");
+    // More than are played at once: so many, and no more.
+    let output = synod(&["eval", "run", "--json", "--episodes", "131", "--device", "cpu"], at);
+    let table: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(table["measures"][0]["episodes"], 131);
 
     refuses(at, &["eval", "run", "--maps", "maze.map"], &["--maps", "pathfinding"]);
     refuses(at, &["eval", "run", "--instance-seed", "3"], &["--instance-seed", "pathfinding"]);

@@ -109,9 +109,7 @@ fn trace(path: &Path) -> (Vec<u8>, Vec<String>, Vec<(u64, Vec<(String, f32)>)>) 
     let kept: Vec<usize> =
         (0..rows.columns.len()).filter(|i| !rows.columns[*i].starts_with("wall/")).collect();
     let mut table = vec![rows.columns.join(",")];
-    table.extend(
-        rows.rows.iter().map(|row| kept.iter().map(|i| format!("{:?},", row[*i])).collect::<String>()),
-    );
+    table.extend(rows.rows().map(|row| kept.iter().map(|i| format!("{:?},", row[*i])).collect::<String>()));
     let events: Vec<_> = fs::read_dir(path.join("events")).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(events.len(), 1, "one event file a run");
     let mut records = Vec::new();
@@ -224,11 +222,80 @@ fn a_checkpoint_of_another_architecture_changes_nothing() {
     state.metadata.remove("architecture");
     checkpoint::write(&folder.checkpoint(), &state).unwrap();
     refused(&mut Toy { weights: vec![0.0; 3], ..Toy::new() }, &["weights is f32[17], expected f32[3]"]);
-    let bytes = fs::read(folder.checkpoint()).unwrap();
-    fs::write(folder.checkpoint(), &bytes[..bytes.len() - 1]).unwrap();
-    refused(&mut Toy::new(), &["cut short", "checkpoint.previous.safetensors"]);
+    state.set("architecture", "toy 17");
+    state.insert("weights", TensorData::f32(&[17], &[f32::NAN; 17]).unwrap());
+    checkpoint::write(&folder.checkpoint(), &state).unwrap();
+    refused(&mut Toy::new(), &["`weights` is not finite"]);
+    state = checkpoint::read(&folder.path().join("checkpoint.previous.safetensors")).unwrap();
+    state.insert("trainer/counters", TensorData::u64(&[1], &[7]).unwrap());
+    checkpoint::write(&folder.checkpoint(), &state).unwrap();
+    refused(&mut Toy::new(), &["`trainer/counters` has 7", "`synod.step`"]);
+    // Damaged, and nothing before it.
+    fs::remove_file(path.join("checkpoint.previous.safetensors")).unwrap();
+    fs::write(folder.checkpoint(), &before.0.0[..before.0.0.len() - 1]).unwrap();
+    refused(&mut Toy::new(), &["cut short"]);
     fs::write(folder.checkpoint(), &before.0.0).unwrap();
     assert!((trace(&path), fs::read(path.join("metrics.csv")).unwrap()) == before);
+}
+
+#[test]
+fn the_checkpoint_before_a_missing_or_damaged_one_is_taken() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = undisturbed(root.path(), 0);
+    let path = root.path().join("run");
+    let folder = Folder::create(&path, "").unwrap();
+    drive(&mut Toy::new(), &folder, 0).unwrap();
+    let resumed = Options { resume: true, ..options(&folder, 0) };
+    let go_on = || driver::drive(&mut Toy::new(), &folder, &resumed, &mut Silent, &AtomicBool::new(false));
+    let (latest, previous) = (folder.checkpoint(), path.join("checkpoint.previous.safetensors"));
+    let damaged = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let end = bytes.len();
+        bytes[end - 3] ^= 16;
+        fs::write(&latest, bytes).unwrap();
+    };
+    damaged(&fs::read(&latest).unwrap());
+    assert!(go_on().unwrap().done && trace(&path) == whole);
+    assert!(path.join("checkpoint.damaged.safetensors").exists());
+    // Both are good again: the damaged one was not kept as the previous one.
+    assert!(checkpoint::read(&previous).is_ok());
+    fs::remove_file(&latest).unwrap();
+    assert!(go_on().unwrap().done && trace(&path) == whole);
+    // Without any, a run that is to go on does not begin again.
+    let rows = fs::read(folder.metrics()).unwrap();
+    fs::remove_file(&latest).unwrap();
+    fs::remove_file(&previous).unwrap();
+    let error = go_on().unwrap_err().to_string();
+    assert!(error.contains("no checkpoint to go on from"), "{error}");
+    assert!(fs::read(folder.metrics()).unwrap() == rows);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_whose_folder_is_moved_goes_on_in_it() {
+    /// Moves the run's folder away after some iterations and makes another in its place.
+    struct MoveAfter<'a>(u32, &'a Path, &'a Path, Option<Folder>);
+    impl Progress for MoveAfter<'_> {
+        fn update(&mut self, _: &Status<'_>) {
+            self.0 -= 1;
+            if self.0 == 0 {
+                fs::rename(self.1, self.2).unwrap();
+                self.3 = Some(Folder::create(self.1, "second").unwrap());
+                self.0 = u32::MAX;
+            }
+        }
+        fn message(&mut self, _: &str) {}
+    }
+    let root = tempfile::tempdir().unwrap();
+    let whole = undisturbed(root.path(), 0);
+    let (path, moved) = (root.path().join("run"), root.path().join("moved"));
+    let folder = Folder::create(&path, "first").unwrap();
+    let mut progress = MoveAfter(60, &path, &moved, None);
+    let options = options(&folder, 0);
+    driver::drive(&mut Toy::new(), &folder, &options, &mut progress, &AtomicBool::new(false)).unwrap();
+    assert!(trace(&moved) == whole);
+    let names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["config.toml"]);
 }
 
 #[test]

@@ -249,6 +249,32 @@ impl Checkpoint {
         }))
     }
 
+    /// Refuses parameters that are not finite: a network that holds one acts, and all that it says is meaningless.
+    /// What worlds, rollouts and replays hold is theirs to judge.
+    ///
+    /// # Errors
+    /// The first such tensor, with the place of the number in it.
+    pub fn check_finite(&self) -> Result<()> {
+        const OTHERS: [&str; 4] = ["worlds/", "rollout/", "replay/", "options/"];
+        for (name, tensor) in &self.tensors {
+            if OTHERS.iter().any(|other| name.starts_with(other)) {
+                continue;
+            }
+            let found = match tensor.element_type {
+                ElementType::F32 => tensor.to_f32()?.iter().position(|v| !v.is_finite()),
+                ElementType::F64 => tensor.to_f64()?.iter().position(|v| !v.is_finite()),
+                _ => None,
+            };
+            if let Some(at) = found {
+                return Err(Error::Usage(format!(
+                    "the checkpoint's `{name}` is not finite (element {at} of {})",
+                    tensor.elements()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a checkpoint of another network than the one that describes itself as `own`.
     ///
     /// # Errors

@@ -213,7 +213,8 @@ impl Srmt {
             x = x + b.forward(weights, a.forward(weights, x.relu()).relu());
         }
         let mut flat = shape[..rank - 3].to_vec();
-        flat.push(x.shape()[rank - 3..].iter().product());
+        // Where the graph holds an error (a size over a limit), its tensors have other ranks.
+        flat.push(x.shape().get(rank - 3..).unwrap_or_default().iter().product());
         self.encoder.last.forward(weights, x.relu().reshape(flat)).relu()
     }
 

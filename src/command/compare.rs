@@ -7,8 +7,10 @@ use clap::Args;
 use synod::preset::Plan;
 use synod::preset::compare::{Comparison, Contender, by_seed, compare, table, write};
 use synod::run::progress::Counter;
-use synod::run::{driver, folder};
+use synod::run::{folder, signal};
 use synod::{Device, Result};
+
+use super::{note, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -52,7 +54,7 @@ pub struct Compare {
 
 impl Compare {
     pub fn run(self) -> Result<()> {
-        let stop = driver::stop_on_interrupt()?;
+        let stop = signal::stop_on_signal()?;
         let mut contenders = Vec::new();
         for with in std::iter::once("").chain(self.with.iter().map(String::as_str)) {
             for what in &self.what {
@@ -78,7 +80,7 @@ impl Compare {
         bar.finish();
         let out = folder::shell_quoted(&self.out);
         let Some(entries) = entries else {
-            eprintln!("stopped and saved; the same command goes on from {out}");
+            note(format_args!("stopped and saved; the same command goes on from {out}"));
             return Ok(());
         };
         write(&self.out, &entries, self.episodes)?;
@@ -86,11 +88,12 @@ impl Compare {
         match self.json {
             true => {
                 let (rows, seeds) = (table.to_json_rows(), seeds.to_json_rows());
-                println!("{:#}", serde_json::json!({ "rows": rows, "seeds": seeds }));
+                print_json(&serde_json::json!({ "rows": rows, "seeds": seeds }))?;
             }
-            false => print!("{}\n{}", table.to_text(), seeds.to_text()),
+            false => print(&format!("{}
+{}", table.to_text(), seeds.to_text()))?,
         }
-        eprintln!("{out}/comparison.md, comparison.csv and learning curves are written");
+        note(format_args!("{out}/comparison.md, comparison.csv and learning curves are written"));
         Ok(())
     }
 }

@@ -4,6 +4,8 @@ use clap::Args;
 use serde_json::json;
 use synod::{Device, Result};
 
+use super::{print, print_json};
+
 #[derive(Args)]
 pub struct Devices {
     /// Print JSON
@@ -20,21 +22,19 @@ impl Devices {
                 .iter()
                 .map(|a| json!({ "name": a.name, "backend": a.backend, "kind": a.kind, "driver": a.driver }))
                 .collect();
-            println!("{:#}", json!({ "cpu": cpu, "gpu": gpus, "auto": auto }));
-            return Ok(());
+            return print_json(&json!({ "cpu": cpu, "gpu": gpus, "auto": auto }));
         }
-        println!("--device cpu   {cpu}");
-        match Device::gpu() {
-            Ok(gpu) => println!("--device gpu   {}", gpu.name()),
-            Err(error) => println!("--device gpu   none: {error}"),
-        }
-        println!("--device auto  {auto}");
+        let gpu = match Device::gpu() {
+            Ok(gpu) => gpu.name(),
+            Err(error) => format!("none: {error}"),
+        };
+        let mut text = format!("--device cpu   {cpu}\n--device gpu   {gpu}\n--device auto  {auto}\n");
         if !adapters.is_empty() {
-            println!("adapters (SYNOD_ADAPTER takes part of a name):");
+            text += "adapters (SYNOD_ADAPTER takes part of a name):\n";
         }
         for adapter in adapters {
-            println!("  {adapter}");
+            text += &format!("  {adapter}\n");
         }
-        Ok(())
+        print(&text)
     }
 }

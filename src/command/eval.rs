@@ -7,12 +7,13 @@ use synod::preset::{Measure, Plan, Row, Settings, TeamSettings, evaluate, mean};
 use synod::run::progress::Counter;
 use synod::run::table::{Cell, Table};
 
-use super::Where;
+use super::{Where, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod eval runs/bottleneck-0                          the preset's own test maps
   synod eval runs/mazes-0 --maps maps/ --agents 8,32,64
+  synod eval runs/mazes-0 --maps large.map --set world.planner=shortest
   synod eval runs/two-step-qmix-0                       return and the world's own measures
   synod eval runs/bottleneck-0 --json > results.json")]
 pub struct Eval {
@@ -46,14 +47,16 @@ impl Eval {
             self.episodes,
             seed,
             greedy,
-            &mut |done, total| bar.show(done, total),
+            &mut |done, total| {
+                bar.show(done, total);
+                Ok(())
+            },
         )?;
         bar.finish();
         match self.json {
-            true => println!("{:#}", json!({ "measures": measures })),
-            false => print!("{}", measures_table(&measures).to_text()),
+            true => print_json(&json!({ "measures": measures })),
+            false => print(&measures_table(&measures).to_text()),
         }
-        Ok(())
     }
 
     fn maps(self, settings: Settings) -> Result<()> {
@@ -61,12 +64,13 @@ impl Eval {
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
         let bar = Counter::on_stderr("episodes");
-        let rows =
-            evaluate(&device, &settings, &policy, &evaluation, &mut |done, total| bar.show(done, total))?;
+        let rows = evaluate(&device, &settings, &policy, &evaluation, &mut |done, total| {
+            bar.show(done, total);
+            Ok(())
+        })?;
         bar.finish();
         if self.json {
-            println!("{:#}", json!({ "rows": rows, "mean": mean(&rows) }));
-            return Ok(());
+            return print_json(&json!({ "rows": rows, "mean": mean(&rows) }));
         }
         let mut means = Vec::new();
         // One mean for each number of agents, then one over everything.
@@ -80,8 +84,7 @@ impl Eval {
             }
         }
         means.push(mean(&rows));
-        print!("{}", table(&rows, &means).to_text());
-        Ok(())
+        print(&table(&rows, &means).to_text())
     }
 }
 

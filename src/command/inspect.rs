@@ -7,6 +7,8 @@ use synod::preset::{Inspection, Plan, inspect};
 use synod::run::folder;
 use synod::{Device, Error, Result};
 
+use super::note;
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod inspect runs/spread-vdn-0 -o pictures
@@ -73,20 +75,20 @@ impl Inspect {
         }
         folder::write_new(&self.output, &files)?;
         for (name, reason) in &inspected.omitted {
-            eprintln!("no {name}.svg: {reason}");
+            note(format_args!("no {name}.svg: {reason}"));
         }
         let names: Vec<&str> = inspected.pages.iter().map(|page| page.name).collect();
         let end = match &inspected.report {
             Some(report) => report.values.iter().map(|(name, value)| format!("{name} {value:.3}")).collect(),
             None => vec!["the end of the episode was not recorded; --steps sets how much is".to_string()],
         };
-        eprintln!(
+        note(format_args!(
             "{}: {} (.svg and .json), {} steps, {}",
             folder::shell_quoted(&self.output),
             names.join(", "),
             inspected.steps,
             end.join(", ")
-        );
+        ));
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use synod::Result;
 use synod::env::WorldConfig;
 use synod::preset::presets;
 
+use super::{print, print_json};
+
 #[derive(Args)]
 pub struct List {
     /// Print JSON
@@ -22,13 +24,11 @@ impl List {
         if self.json {
             let lines: Vec<_> =
                 lines.iter().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();
-            println!("{:#}", json!(lines));
-            return Ok(());
+            return print_json(&json!(lines));
         }
         let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, summary) in lines {
-            println!("{name:width$}  {summary}");
-        }
-        Ok(())
+        let lines: String =
+            lines.iter().map(|(name, summary)| format!("{name:width$}  {summary}\n")).collect();
+        print(&lines)
     }
 }

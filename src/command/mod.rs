@@ -5,6 +5,7 @@ mod devices;
 mod eval;
 mod inspect;
 mod list;
+mod output;
 mod render;
 mod train;
 
@@ -16,6 +17,9 @@ use synod::env::pathfinding::Collision;
 use synod::preset::{Evaluation, Plan};
 use synod::run::folder;
 use synod::{Device, Error, Result};
+
+pub use output::note;
+use output::{print, print_json};
 
 /// Multi-agent learning on any GPU, or on none.
 #[derive(Parser)]
@@ -77,7 +81,7 @@ impl From<CollisionName> for Collision {
 struct Where {
     /// The run's folder
     run: PathBuf,
-    /// A map (.map or text) or a folder of maps; may be given several times
+    /// A map (.map or text), a scenario (.scen, beside its map) or a folder of maps; may be given several times
     #[arg(long = "maps", value_name = "FILE|DIR")]
     maps: Vec<PathBuf>,
     /// Numbers of agents, separated by commas
@@ -98,6 +102,9 @@ struct Where {
     /// Take the most probable action instead of drawing one
     #[arg(long)]
     greedy: bool,
+    /// Change a setting of the run; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -106,7 +113,7 @@ struct Where {
 impl Where {
     fn plan(&self) -> Result<Plan> {
         folder::require_run(&self.run)?;
-        Plan::load(&folder::config_of(&self.run), &[])
+        Plan::load(&folder::config_of(&self.run), &self.set)
     }
 
     fn device(&self) -> Result<Device> {
@@ -148,11 +155,11 @@ impl Where {
     }
 }
 
-/// A folder that is not there yet: `base`, or `base-2`, `base-3` and so on.
+/// A folder that no run has yet: `base`, or `base-2`, `base-3` and so on.
 fn free_folder(base: &Path) -> PathBuf {
     let mut path = base.to_path_buf();
     let mut number = 2;
-    while path.exists() {
+    while folder::require_free(&path).is_err() {
         path = PathBuf::from(format!("{}-{number}", base.display()));
         number += 1;
     }

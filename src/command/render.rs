@@ -7,7 +7,7 @@ use synod::preset::{Plan, record};
 use synod::run::picture;
 use synod::{Error, Result};
 
-use super::Where;
+use super::{Where, note};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -44,7 +44,7 @@ impl Render {
         }
         let values: Vec<String> =
             episode.report.values.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        eprintln!("{}: {} ({})", self.output.display(), episode.report.label, values.join(", "));
+        note(format_args!("{}: {} ({})", self.output.display(), episode.report.label, values.join(", ")));
         Ok(())
     }
 }

@@ -6,8 +6,10 @@ use clap::Args;
 use synod::preset::Plan;
 use synod::run::driver::{self, Options};
 use synod::run::folder::{self, Folder};
-use synod::run::progress;
+use synod::run::{checkpoint, progress, signal};
 use synod::{Device, Error, Result};
+
+use super::note;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -43,8 +45,8 @@ pub struct Train {
 
 impl Train {
     pub fn run(self) -> Result<()> {
-        let stop = driver::stop_on_interrupt()?;
-        let (plan, folder) = match &self.resume {
+        let stop = signal::stop_on_signal()?;
+        let (plan, folder, config) = match &self.resume {
             Some(path) => self.resumed(path)?,
             None => self.fresh()?,
         };
@@ -52,13 +54,13 @@ impl Train {
         let mut trainer = plan.trainer(&device)?;
         let (program, shards) = trainer.learning();
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        eprintln!(
+        note(format_args!(
             "a learning step: {shards} x {} kernels, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
             program.steps,
             program.operations as f64 / 1e6,
             megabytes(program.planned_bytes),
             megabytes(program.live_bytes)
-        );
+        ));
         let folder = match folder {
             Target::Open(folder) => folder,
             // The folder is made last: settings that cannot run leave nothing behind.
@@ -66,21 +68,22 @@ impl Train {
         };
         let mut options = Options::new(plan.steps(), folder.path());
         options.checkpoint_every = plan.checkpoint_every();
+        (options.resume, options.config) = (self.resume.is_some(), config);
         let title = format!("{} seed {} on {}", plan.name(), plan.seed(), device.name());
         let mut progress = progress::on_stderr(&title);
         let outcome = driver::drive(trainer.as_mut(), &folder, &options, progress.as_mut(), stop)?;
         if outcome.done {
-            let run = folder::shell_quoted(folder.path());
-            eprintln!("curves in {run}/plots. Next:");
-            eprintln!("  synod eval {run}");
+            let run = folder::shell_quoted(&folder.directory().here());
+            note(format_args!("curves in {run}/plots. Next:"));
+            note(format_args!("  synod eval {run}"));
             if matches!(plan, Plan::Pathfinding(_)) {
-                eprintln!("  synod render {run} -o episode.gif");
+                note(format_args!("  synod render {run} -o episode.gif"));
             }
         }
         Ok(())
     }
 
-    fn fresh(&self) -> Result<(Plan, Target)> {
+    fn fresh(&self) -> Result<(Plan, Target, Option<String>)> {
         let what = self.what.as_deref().unwrap_or_default();
         let mut items = self.set.clone();
         items.extend(self.seed.map(|seed| format!("seed={seed}")));
@@ -91,21 +94,18 @@ impl Train {
             false => Plan::with_items(what, &items)?,
         };
         let path = match &self.out {
-            Some(path) if path.exists() => {
-                let shown = path.display();
-                return Err(Error::Usage(format!(
-                    "{shown} exists: choose another --out, or go on with --resume {shown}"
-                )));
-            }
             Some(path) => path.clone(),
             None => super::free_folder(Path::new(&format!("runs/{}-{}", plan.name(), plan.seed()))),
         };
-        Ok((plan, Target::Create(path)))
+        folder::require_free(&path)?;
+        Ok((plan, Target::Create(path), None))
     }
 
-    fn resumed(&self, path: &Path) -> Result<(Plan, Target)> {
+    /// The plan of the run in `path`, and what its `config.toml` is to say from now on where that is something else.
+    fn resumed(&self, path: &Path) -> Result<(Plan, Target, Option<String>)> {
         let folder = Folder::open(path)?;
-        let mut plan = Plan::load(&folder.config(), &[])?;
+        let before = Plan::load(&folder.config(), &[])?;
+        let mut plan = before.clone();
         if let Some(steps) = self.steps {
             *plan.steps_mut() = steps;
         }
@@ -115,8 +115,34 @@ impl Train {
         if plan.steps() == 0 {
             return Err(Error::Usage("--steps: at least 1".into()));
         }
-        Ok((plan, Target::Open(folder)))
+        // A checkpoint that cannot be read is met again, and told, when the run begins.
+        let made = checkpoint::read_metadata(&folder.checkpoint())
+            .ok()
+            .and_then(|texts| texts.get("synod.step")?.parse::<u64>().ok());
+        if let (Some(steps), Some(made)) = (self.steps, made)
+            && steps < made.min(before.steps())
+        {
+            return Err(Error::Usage(format!(
+                "--steps {steps}: the run has made {made} agent-steps already"
+            )));
+        }
+        let config = match plan == before {
+            true => None,
+            false => Some(changed(&folder, &before, &plan, made.unwrap_or(0))?),
+        };
+        Ok((plan, Target::Open(folder), config))
     }
+}
+
+/// The settings of a run that goes on with others than it began with, and a comment that says so: run again from the
+/// start, they are another run.
+fn changed(folder: &Folder, before: &Plan, plan: &Plan, made: u64) -> Result<String> {
+    let path = folder.config();
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+    let mut comments: String =
+        text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    comments += &format!("# until step {made}: steps = {}, device = {:?}\n", before.steps(), before.device());
+    Ok(comments + &plan.to_toml()?)
 }
 
 enum Target {

@@ -62,9 +62,9 @@ impl Rules for ChainConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "states", self.states, 3, 4096)?;
-        within(Self::NAME, "right", self.right, 0.0, 1.0)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, 1 << 30)
+        within("states", self.states, 3, 4096)?;
+        within("right", self.right, 0.0, 1.0)?;
+        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

@@ -81,7 +81,7 @@ impl Rules for DeepSeaConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "size", self.size, 1, 1 << 10)
+        within("size", self.size, 1, 1 << 10)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

@@ -237,26 +237,23 @@ impl Rules for GridworldConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "width", self.width, 1, 1 << 12)?;
-        within(Self::NAME, "height", self.height, 1, 1 << 12)?;
-        within(Self::NAME, "agents", self.agents, 1, 1 << 16)?;
-        within(Self::NAME, "targets", self.targets, 1, 1 << 16)?;
-        within(Self::NAME, "radius", self.radius, 0, 128)?;
-        within(Self::NAME, "density", self.density, 0.0, 0.999)?;
-        within(Self::NAME, "shaping", self.shaping, 0.0, 1e6)?;
-        within(Self::NAME, "step_cost", self.step_cost, -1e6, 1e6)?;
-        within(Self::NAME, "team", self.team, 0.0, 1.0)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, 1 << 30)?;
+        within("width", self.width, 1, 1 << 12)?;
+        within("height", self.height, 1, 1 << 12)?;
+        within("agents", self.agents, 1, 1 << 16)?;
+        within("targets", self.targets, 1, 1 << 16)?;
+        within("radius", self.radius, 0, 128)?;
+        within("density", self.density, 0.0, 0.999)?;
+        within("shaping", self.shaping, 0.0, 1e6)?;
+        within("step_cost", self.step_cost, -1e6, 1e6)?;
+        within("team", self.team, 0.0, 1.0)?;
+        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)?;
         if self.assignment == Assignment::Own && self.targets != self.agents {
             let (got, agents) = (self.targets, self.agents);
-            return Err(Error::config(
-                "gridworld.targets",
-                format!("expected {agents} as of agents, got {got}"),
-            ));
+            return Err(Error::config("world.targets", format!("expected {agents} as of agents, got {got}")));
         }
         if self.agents + self.targets > self.cells() {
             let message = format!("expected at most {} agents and targets on these cells", self.cells());
-            return Err(Error::config("gridworld.agents", message));
+            return Err(Error::config("world.agents", message));
         }
         Ok(())
     }

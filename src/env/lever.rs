@@ -57,9 +57,9 @@ impl Rules for LeverConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "population", self.population, 1, 1 << 20)?;
-        within(Self::NAME, "agents", self.agents, 1, self.population.min(1 << 12))?;
-        within(Self::NAME, "levers", self.levers, 1, 1 << 12)
+        within("population", self.population, 1, 1 << 20)?;
+        within("agents", self.agents, 1, self.population.min(1 << 12))?;
+        within("levers", self.levers, 1, 1 << 12)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

@@ -114,9 +114,9 @@ impl Rules for MatrixGameConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "rounds", self.rounds, 1, 1 << 30)?;
-        within(Self::NAME, "games.len", self.games.len(), 1, 1024)?;
-        let bad = |message: String| Err(Error::config("matrix_game.games", message));
+        within("rounds", self.rounds, 1, 1 << 30)?;
+        within("games", self.games.len(), 1, 1024)?;
+        let bad = |message: String| Err(Error::config("world.games", message));
         let rows = self.games[0].len();
         let columns = self.games[0].first().map_or(0, Vec::len);
         if !(1..=1024).contains(&rows) || !(1..=1024).contains(&columns) {

@@ -9,6 +9,7 @@ pub mod gridworld;
 pub mod last_action;
 pub mod lever;
 pub mod matrix_game;
+pub(crate) mod memory;
 pub mod mpe;
 pub mod pathfinding;
 pub mod repeat_previous;

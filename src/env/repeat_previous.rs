@@ -71,10 +71,10 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "agents", self.agents, 1, 1 << 12)?;
-        within(Self::NAME, "symbols", self.symbols, 2, 1 << 12)?;
-        within(Self::NAME, "lag", self.lag, 0, 1 << 12)?;
-        within(Self::NAME, "length", self.length, self.lag + 1, 1 << 24)
+        within("agents", self.agents, 1, 1 << 12)?;
+        within("symbols", self.symbols, 2, 1 << 12)?;
+        within("lag", self.lag, 0, 1 << 12)?;
+        within("length", self.length, self.lag + 1, 1 << 24)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

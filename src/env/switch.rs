@@ -94,10 +94,10 @@ impl Rules for SwitchConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "agents", self.agents, 1, 1 << 12)?;
-        within(Self::NAME, "days", self.days, 0, 1 << 24)?;
+        within("agents", self.agents, 1, 1 << 12)?;
+        within("days", self.days, 0, 1 << 24)?;
         if self.length() == 0 {
-            return Err(Error::config("switch.days", "expected at least 1 with a single agent"));
+            return Err(Error::config("world.days", "expected at least 1 with a single agent"));
         }
         Ok(())
     }

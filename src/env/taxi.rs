@@ -111,7 +111,7 @@ impl Rules for TaxiConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, 1 << 30)
+        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

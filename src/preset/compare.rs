@@ -11,15 +11,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::team::Measure;
-use super::{Evaluation, Plan, Row, evaluate, mean};
+use super::{Evaluation, Plan, Row, Watch, evaluate, mean};
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::agent::srmt::Core;
 use crate::error::{Error, Result};
 use crate::run::driver::{self, Options};
-use crate::run::folder::Folder;
-use crate::run::folder::write_atomically;
+use crate::run::folder::{Folder, config_of, write_atomically};
 use crate::run::metrics;
 use crate::run::plot::{Axes, Series, lines};
 use crate::run::progress::{Progress, Status};
@@ -59,6 +58,8 @@ struct Outcome {
     seed: u64,
     /// The evaluation, the score first.
     measures: Vec<Measure>,
+    /// Agent-steps of training: whole iterations, so they may be more than was asked for.
+    steps: u64,
     /// Agent-steps a second of training, on one thread.
     rate: f64,
     parameters: usize,
@@ -79,7 +80,6 @@ pub struct Entry {
     pub score: String,
     /// Numbers that an agent lets others have in a step.
     pub said: usize,
-    steps: u64,
     runs: Vec<Outcome>,
 }
 
@@ -169,7 +169,6 @@ pub fn compare(
             with: with.clone(),
             score: runs[0].measures.first().map(|m| m.name.clone()).unwrap_or_default(),
             said: said(plan),
-            steps: comparison.steps.unwrap_or(plan.steps()),
             runs,
         }
     });
@@ -237,7 +236,7 @@ impl Job {
         let plan = &self.plan;
         let mut trainer = plan.trainer(device)?;
         let (program, shards) = trainer.learning();
-        let folder = match self.path.exists() {
+        let folder = match config_of(&self.path).is_file() {
             true => {
                 let folder = Folder::open(&self.path)?;
                 if Plan::load(&folder.config(), &[])? != *plan {
@@ -258,27 +257,40 @@ impl Job {
             return Ok(None);
         }
         drop(trainer);
-        let (measures, parameters) = judge(device, plan, folder.path(), episodes)?;
+        let watch = &mut |_: u64, _: u64| match stop.load(Ordering::Relaxed) {
+            true => Err(Error::Usage("the comparison was stopped".into())),
+            false => Ok(()),
+        };
+        let (measures, parameters) = match judge(device, plan, &folder.directory().here(), episodes, watch) {
+            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+            judged => judged?,
+        };
         let score = measures.first().map(|m| m.name.clone()).unwrap_or_default();
         Ok(Some(Outcome {
             seed: plan.seed(),
             measures,
+            steps: outcome.steps,
             rate: outcome.steps as f64 / outcome.seconds.max(1e-9),
             parameters,
             bytes: program.planned_bytes * shards as u64,
-            curve: metrics::read(&folder.metrics())?.points(&score),
+            curve: metrics::read_in(folder.directory())?.points(&score),
         }))
     }
 }
 
 /// What a trained run achieves, its score first, and how many parameters it has.
-fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(Vec<Measure>, usize)> {
-    let quiet = &mut |_: u64, _: u64| {};
+fn judge(
+    device: &Device,
+    plan: &Plan,
+    run: &Path,
+    episodes: usize,
+    watch: Watch<'_>,
+) -> Result<(Vec<Measure>, usize)> {
     match plan {
         Plan::Team(settings) => {
             let policy = settings.trained_policy(device, run)?;
             let measures =
-                settings.evaluate(device, policy.as_ref(), episodes, settings.seed, false, quiet)?;
+                settings.evaluate(device, policy.as_ref(), episodes, settings.seed, false, watch)?;
             Ok((measures, policy.parameters().count()))
         }
         Plan::Pathfinding(settings) => {
@@ -293,7 +305,7 @@ fn judge(device: &Device, plan: &Plan, run: &Path, episodes: usize) -> Result<(V
                 collision: None,
                 choice: Choice::Sample,
             };
-            let rows = evaluate(device, settings, &policy, &evaluation, quiet)?;
+            let rows = evaluate(device, settings, &policy, &evaluation, watch)?;
             let total = mean(&rows);
             let values = [("csr", total.csr), ("throughput", total.throughput), ("isr", total.isr)];
             let measure = |name: &str, of: &Row, value: Option<f64>| {
@@ -359,7 +371,7 @@ pub fn table(entries: &[Entry]) -> Table {
             Cell::number(interval.map(|i| i.0)),
             Cell::number(interval.map(|i| i.1)),
             entry.runs.len().into(),
-            entry.steps.into(),
+            entry.runs.iter().map(|run| run.steps).max().unwrap_or(0).into(),
             Cell::Number(average(|run| run.rate), 0),
             Cell::Number(average(|run| run.parameters as f64), 0),
             Cell::Number(average(|run| run.bytes as f64 / 1e6), 2),
@@ -392,7 +404,7 @@ pub fn by_seed(entries: &[Entry]) -> Table {
 /// Every measure of every run, for other programs.
 fn csv(entries: &[Entry]) -> String {
     let mut text = String::from(
-        "preset,with,seed,measure,mean,standard_error,episodes,steps_per_second,parameters,bytes,said\n",
+        "preset,with,seed,measure,mean,standard_error,episodes,steps,steps_per_second,parameters,bytes,said\n",
     );
     for entry in entries {
         for run in &entry.runs {
@@ -403,7 +415,7 @@ fn csv(entries: &[Entry]) -> String {
                 // A quoted field: several settings stand with commas between them.
                 let with = entry.with.replace('"', "\"\"");
                 text += &format!("{name},\"{with}\",{seed},{},{},{error},{},", m.name, m.mean, m.episodes);
-                text += &format!("{rate:.1},{parameters},{bytes},{}\n", entry.said);
+                text += &format!("{},{rate:.1},{parameters},{bytes},{}\n", run.steps, entry.said);
             }
         }
     }
@@ -417,7 +429,8 @@ fn csv(entries: &[Entry]) -> String {
 pub fn write(folder: &Path, entries: &[Entry], episodes: usize) -> Result<()> {
     let page = format!(
         "{}\n{}\nThe score is the interquartile mean over seeds of the mean over {episodes} episodes, with the 95 % bootstrap \
-         interval; steps/s are agent-steps a second of one thread; MB is what a learning step plans; said is how many \
+         interval; steps are the agent-steps made, in whole iterations; steps/s are agent-steps a second of one thread; \
+         MB is what a learning step plans; said is how many \
          numbers an agent lets others have in a step.\n",
         table(entries).to_markdown(),
         by_seed(entries).to_markdown()

@@ -1,11 +1,11 @@
 //! One episode of trained agents as a scene to look at.
 
 use super::Settings;
-use super::evaluate::{Evaluation, instances};
+use super::evaluate::{Evaluation, at_most_fixed, instances, maps};
 use crate::Device;
 use crate::agent::Policy;
 use crate::env::EpisodeReport;
-use crate::env::pathfinding::{Map, Pathfinding, PathfindingConfig, Source};
+use crate::env::pathfinding::{Pathfinding, PathfindingConfig, Source};
 use crate::error::{Error, Result};
 use crate::run::picture::{AgentView, Frame, Scene};
 use crate::train::player::Player;
@@ -33,15 +33,13 @@ pub fn record(
     evaluation.check_instance_seed()?;
     let mut world = PathfindingConfig { worlds: 1, seed: evaluation.seed, ..settings.world.clone() };
     world.collision = evaluation.collision.unwrap_or(world.collision);
-    world.agents = evaluation.agents.first().copied().unwrap_or(world.agents);
+    let maps = maps(&evaluation.maps[..evaluation.maps.len().min(1)])?;
+    world.agents = evaluation.agents.first().copied().unwrap_or_else(|| at_most_fixed(&maps, world.agents));
     world.max_episode_steps = evaluation.steps.unwrap_or(world.max_episode_steps);
-    if let Some(path) = evaluation.maps.first() {
+    if !maps.is_empty() {
         world.source = match evaluation.instance_seed {
-            Some(seed) => {
-                let maps = if path.is_dir() { Map::load_folder(path)? } else { vec![Map::load(path)?] };
-                instances(&maps[..maps.len().min(1)], world.agents, seed)?
-            }
-            None => Source::Files { paths: vec![path.clone()] },
+            Some(seed) => instances(&maps[..1], world.agents, seed)?,
+            None => Source::Maps { maps },
         };
     } else if let Source::Bottleneck { lengths, limit_by_length } = &mut world.source {
         (*lengths, *limit_by_length) = (vec![length], evaluation.steps.is_none());

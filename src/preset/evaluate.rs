@@ -1,6 +1,7 @@
 //! What trained agents achieve on maps: a row for each map and number of agents.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -89,37 +90,41 @@ pub fn mean(rows: &[Row]) -> Row {
     }
 }
 
+/// Is told of episodes done and to do; an error of its ends the evaluation.
+pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
+
 /// Worlds that are played together.
 struct Task {
     world: PathfindingConfig,
-    rounds: usize,
+    /// Which rounds these are: their numbers make their seeds.
+    rounds: Range<usize>,
 }
 
-/// Plays `policy` on maps; `progress` is told of episodes done and to do.
+/// Plays `policy` on maps.
 ///
 /// # Errors
-/// Maps that cannot be read or have too few free cells, numbers out of range, or what the device reports.
+/// Maps that cannot be read or have too few free cells, numbers out of range, or what the device or `progress` reports.
 pub fn evaluate(
     device: &Device,
     settings: &Settings,
     policy: &dyn Policy,
     evaluation: &Evaluation,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: Watch<'_>,
 ) -> Result<Vec<Row>> {
     if evaluation.episodes == 0 {
         return Err(Error::Usage("an evaluation needs at least one episode".into()));
     }
     evaluation.check_instance_seed()?;
     let tasks = tasks(settings, evaluation)?;
-    let total: u64 = tasks.iter().map(|t| (t.world.worlds * t.rounds) as u64).sum();
+    let total: u64 = tasks.iter().map(|t| (t.world.worlds * t.rounds.len()) as u64).sum();
     let mut done = 0;
-    progress(done, total);
+    progress(done, total)?;
     let mut order: Vec<(String, usize)> = Vec::new();
     let mut groups: BTreeMap<(String, usize), Vec<EpisodeReport>> = BTreeMap::new();
     // Tasks of the same sizes share their programs.
     let mut player: Option<(Spec, Player)> = None;
     for task in tasks {
-        for round in 0..task.rounds {
+        for round in task.rounds {
             let seed = evaluation.seed.wrapping_add((round as u64) << 32);
             let mut world = PathfindingConfig { seed, ..task.world.clone() };
             if let (Some(first), Source::Maps { maps }) = (evaluation.instance_seed, &task.world.source) {
@@ -141,7 +146,7 @@ pub fn evaluate(
                 groups.entry(key).or_default().push(report);
             }
             done += task.world.worlds as u64;
-            progress(done, total);
+            progress(done, total)?;
         }
     }
     Ok(order
@@ -174,8 +179,9 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
     if let Some(steps) = evaluation.steps {
         base.max_episode_steps = steps;
     }
+    let maps = maps(&evaluation.maps)?;
     let agents = match &evaluation.agents[..] {
-        [] => vec![base.agents],
+        [] => vec![at_most_fixed(&maps, base.agents)],
         given => given.to_vec(),
     };
     if settings.separate_parameters && agents != [settings.world.agents] {
@@ -189,22 +195,32 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
             own_tasks(&base, evaluation, &mut tasks)?;
             continue;
         }
-        let mut maps = Vec::new();
-        for path in &evaluation.maps {
-            match path.is_dir() {
-                true => maps.extend(Map::load_folder(path)?),
-                false => maps.push(Map::load(path)?),
-            }
-        }
         let at_once = (LANES / agents.max(1)).max(1);
         for chunk in maps.chunks(at_once) {
             let source = Source::Maps { maps: chunk.to_vec() };
             let world = PathfindingConfig { worlds: chunk.len(), source, ..base.clone() };
             world.check()?;
-            tasks.push(Task { world, rounds: evaluation.episodes });
+            tasks.push(Task { world, rounds: 0..evaluation.episodes });
         }
     }
     Ok(tasks)
+}
+
+/// The maps of files and folders.
+pub(super) fn maps(paths: &[PathBuf]) -> Result<Vec<Map>> {
+    let mut maps = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => maps.extend(Map::load_folder(path)?),
+            false => maps.push(Map::load(path)?),
+        }
+    }
+    Ok(maps)
+}
+
+/// So many agents, or as many as there are on the map that fixes the fewest: a scenario of less than the preset's number.
+pub(super) fn at_most_fixed(maps: &[Map], agents: usize) -> usize {
+    maps.iter().map(|map| map.agents.len()).filter(|fixed| *fixed > 0).fold(agents, usize::min)
 }
 
 /// POGEMA's instances of `seed` on these maps.
@@ -215,21 +231,24 @@ pub(super) fn instances(maps: &[Map], agents: usize, seed: u64) -> Result<Source
 
 /// The preset's own test maps: for bottlenecks the paper's lengths, else fresh maps of the kind it was trained on.
 fn own_tasks(base: &PathfindingConfig, evaluation: &Evaluation, tasks: &mut Vec<Task>) -> Result<()> {
-    let mut push = |source: Source, worlds: usize, rounds: usize| -> Result<()> {
-        let world = PathfindingConfig { source, worlds, ..base.clone() };
-        world.check()?;
-        tasks.push(Task { world, rounds });
+    let at_once = (LANES / base.agents.max(1)).max(1);
+    let (rounds, rest) = (evaluation.episodes / at_once, evaluation.episodes % at_once);
+    let mut push = |source: Source| -> Result<()> {
+        for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
+            if worlds > 0 && !rounds.is_empty() {
+                let world = PathfindingConfig { source: source.clone(), worlds, ..base.clone() };
+                world.check()?;
+                tasks.push(Task { world, rounds });
+            }
+        }
         Ok(())
     };
-    let at_once = (LANES / base.agents.max(1)).max(1);
-    let worlds = evaluation.episodes.min(at_once);
-    let rounds = evaluation.episodes.div_ceil(worlds);
     if let Source::Bottleneck { .. } = base.source {
         let limit_by_length = evaluation.steps.is_none();
         for length in (3..=50).chain((100..=1000).step_by(100)) {
-            push(Source::Bottleneck { lengths: vec![length], limit_by_length }, worlds, rounds)?;
+            push(Source::Bottleneck { lengths: vec![length], limit_by_length })?;
         }
         return Ok(());
     }
-    push(base.source.clone(), worlds, rounds)
+    push(base.source.clone())
 }

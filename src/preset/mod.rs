@@ -11,7 +11,7 @@ mod team;
 mod teams;
 
 pub use episode::{Episode, record};
-pub use evaluate::{Evaluation, Row, evaluate, mean};
+pub use evaluate::{Evaluation, Row, Watch, evaluate, mean};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use plan::{Learner, Plan, presets};
 pub use team::{Algorithm, Measure, TeamSettings};
@@ -244,6 +244,7 @@ pub(crate) fn trained<P: Policy>(policy: P, run: &Path) -> Result<P> {
     let checkpoint = checkpoint::read_part(&path, "agent/")?;
     checkpoint
         .check_architecture(&policy.architecture())
+        .and_then(|()| checkpoint.check_finite())
         .and_then(|()| policy.parameters().load("agent", &checkpoint))
         .map_err(|e| Error::file(&path, None, e.to_string()))?;
     Ok(policy)

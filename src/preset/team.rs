@@ -20,7 +20,7 @@ use crate::train::hierarchy::{HierarchicalDqn, HierarchyConfig};
 use crate::train::player::Player;
 use crate::train::ppo::{Ppo, PpoConfig};
 
-use super::{Learner, trained};
+use super::{Learner, Watch, trained};
 
 /// How a team learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,12 +193,12 @@ impl TeamSettings {
         }
     }
 
-    /// Plays `policy` for at least so many episodes; the mean of every measure that the world reports.
+    /// Plays `policy` for so many episodes; the mean of every measure that the world reports.
     ///
     /// Q-learners take their best action. Policies draw theirs, or with `greedy` take the most probable one.
     ///
     /// # Errors
-    /// No episodes, or what the device or the worlds report.
+    /// No episodes, or what the device, the worlds or `progress` report.
     pub fn evaluate(
         &self,
         device: &Device,
@@ -206,22 +206,29 @@ impl TeamSettings {
         episodes: usize,
         seed: u64,
         greedy: bool,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: Watch<'_>,
     ) -> Result<Vec<Measure>> {
         if episodes == 0 {
             return Err(Error::Usage("an evaluation needs at least one episode".into()));
         }
         let choice = self.choice(greedy);
-        let worlds = episodes.min(64);
-        let rounds = episodes.div_ceil(worlds);
-        // Other episodes than those of training.
-        let mut world = self.worlds(worlds, seed ^ 0x6576_616c)?;
-        let mut player = Player::new(device, policy, world.as_ref(), choice, false)?;
+        let at_once = episodes.min(64);
+        let (rounds, rest) = (episodes / at_once, episodes % at_once);
         let mut reports = Vec::new();
-        for round in 0..rounds {
-            let seed = seed.wrapping_add((round as u64) << 32);
-            reports.extend(player.play(world.as_mut(), seed, |_, _, _| Ok(()))?);
-            progress(((round + 1) * worlds) as u64, (rounds * worlds) as u64);
+        // What is left after the full rounds is played by fewer worlds, of seeds of their own.
+        for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
+            if worlds == 0 {
+                continue;
+            }
+            // Other episodes than those of training.
+            let first = (rounds.start as u64) << 32;
+            let mut world = self.worlds(worlds, seed.wrapping_add(first) ^ 0x6576_616c)?;
+            let mut player = Player::new(device, policy, world.as_ref(), choice, false)?;
+            for round in rounds {
+                let seed = seed.wrapping_add((round as u64) << 32);
+                reports.extend(player.play(world.as_mut(), seed, |_, _, _| Ok(()))?);
+                progress(reports.len() as u64, episodes as u64)?;
+            }
         }
         Ok(measures(&reports))
     }

@@ -92,8 +92,9 @@ impl Changes {
     /// # Errors
     /// [`Error::File`] with the line where it is not TOML.
     pub fn text(&mut self, path: &Path, text: &str) -> Result<()> {
-        let line_of =
-            |at: usize| 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count();
+        let breaks: Vec<usize> =
+            text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect();
+        let line_of = |at: usize| 1 + breaks.partition_point(|end| *end < at);
         let table = DeTable::parse(text).map_err(|e| {
             Error::file(path, e.span().map(|s| line_of(s.start)), format!("is not TOML: {}", e.message()))
         })?;
@@ -154,32 +155,57 @@ impl Changes {
     }
 
     /// The changed value. A change of `kind` in a table may leave the table's other keys without a meaning: then they go,
-    /// and the new kind starts from its defaults.
+    /// and the new kind starts from its defaults. Items lie over the file, so an item that changes a kind does away with
+    /// what the file says of another one.
     ///
     /// # Errors
     /// [`Error::Config`] with the key, the file and line where it came from one, and either the nearest known key or
     /// what was expected.
     pub fn apply<T: Serialize + DeserializeOwned>(&self, base: &T) -> Result<T> {
-        let known = tree(base)?;
+        let is_item = |change: &Change| matches!(change.origin, Origin::Item);
+        let (items, file): (Vec<Change>, Vec<Change>) = self.changes.iter().cloned().partition(is_item);
+        let result = Layer(&file).apply(tree(base)?)?;
+        match items.is_empty() {
+            true => Ok(result),
+            false => Layer(&items).apply(tree(&result)?),
+        }
+    }
+}
+
+/// Changes of which none lies over another.
+struct Layer<'a>(&'a [Change]);
+
+impl Layer<'_> {
+    fn apply<T: Serialize + DeserializeOwned>(&self, known: Value) -> Result<T> {
         self.apply_to(known.clone()).or_else(|error| match self.other_kinds::<T>(&known) {
             Some(known) => self.apply_to(known),
             None => Err(error),
         })
     }
 
-    /// The base with the changed kinds alone, where there are some and they can stand alone.
+    /// The base with the changed kinds in place of others: alone, or with the changes to their tables where they have no
+    /// defaults for everything. `None` where no kind is changed.
     fn other_kinds<T: Serialize + DeserializeOwned>(&self, known: &Value) -> Option<Value> {
         let mut other = known.clone();
-        for change in &self.changes {
+        let mut tables = Vec::new();
+        for change in self.0 {
             let Some((last, table)) = change.keys.split_last() else { continue };
             let now = lookup(known, &change.keys);
             if last == "kind" && now.is_some_and(|now| now.is_string() && *now != change.value) {
                 let alone = serde_json::Map::from_iter([(last.clone(), change.value.clone())]);
                 insert(&mut other, table, Value::Object(alone)).ok()?;
+                tables.push(table);
             }
         }
-        if other == *known {
+        if tables.is_empty() {
             return None;
+        }
+        if let Ok(alone) = serde_json::from_value::<T>(other.clone()) {
+            return tree(&alone).ok();
+        }
+        for change in self.0.iter().filter(|change| tables.iter().any(|table| change.keys.starts_with(table)))
+        {
+            insert(&mut other, &change.keys, change.value.clone()).ok()?;
         }
         tree(&serde_json::from_value::<T>(other).ok()?).ok()
     }
@@ -187,7 +213,7 @@ impl Changes {
     fn apply_to<T: Serialize + DeserializeOwned>(&self, known: Value) -> Result<T> {
         let mut changed = known.clone();
         let mut unknown = Vec::new();
-        for change in &self.changes {
+        for change in self.0 {
             let before = lookup(&known, &change.keys);
             if before.is_none() {
                 unknown.push(change);
@@ -207,15 +233,25 @@ impl Changes {
             }
         };
         let written = tree(&result)?;
-        match unknown.iter().find(|change| lookup(&written, &change.keys).is_none()) {
-            Some(change) => Err(unknown_key(change, &written)),
+        if let Some(change) = unknown.iter().find(|change| lookup(&written, &change.keys).is_none()) {
+            return Err(unknown_key(change, &written));
+        }
+        let overflows = |change: &&Change| {
+            let (given, kept) = (lookup(&changed, &change.keys), lookup(&written, &change.keys));
+            given.zip(kept).is_some_and(|(given, kept)| overflow(given, kept))
+        };
+        match self.0.iter().find(overflows) {
+            Some(change) => {
+                let found = describe(&change.value);
+                Err(change.fault(format!("expected numbers of at most {:e}, found {found}", f32::MAX)))
+            }
             None => Ok(result),
         }
     }
 
     /// Which change the type refuses, found by making them one at a time.
     fn culprit<T: DeserializeOwned>(&self, known: &Value, all: &serde_json::Error) -> Error {
-        for change in &self.changes {
+        for change in self.0 {
             let mut alone = known.clone();
             let Ok(value) = fit(change, lookup(known, &change.keys)) else { continue };
             if insert(&mut alone, &change.keys, value).is_err() {
@@ -226,6 +262,18 @@ impl Changes {
             }
         }
         Error::config("(several)", format!("they do not go together: {all}"))
+    }
+}
+
+/// Whether a number became none when it was stored: an f64 that is too large for the f32 of the setting.
+fn overflow(given: &Value, kept: &Value) -> bool {
+    match (given, kept) {
+        (Value::Number(_), Value::Null) => true,
+        (Value::Array(given), Value::Array(kept)) => given.iter().zip(kept).any(|(g, k)| overflow(g, k)),
+        (Value::Object(given), Value::Object(kept)) => {
+            given.iter().any(|(key, g)| kept.get(key).is_some_and(|k| overflow(g, k)))
+        }
+        _ => false,
     }
 }
 
@@ -323,6 +371,8 @@ fn read_text(path: &Path) -> Result<String> {
             format!("is larger than {LARGEST_FILE} bytes, too large for settings"),
         ));
     }
+    // A byte-order mark is no part of the text.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();

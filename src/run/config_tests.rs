@@ -223,4 +223,41 @@ fn another_kind_starts_from_its_defaults() {
     assert!(error.contains("place.kind"), "{error}");
     // The kind that it has already keeps everything.
     assert_eq!(with(&["place.kind=room"]).unwrap(), base);
+    // A kind without defaults needs its keys beside it.
+    let back = |items: &[&str]| {
+        let mut changes = Changes::new();
+        items.iter().for_each(|item| changes.item(item).unwrap());
+        changes.apply(&Somewhere { place: field.clone(), size: 3 })
+    };
+    assert_eq!(back(&["place.kind=room", "place.doors=2"]).unwrap(), base);
+    assert!(back(&["place.kind=room"]).is_err());
+    // Items lie over the file: what a complete one says of another kind goes too, and what the items say stays.
+    let over_file = |items: &[&str]| {
+        let mut changes = Changes::new();
+        changes.text(Path::new("f"), "size = 9\n[place]\nkind = \"room\"\ndoors = 7\n").unwrap();
+        items.iter().for_each(|item| changes.item(item).unwrap());
+        changes.apply(&Somewhere { place: field.clone(), size: 3 })
+    };
+    assert_eq!(over_file(&[]).unwrap(), Somewhere { place: Place::Room { doors: 7 }, size: 9 });
+    for items in [["place.kind=field", "place.trees=5"], ["place.trees=5", "place.kind=field"]] {
+        assert_eq!(over_file(&items).unwrap(), Somewhere { place: field.clone(), size: 9 });
+    }
+    assert!(over_file(&["place.trees=5"]).is_err());
+}
+
+#[test]
+fn numbers_too_large_for_their_setting_are_refused() {
+    refused(with_items(&["ppo.clip=1e39"]), &["ppo.clip", "3.4028", "1e+39"]);
+    refused(with("[ppo]\nclip = -1e39\n"), &["ppo.clip", "sample.toml:2"]);
+    assert_eq!(with_items(&["ppo.rate=1e39"]).unwrap().ppo.rate, 1e39);
+    assert_eq!(with_items(&["limit=none"]).unwrap().limit, None);
+}
+
+#[test]
+fn many_unknown_keys_are_refused_at_once() {
+    let text: String = (0..64_000).map(|i| format!("a{i}=1\n")).collect();
+    let began = std::time::Instant::now();
+    refused(with(&text), &["a0", "sample.toml:1", "no such setting"]);
+    // Time that grows with the square of their number is over ten seconds.
+    assert!(began.elapsed().as_secs_f64() < 3.0, "{:?}", began.elapsed());
 }

@@ -6,18 +6,21 @@
 //! that was not.
 
 use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::folder::{Folder, shell_quoted};
+use super::folder::{CHECKPOINT, DAMAGED, Folder, shell_quoted};
 use super::metrics::{Interval, Metrics};
 use super::progress::{Progress, Status, duration, short};
 use super::tensorboard::Events;
 use super::{checkpoint, metrics, plot};
 use crate::error::{Error, Result};
-use crate::train::{Report, Trainer};
+use crate::train::{Checkpoint, Report, Trainer};
+
+/// The tensor in which trainers keep what they count, agent-steps first.
+const COUNTERS: &str = "trainer/counters";
 
 /// How a run is driven.
 #[derive(Clone, Debug)]
@@ -30,6 +33,10 @@ pub struct Options {
     pub log_every: u64,
     /// Which reported values the progress bar shows, where they are there.
     pub shown: Vec<String>,
+    /// The run goes on from a checkpoint: it is an error where there is none. Otherwise it then starts at step 0.
+    pub resume: bool,
+    /// What `config.toml` is to say from now on, once the checkpoint is loaded; `None` to leave it.
+    pub config: Option<String>,
     /// The command that goes on with the run, for the message after a stop.
     pub resume_command: String,
 }
@@ -43,9 +50,15 @@ impl Options {
             checkpoint_every: (steps / 50).max(1),
             log_every: 0,
             shown: ["return", "csr", "isr", "throughput"].map(str::to_string).to_vec(),
-            resume_command: format!("synod train --resume {}", shell_quoted(folder)),
+            resume: false,
+            config: None,
+            resume_command: resume_command(folder),
         }
     }
+}
+
+fn resume_command(folder: &Path) -> String {
+    format!("synod train --resume {}", shell_quoted(folder))
 }
 
 /// How a run ended.
@@ -63,14 +76,19 @@ pub struct Outcome {
     pub checkpoint: PathBuf,
 }
 
-/// Drives `trainer` to `options.steps`, from the folder's checkpoint where it has one and from the start where not.
+/// Drives `trainer` to `options.steps`, from the folder's checkpoint where it has one and from the start where not. Where
+/// the latest checkpoint is missing or damaged the one before it is taken, with a warning.
 ///
-/// Set `stop` (see [`stop_on_interrupt`]) and the present iteration is finished, a checkpoint saved and the function
+/// A run is made of whole iterations: it ends with the first that reaches `options.steps`, and the message at the end says
+/// how many agent-steps that were.
+///
+/// Set `stop` (see [`stop_on_signal`](super::signal::stop_on_signal)) and the present iteration is finished, a checkpoint saved and the function
 /// left with `done: false`.
 ///
 /// # Errors
 /// - [`Error::Usage`] for zero steps or a zero checkpoint interval;
-/// - [`Error::File`] where the checkpoint is damaged or belongs to another architecture: nothing is changed then;
+/// - [`Error::File`] where there is no checkpoint and `options.resume` wants one, where it is damaged and there is none
+///   before it, holds a parameter that is not finite, or belongs to another architecture: nothing is changed then;
 /// - [`Error::NotFinite`] with the step, the name and the last good checkpoint, which is left as it is;
 /// - [`Error::Io`] where a file cannot be written; the last checkpoint is whole, and the run can be resumed from it;
 /// - whatever the trainer reports.
@@ -91,9 +109,18 @@ pub fn drive(
     progress.finish();
     let outcome = result?;
     let at = format!("{} steps, {}", short(outcome.steps as f64), duration(outcome.seconds));
+    let beyond = match outcome.steps.saturating_sub(options.steps) {
+        0 => String::new(),
+        more => format!(" ({} in whole iterations: {more} more than {})", outcome.steps, options.steps),
+    };
+    let moved = folder.directory().moved_to();
+    if let Some(now) = &moved {
+        progress.message(&format!("{} was moved; its run is in {}", folder.path().display(), now.display()));
+    }
+    let go_on = moved.as_deref().map_or_else(|| options.resume_command.clone(), resume_command);
     progress.message(&match outcome.done {
-        true => format!("done: {at}; {}", folder.path().display()),
-        false => format!("stopped and saved: {at}; go on with: {}", options.resume_command),
+        true => format!("done: {at}{beyond}; {}", folder.directory().here().display()),
+        false => format!("stopped and saved: {at}; go on with: {go_on}"),
     });
     Ok(outcome)
 }
@@ -104,7 +131,7 @@ struct Run<'a> {
     folder: &'a Folder,
     options: &'a Options,
     progress: &'a mut dyn Progress,
-    metrics: Metrics,
+    metrics: Metrics<'a>,
     events: Events,
     interval: Interval,
     steps: u64,
@@ -129,16 +156,41 @@ impl<'a> Run<'a> {
         options: &'a Options,
         progress: &'a mut dyn Progress,
     ) -> Result<Self> {
-        let path = folder.checkpoint();
+        let found = find(folder)?;
         let (mut steps, mut updates, mut interval, mut saved) = (0, 0, Interval::default(), None);
-        if path.exists() {
-            (steps, updates, interval) = load(trainer, &path)?;
-            saved = Some(steps);
-            progress.message(&format!("going on from {} steps ({})", short(steps as f64), path.display()));
+        match found {
+            Some(Found { state, name, damaged }) => {
+                let path = folder.path().join(&name);
+                (steps, updates, interval) = load(trainer, &state, &path)?;
+                saved = Some(steps);
+                if damaged {
+                    // Out of the way, or the next save would keep it as the previous one.
+                    let aside = folder.directory().rename(CHECKPOINT, DAMAGED);
+                    aside.map_err(|e| Error::io(folder.checkpoint(), e))?;
+                }
+                progress.message(&format!(
+                    "going on from {} steps ({})",
+                    short(steps as f64),
+                    path.display()
+                ));
+            }
+            None if options.resume => {
+                let config = shell_quoted(&folder.config());
+                let message =
+                    format!("there is no checkpoint to go on from; start anew with: synod train {config}");
+                return Err(Error::file(folder.checkpoint(), None, message));
+            }
+            None if folder.directory().has("metrics.csv") => {
+                tracing::warn!("{} has no checkpoint: it begins again at step 0", folder.path().display());
+            }
+            None => {}
         }
         // Only now are files touched: a checkpoint that cannot be loaded leaves everything as it was.
-        let metrics = Metrics::open(&folder.metrics(), steps)?;
-        let events = Events::resume(&folder.events(), steps, unix_seconds())?;
+        if let Some(config) = &options.config {
+            folder.write_config(config)?;
+        }
+        let metrics = Metrics::open(folder.directory(), steps)?;
+        let events = Events::resume(&folder.directory().make_inside("events")?, steps, unix_seconds())?;
         let now = Instant::now();
         Ok(Run {
             trainer,
@@ -281,7 +333,8 @@ impl<'a> Run<'a> {
         // The rows up to a checkpoint are on the disk before it is.
         self.metrics.sync().map_err(|e| self.cannot_write(e))?;
         self.events.sync().map_err(|e| self.cannot_write(e))?;
-        checkpoint::write(&self.folder.checkpoint(), &state).map_err(|e| self.cannot_write(e))?;
+        checkpoint::write_in(self.folder.directory(), CHECKPOINT, &state)
+            .map_err(|e| self.cannot_write(e))?;
         self.saved = Some(self.steps);
         // Curves are a convenience: they can be drawn again from the metrics, so they stop nothing.
         if let Err(error) = draw_curves(self.folder) {
@@ -310,36 +363,84 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Loads a checkpoint into a trainer: its steps, its updates, and what was reported since the last row.
-fn load(trainer: &mut dyn Trainer, path: &Path) -> Result<(u64, u64, Interval)> {
-    let previous = checkpoint::previous_of(path);
-    let state = checkpoint::read(path).map_err(|error| match error {
-        Error::File { path, line, message } if previous.exists() => Error::File {
-            path,
-            line,
-            message: format!("{message}; the checkpoint before it is {}", previous.display()),
+/// A checkpoint of a folder that can be read.
+struct Found {
+    state: Checkpoint,
+    /// Its name in the folder.
+    name: PathBuf,
+    /// The latest is there and damaged, and this is the one before it.
+    damaged: bool,
+}
+
+/// The latest checkpoint of a folder, or the one before it where that is missing or damaged; none where there is neither.
+fn find(folder: &Folder) -> Result<Option<Found>> {
+    let directory = folder.directory();
+    let names = directory.names().map_err(|e| Error::io(folder.path(), e))?;
+    let there = |name: &Path| names.iter().any(|n| n == name.as_os_str());
+    let (latest, previous) = (PathBuf::from(CHECKPOINT), checkpoint::previous_of(Path::new(CHECKPOINT)));
+    let fault = match there(&latest) {
+        true => match checkpoint::read_in(directory, &latest) {
+            Ok(state) => return Ok(Some(Found { state, name: latest, damaged: false })),
+            Err(Error::Io { path, source }) if source.kind() == ErrorKind::PermissionDenied => {
+                return Err(Error::Io { path, source });
+            }
+            Err(error) => Some(error),
         },
-        other => other,
-    })?;
+        false => None,
+    };
+    if !there(&previous) {
+        return fault.map_or(Ok(None), Err);
+    }
+    let damaged = fault.is_some();
+    let why = match &fault {
+        Some(error) => error.to_string(),
+        None => format!("{} is missing", folder.checkpoint().display()),
+    };
+    match checkpoint::read_in(directory, &previous) {
+        Ok(state) => {
+            tracing::warn!(
+                "{why}: the checkpoint before it is taken, {}",
+                directory.join(&previous).display()
+            );
+            Ok(Some(Found { state, name: previous, damaged }))
+        }
+        Err(error) => Err(fault.unwrap_or(error)),
+    }
+}
+
+/// Loads a checkpoint into a trainer: its steps, its updates, and what was reported since the last row.
+fn load(trainer: &mut dyn Trainer, state: &Checkpoint, path: &Path) -> Result<(u64, u64, Interval)> {
     let fault = |message: String| Error::file(path, None, message);
+    let in_file = |error: Error| match error {
+        Error::Usage(message) => fault(message),
+        other => other,
+    };
     let own = trainer.save()?;
     if let (Some(theirs), Some(ours)) = (state.metadata.get("architecture"), own.metadata.get("architecture"))
         && theirs != ours
     {
         return Err(fault(format!("belongs to the architecture `{theirs}`; this run has `{ours}`")));
     }
-    trainer.load(&state).map_err(|error| match error {
-        Error::Usage(message) => fault(message),
-        other => other,
-    })?;
-    let number = |name: &str| state.get::<u64>(name).map_err(|e| fault(e.to_string()));
+    state.check_finite().map_err(in_file)?;
+    let number = |name: &str| state.get::<u64>(name).map_err(in_file);
+    let (steps, updates) = (number("synod.step")?, number("synod.updates")?);
+    // Trainers begin their counters with their agent-steps.
+    if let Some(counters) = state.tensors.get(COUNTERS)
+        && let [counted, ..] = counters.to_u64().map_err(in_file)?[..]
+        && counted != steps
+    {
+        return Err(fault(format!(
+            "contradicts itself: `synod.step` is {steps}, `{COUNTERS}` has {counted}"
+        )));
+    }
     let interval = match state.metadata.get("synod.interval") {
         Some(text) => {
             Interval::from_text(text).ok_or_else(|| fault("has a broken `synod.interval`".into()))?
         }
         None => Interval::default(),
     };
-    Ok((number("synod.step")?, number("synod.updates")?, interval))
+    trainer.load(state).map_err(in_file)?;
+    Ok((steps, updates, interval))
 }
 
 /// Draws a learning curve for every column of a run's metrics into `plots/`.
@@ -347,7 +448,8 @@ fn load(trainer: &mut dyn Trainer, path: &Path) -> Result<(u64, u64, Interval)> 
 /// # Errors
 /// Where the metrics cannot be read or the pictures not be written.
 pub fn draw_curves(folder: &Folder) -> Result<()> {
-    let rows = metrics::read(&folder.metrics())?;
+    let rows = metrics::read_in(folder.directory())?;
+    let plots = folder.directory().make_inside("plots")?;
     for column in rows.columns.iter().skip(2).filter(|c| *c != "wall/seconds") {
         let points = plot::thin(&rows.points(column), 600);
         if points.is_empty() {
@@ -356,35 +458,8 @@ pub fn draw_curves(folder: &Folder) -> Result<()> {
         let name: String =
             column.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
         let axes = plot::Axes::new(column, "agent-steps", column);
-        plot::lines(
-            &folder.plots().join(format!("{name}.svg")),
-            &axes,
-            &[plot::Series::new(column, points)],
-        )?;
+        let svg = plot::lines_svg(&axes, &[plot::Series::new(column, points)])?;
+        plots.write(format!("{name}.svg"), |file| file.write_all(svg.as_bytes()))?;
     }
     Ok(())
-}
-
-/// A flag that ^C and SIGTERM set. A second signal ends the process at once, which loses nothing but the steps since
-/// the last checkpoint.
-///
-/// # Errors
-/// [`Error::Usage`] where the handler cannot be set.
-pub fn stop_on_interrupt() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static SET: OnceLock<Option<String>> = OnceLock::new();
-    let fault = SET.get_or_init(|| {
-        let handler = || {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "\nstopping after this iteration (once more: at once)");
-        };
-        ctrlc::set_handler(handler).err().map(|e| e.to_string())
-    });
-    match fault {
-        None => Ok(&STOP),
-        Some(message) => Err(Error::Usage(format!("cannot listen for ^C: {message}"))),
-    }
 }

@@ -7,48 +7,57 @@
 //!   events/events.out.tfevents.*      the same for TensorBoard
 //!   checkpoint.safetensors            the latest state
 //!   checkpoint.previous.safetensors   the one before
+//!   checkpoint.damaged.safetensors    a latest state that could not be read, where a run went on from the one before
 //!   plots/*.svg                       learning curves
-//!   lock                              held by the process that writes here
 //! ```
+//!
+//! The process that writes there holds the folder open and locked.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::directory::{Directory, How, PARTIAL, Staged, make_folders, parent_of};
 use crate::error::{Error, Result};
 
-/// What temporary files begin with; a killed run may leave one behind, and opening the folder removes it.
-const PARTIAL: &str = ".partial-";
+/// The latest checkpoint's name in a run's folder.
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Where a damaged one is kept once the one before it has taken its place.
+pub(super) const DAMAGED: &str = "checkpoint.damaged.safetensors";
+/// The lock of a folder that cannot be locked itself.
+const LOCK: &str = "lock";
 
-/// A run folder that this process alone writes to, until the value is dropped.
+/// A run folder that this process alone writes to, until the value is dropped. It is held open, not by its name: where
+/// it is moved to, its files go too.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
-    _lock: File,
+    directory: Directory,
+    _lock: Option<File>,
 }
 
 impl Folder {
-    /// Makes a new run folder (and its parents) that holds `config` as `config.toml`.
+    /// Makes a new run folder (and its parents) that holds `config` as `config.toml`. A folder that holds nothing but
+    /// what a killed process left before it was a run is taken over.
     ///
     /// # Errors
     /// [`Error::Usage`] where something of that name exists, in which case nothing is written; [`Error::Io`] where
     /// the folder cannot be made.
     pub fn create(path: impl AsRef<Path>, config: &str) -> Result<Folder> {
         let path = path.as_ref();
-        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        let parent = parent_of(path);
+        make_folders(parent)?;
+        require_free(path)?;
+        match fs::create_dir(path) {
+            Ok(()) => Directory::open(parent)?.sync(),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(Error::io(path, e)),
         }
-        // create_dir fails where the name is taken, so of two processes that race for it one wins.
-        fs::create_dir(path).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::Usage(format!(
-                "{} exists, and nothing in it was touched; name another folder with --out, or go on with it: --resume {}",
-                path.display(),
-                shell_quoted(path)
-            )),
-            _ => Error::io(path, e),
-        })?;
-        let folder = Folder { path: path.to_path_buf(), _lock: lock(path)? };
-        write_atomically(&folder.config(), |file| file.write_all(config.as_bytes()))?;
+        let directory = Directory::open(path)?;
+        let folder = Folder { _lock: lock(&directory)?, directory };
+        // Of several processes that race for the name one has the lock first; the others find its run.
+        require_free(path)?;
+        folder.directory.remove_partial();
+        folder.write_config(config)?;
         Ok(folder)
     }
 
@@ -59,45 +68,59 @@ impl Folder {
     pub fn open(path: impl AsRef<Path>) -> Result<Folder> {
         let path = path.as_ref();
         require_run(path)?;
-        let folder = Folder { path: path.to_path_buf(), _lock: lock(path)? };
-        let entries = fs::read_dir(path).map_err(|e| Error::io(path, e))?;
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-                // Holding the lock, so nobody is writing it. If it stays it does no harm.
-                let _ = fs::remove_file(entry.path());
+        let directory = Directory::open(path)?;
+        let folder = Folder { _lock: lock(&directory)?, directory };
+        // Holding the lock, so nobody is writing what is half written.
+        folder.directory.remove_partial();
+        for inside in ["plots", "events"] {
+            if let Ok(inside) = folder.directory.open_inside(inside) {
+                inside.remove_partial();
             }
         }
         Ok(folder)
     }
 
-    /// The folder itself.
+    /// The folder under the name by which it was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.directory.path()
+    }
+
+    /// The folder itself.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// `config.toml`
     pub fn config(&self) -> PathBuf {
-        config_of(&self.path)
+        config_of(self.path())
+    }
+
+    /// Replaces `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        self.directory.write("config.toml", |file| file.write_all(config.as_bytes()))
     }
 
     /// `metrics.csv`
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.csv")
+        self.path().join("metrics.csv")
     }
 
     /// `events/`, where TensorBoard looks.
     pub fn events(&self) -> PathBuf {
-        self.path.join("events")
+        self.path().join("events")
     }
 
     /// `checkpoint.safetensors`
     pub fn checkpoint(&self) -> PathBuf {
-        checkpoint_of(&self.path)
+        checkpoint_of(self.path())
     }
 
     /// `plots/`
     pub fn plots(&self) -> PathBuf {
-        self.path.join("plots")
+        self.path().join("plots")
     }
 }
 
@@ -108,7 +131,7 @@ pub fn config_of(path: &Path) -> PathBuf {
 
 /// The latest checkpoint of the run in `path`, for readers that take no lock.
 pub fn checkpoint_of(path: &Path) -> PathBuf {
-    path.join("checkpoint.safetensors")
+    path.join(CHECKPOINT)
 }
 
 /// Checks that `path` is the folder of a run.
@@ -128,31 +151,58 @@ pub fn require_run(path: &Path) -> Result<()> {
     Err(Error::Usage(format!("{} {fault}", path.display())))
 }
 
-/// Takes the lock of a run folder. The operating system lets go of it when the process ends, however it ends.
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| Error::io(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
-            "another process is writing to {}; wait for it or stop it first",
-            folder.display()
-        ))),
-        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
-            tracing::warn!("{} is on a file system without locks", folder.display());
-            Ok(file)
-        }
-        Err(TryLockError::Error(e)) => Err(Error::io(&path, e)),
+/// Checks that a run can be made in `path`: there is nothing of that name, or a folder with nothing in it but what a
+/// process leaves that is killed before the folder is a run.
+///
+/// # Errors
+/// [`Error::Usage`] where something else is there.
+pub fn require_free(path: &Path) -> Result<()> {
+    let leftover = |name: &std::ffi::OsStr| name == LOCK || name.to_string_lossy().starts_with(PARTIAL);
+    let free = match fs::read_dir(path) {
+        Ok(entries) => entries.into_iter().all(|entry| entry.is_ok_and(|e| leftover(&e.file_name()))),
+        Err(e) => e.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err(),
+    };
+    if free {
+        return Ok(());
     }
+    let go_on = match config_of(path).is_file() {
+        true => format!(", or go on with it: --resume {}", shell_quoted(path)),
+        false => String::new(),
+    };
+    Err(Error::Usage(format!(
+        "{} exists, and nothing in it was touched; name another folder with --out{go_on}",
+        path.display()
+    )))
 }
 
-/// Replaces a file in one step: writes beside it, flushes to the disk, renames, flushes the folder. Whatever happens
-/// on the way, `path` holds either its old content or the new one, whole.
+/// Takes the lock of a run folder. The operating system lets go of it when the process ends, however it ends. The folder
+/// itself is locked, so that no file that can be removed stands for it; where the system has no such locks, a file is.
+fn lock(directory: &Directory) -> Result<Option<File>> {
+    let busy = || {
+        Error::Usage(format!(
+            "another process is writing to {}; wait for it or stop it first",
+            directory.path().display()
+        ))
+    };
+    match directory.handle().map(File::try_lock) {
+        Some(Ok(())) => return Ok(None),
+        Some(Err(TryLockError::WouldBlock)) => return Err(busy()),
+        Some(Err(TryLockError::Error(_))) | None => {}
+    }
+    let io = |e| Error::io(directory.join(LOCK), e);
+    let file = directory.file(LOCK, How::Create).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(busy()),
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!("{} is on a file system without locks", directory.path().display());
+        }
+        Err(TryLockError::Error(e)) => return Err(io(e)),
+    }
+    Ok(Some(file))
+}
+
+/// Replaces a file in one step, as [`Directory::write`] does in the folder that the path names.
 ///
 /// # Errors
 /// [`Error::Io`] with the path; the old content is still there and the temporary file is gone.
@@ -160,7 +210,9 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<()> {
-    stage(path, write)?.commit()
+    let name = path.file_name().ok_or_else(|| Error::io(path, io::ErrorKind::InvalidFilename.into()))?;
+    let parent = Directory::open_io(parent_of(path)).map_err(|e| Error::io(path, e))?;
+    parent.write(name, write)
 }
 
 /// Checks that nothing stands where a folder is to be made: no such name, or an empty folder.
@@ -188,90 +240,30 @@ pub fn require_new(path: &Path) -> Result<()> {
 /// As [`require_new`], and [`Error::Io`] where the files cannot be written.
 pub fn write_new(path: &Path, files: &[(String, String)]) -> Result<()> {
     require_new(path)?;
-    let stage_in = |folder: &Path| -> Result<()> {
+    let fill = |folder: &Path| -> Result<()> {
+        let folder = Directory::open(folder)?;
         let staged = files
             .iter()
-            .map(|(name, text)| stage(&folder.join(name), |file| file.write_all(text.as_bytes())))
+            .map(|(name, text)| folder.stage(name, |file| file.write_all(text.as_bytes())))
             .collect::<Result<Vec<Staged>>>()?;
         staged.into_iter().try_for_each(Staged::commit_new)
     };
     if path.exists() {
-        stage_in(path)?;
-        sync_folder(path);
-        return Ok(());
+        return fill(path);
     }
     let parent = parent_of(path);
-    fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+    make_folders(parent)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)); // less the umask, like any folder
     let temporary = builder.tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
-    stage_in(temporary.path())?;
+    fill(temporary.path())?;
     // A folder that has come to be in the meantime is replaced only where it is empty.
     fs::rename(temporary.path(), path).map_err(|e| Error::io(path, e))?;
     let _ = temporary.keep(); // it has another name now
-    sync_folder(parent);
+    Directory::open(parent)?.sync();
     Ok(())
-}
-
-/// A file that is written and flushed but has not yet taken its name.
-pub(super) struct Staged {
-    temporary: tempfile::NamedTempFile,
-    path: PathBuf,
-}
-
-/// Writes the content of `path` beside it. Dropped without [`Staged::commit`] it leaves nothing behind.
-pub(super) fn stage(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> Result<Staged> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, like any file
-    let fill = || -> io::Result<tempfile::NamedTempFile> {
-        let mut temporary = builder.tempfile_in(parent_of(path))?;
-        let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
-        write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        temporary.as_file().sync_all()?;
-        Ok(temporary)
-    };
-    let temporary = fill().map_err(|e| Error::io(path, e))?;
-    Ok(Staged { temporary, path: path.to_path_buf() })
-}
-
-impl Staged {
-    /// Gives the file its name, where no other has it.
-    fn commit_new(self) -> Result<()> {
-        let Staged { temporary, path } = self;
-        temporary.persist_noclobber(&path).map_err(|e| Error::io(&path, e.error))?;
-        Ok(())
-    }
-
-    /// Gives the file its name.
-    pub(super) fn commit(self) -> Result<()> {
-        let Staged { temporary, path } = self;
-        temporary.persist(&path).map_err(|e| Error::io(&path, e.error))?;
-        sync_folder(parent_of(&path));
-        Ok(())
-    }
-}
-
-fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes a rename last through a power failure. Not every system can; then the rename is merely not yet on the disk.
-fn sync_folder(folder: &Path) {
-    #[cfg(unix)]
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
 }
 
 /// A path as a shell takes it, for commands printed to be copied.
@@ -309,10 +301,56 @@ mod tests {
         let first = Folder::create(&path, "").unwrap();
         let error = Folder::open(&path).unwrap_err().to_string();
         assert!(error.contains("another process"), "{error}");
+        // No file stands for the lock that could be taken away.
+        let _ = fs::remove_file(path.join(LOCK));
+        assert!(Folder::open(&path).is_err());
         drop(first);
-        fs::write(path.join(".partial-left"), "half").unwrap();
+        fs::create_dir(path.join("plots")).unwrap();
+        for left in [".partial-left", "plots/.partial-left"] {
+            fs::write(path.join(left), "half").unwrap();
+        }
         Folder::open(&path).unwrap();
-        assert!(!path.join(".partial-left").exists());
+        assert!(!path.join(".partial-left").exists() && !path.join("plots/.partial-left").exists());
+    }
+
+    #[test]
+    fn a_folder_that_never_became_a_run_is_used_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run");
+        fs::create_dir(&path).unwrap();
+        for left in ["lock", ".partial-1-0"] {
+            fs::write(path.join(left), "").unwrap();
+        }
+        assert!(Folder::open(&path).unwrap_err().to_string().contains("no config.toml"));
+        drop(Folder::create(&path, "x = 1\n").unwrap());
+        assert!(!path.join(".partial-1-0").exists());
+        Folder::open(&path).unwrap();
+        let other = root.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("notes.txt"), "mine").unwrap();
+        let error = Folder::create(&other, "").unwrap_err().to_string();
+        assert!(error.contains("exists") && !error.contains("--resume"), "{error}");
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_written_follows_a_folder_that_is_moved() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, moved) = (root.path().join("run"), root.path().join("moved"));
+        let first = Folder::create(&path, "first").unwrap();
+        assert_eq!(first.directory().moved_to(), None);
+        fs::rename(&path, &moved).unwrap();
+        let second = Folder::create(&path, "second").unwrap();
+        first.write_config("still the first").unwrap();
+        first.directory().make_inside("plots").unwrap().write("a.svg", |f| f.write_all(b"a")).unwrap();
+        assert_eq!(fs::read_to_string(moved.join("config.toml")).unwrap(), "still the first");
+        assert_eq!(fs::read_to_string(path.join("config.toml")).unwrap(), "second");
+        assert!(moved.join("plots/a.svg").exists() && !path.join("plots").exists());
+        if cfg!(target_os = "linux") {
+            assert_eq!(first.directory().here(), moved.canonicalize().unwrap());
+        }
+        assert_eq!(second.directory().here(), path);
     }
 
     #[test]

@@ -8,34 +8,48 @@
 //! A resumed run first cuts the rows past its checkpoint, so that in the end the file equals that of an undisturbed
 //! run but for the `wall/` columns.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::folder;
+use super::directory::{Directory, How};
 use crate::error::{Error, Result};
 use crate::train::Report;
 
+/// The file's name in a run's folder.
+const NAME: &str = "metrics.csv";
 /// The columns that every row has.
 const FIXED: [&str; 4] = ["step", "updates", "wall/seconds", "wall/steps_per_second"];
 /// The largest file that is read back, in bytes.
 const LARGEST_FILE: u64 = 1 << 30;
+/// Columns at most.
+const MOST_COLUMNS: usize = 1 << 14;
 
-/// A table of numbers with gaps, as `metrics.csv` holds it.
+/// A table of numbers with gaps, as `metrics.csv` holds it. Its text is kept and read again for each question, so that it
+/// takes no more memory than the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     /// The names of the columns.
     pub columns: Vec<String>,
-    /// The rows, each as long as `columns`.
-    pub rows: Vec<Vec<Option<f64>>>,
+    /// Whole and checked rows, each with its line break.
+    text: String,
 }
 
 impl Rows {
+    /// The rows, each with as many fields as there are columns.
+    pub fn rows(&self) -> impl Iterator<Item = Vec<Option<f64>>> {
+        self.text.lines().map(|line| line.split(',').map(|field| field.parse().ok()).collect())
+    }
+
     /// The points `(step, value)` of a column, gaps left out.
     pub fn points(&self, column: &str) -> Vec<(f64, f64)> {
-        let at = |name: &str| self.columns.iter().position(|c| c == name);
-        let (Some(x), Some(y)) = (at("step"), at(column)) else { return Vec::new() };
-        self.rows.iter().filter_map(|row| Some((row[x]?, row[y]?))).collect()
+        let Some(at) = self.columns.iter().position(|c| c == column) else { return Vec::new() };
+        let point = |line: &str| {
+            let mut fields = line.split(',');
+            let step = fields.clone().next()?.parse().ok()?;
+            Some((step, fields.nth(at)?.parse().ok()?))
+        };
+        self.text.lines().filter_map(point).collect()
     }
 }
 
@@ -44,32 +58,64 @@ impl Rows {
 /// # Errors
 /// [`Error::Io`] where it cannot be read; [`Error::File`] where it is no such table.
 pub fn read(path: &Path) -> Result<Rows> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut text = String::new();
-    file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(|e| Error::io(path, e))?;
-    if text.len() as u64 > LARGEST_FILE {
+    read_file(path, File::open(path))
+}
+
+/// As [`read`], from a folder that is held open.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in(directory: &Directory) -> Result<Rows> {
+    read_file(&directory.join(NAME), directory.file(NAME, How::Read))
+}
+
+fn read_file(path: &Path, file: std::io::Result<File>) -> Result<Rows> {
+    let mut rows = Rows::default();
+    let file = file.map_err(|e| Error::io(path, e))?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let short = |_| Error::file(path, None, "is larger than the memory that there is");
+    rows.text.try_reserve_exact(length.min(LARGEST_FILE) as usize).map_err(short)?;
+    let columns = lines(path, file, |line| {
+        rows.text.push_str(line);
+        Ok(())
+    })?;
+    rows.columns = columns;
+    Ok(rows)
+}
+
+/// Goes through the whole rows of a table, each shown with its line break, and gives the columns; none where the file is
+/// empty.
+fn lines(path: &Path, file: File, mut show: impl FnMut(&str) -> std::io::Result<()>) -> Result<Vec<String>> {
+    let io = |e| Error::io(path, e);
+    if file.metadata().map_err(io)?.len() > LARGEST_FILE {
         return Err(Error::file(path, None, "is larger than 1 GiB"));
     }
-    let mut rows = Rows::default();
-    // A row counts once its line break is written.
-    for (i, line) in text.split_inclusive('\n').filter_map(|l| l.strip_suffix('\n')).enumerate() {
-        if i == 0 {
-            rows.columns = line.split(',').map(str::to_string).collect();
-            if !line.starts_with(&FIXED.join(",")) {
+    let mut reader = BufReader::new(file.take(LARGEST_FILE));
+    let (mut columns, mut line) = (Vec::new(), String::new());
+    for number in 1.. {
+        line.clear();
+        reader.read_line(&mut line).map_err(io)?;
+        // A row counts once its line break is written.
+        let Some(row) = line.strip_suffix('\n') else { break };
+        if number == 1 {
+            if !row.starts_with(&FIXED.join(",")) || row.split(',').count() > MOST_COLUMNS {
                 return Err(Error::file(path, Some(1), "is not the metrics of a run"));
             }
+            columns = row.split(',').map(str::to_string).collect();
             continue;
         }
-        let row: Option<Vec<Option<f64>>> = line
-            .split(',')
-            .map(|field| if field.is_empty() { Some(None) } else { field.parse().ok().map(Some) })
-            .collect();
-        match row.filter(|row| row.len() == rows.columns.len() && row[0].is_some()) {
-            Some(row) => rows.rows.push(row),
-            None => return Err(Error::file(path, Some(i + 1), "is not a row of metrics")),
+        let whole = row.split(',').all(|field| field.is_empty() || field.parse::<f64>().is_ok());
+        if !whole || row.split(',').count() != columns.len() || step_of(row).is_none() {
+            return Err(Error::file(path, Some(number), "is not a row of metrics"));
         }
+        show(&line).map_err(io)?;
     }
-    Ok(rows)
+    Ok(columns)
+}
+
+/// The step of a row.
+fn step_of(row: &str) -> Option<f64> {
+    row.split(',').next()?.parse().ok()
 }
 
 /// What was reported since the last row.
@@ -125,30 +171,32 @@ impl Interval {
 
 /// The file, open for writing.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct Metrics<'a> {
+    directory: &'a Directory,
     path: PathBuf,
     file: File,
     columns: Vec<String>,
     seconds: f64,
 }
 
-impl Metrics {
-    /// Goes on with a file after cutting the rows past `step`, and begins one where there is none.
+impl<'a> Metrics<'a> {
+    /// Goes on with a folder's file after cutting the rows past `step`, and begins one where there is none.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::File`] with the path.
-    pub fn open(path: &Path, step: u64) -> Result<Metrics> {
-        let mut rows = match read(path) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Rows::default(),
-            other => other?,
+    pub fn open(directory: &'a Directory, step: u64) -> Result<Metrics<'a>> {
+        let path = directory.join(NAME);
+        let mut seconds = 0.0;
+        let kept = |row: &str| {
+            let kept = step_of(row).is_some_and(|s| s <= step as f64);
+            if kept {
+                seconds = row.split(',').nth(2).and_then(|s| s.parse().ok()).unwrap_or(0.0);
+            }
+            kept
         };
-        if rows.columns.is_empty() {
-            rows.columns = FIXED.map(str::to_string).to_vec();
-        }
-        rows.rows.retain(|row| row[0].is_some_and(|s| s <= step as f64));
-        let seconds = rows.rows.last().and_then(|row| row[2]).unwrap_or(0.0);
-        rewrite(path, &rows)?;
-        Ok(Metrics { path: path.to_path_buf(), file: append(path)?, columns: rows.columns, seconds })
+        let columns = rewrite(directory, &[], kept)?;
+        let file = append(directory)?;
+        Ok(Metrics { directory, path, file, columns, seconds })
     }
 
     /// Seconds of training that the file knows of.
@@ -204,11 +252,8 @@ impl Metrics {
             }
         }
         if self.columns.len() > before {
-            let mut rows = read(&self.path)?;
-            rows.columns.clone_from(&self.columns);
-            rows.rows.iter_mut().for_each(|row| row.resize(self.columns.len(), None));
-            rewrite(&self.path, &rows)?;
-            self.file = append(&self.path)?;
+            rewrite(self.directory, &self.columns[before..], |_| true)?;
+            self.file = append(self.directory)?;
         }
         Ok(())
     }
@@ -219,28 +264,54 @@ fn plain(name: &str) -> String {
     name.replace([',', '"', '\n', '\r'], "_")
 }
 
-fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().append(true).open(path).map_err(|e| Error::io(path, e))
+fn append(directory: &Directory) -> Result<File> {
+    directory.file(NAME, How::Append).map_err(|e| Error::io(directory.join(NAME), e))
 }
 
-fn rewrite(path: &Path, rows: &Rows) -> Result<()> {
-    folder::write_atomically(path, |file| {
-        writeln!(file, "{}", rows.columns.join(","))?;
-        for row in &rows.rows {
-            let fields: Vec<String> = row
-                .iter()
-                .enumerate()
-                .map(|(i, field)| match (i, field) {
-                    (_, None) => String::new(),
-                    (2, Some(seconds)) => format!("{seconds:.3}"),
-                    (3, Some(rate)) => format!("{rate:.1}"),
-                    (_, Some(value)) => value.to_string(),
-                })
-                .collect();
-            writeln!(file, "{}", fields.join(","))?;
+/// Writes a folder's file anew with the rows that `keep` wants and with more columns, which are empty in them. Gives the
+/// columns.
+fn rewrite(
+    directory: &Directory,
+    more: &[String],
+    mut keep: impl FnMut(&str) -> bool,
+) -> Result<Vec<String>> {
+    let path = directory.join(NAME);
+    // Read twice, since the columns stand above the rows and are known only when they are read.
+    let open = || match directory.file(NAME, How::Read) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some).map_err(|e| Error::io(&path, e)),
+    };
+    let mut columns = match open()? {
+        Some(file) => lines(&path, file, |_| Ok(()))?,
+        None => Vec::new(),
+    };
+    if columns.is_empty() {
+        columns = FIXED.map(str::to_string).to_vec();
+    }
+    columns.extend_from_slice(more);
+    let gaps = ",".repeat(more.len());
+    let mut broken = None;
+    let copy = |to: &mut BufWriter<&mut File>| -> std::io::Result<()> {
+        writeln!(to, "{}", columns.join(","))?;
+        let Some(file) = open().map_err(std::io::Error::other)? else { return Ok(()) };
+        let copied = lines(&path, file, |line| match line.strip_suffix('\n') {
+            Some(row) if keep(row) => writeln!(to, "{row}{gaps}"),
+            _ => Ok(()),
+        });
+        match copied {
+            Ok(_) => Ok(()),
+            Err(Error::Io { source, .. }) => Err(source),
+            Err(error) => {
+                broken = Some(error);
+                Err(ErrorKind::InvalidData.into())
+            }
         }
-        Ok(())
-    })
+    };
+    let written = directory.write(NAME, copy);
+    match broken {
+        Some(error) => Err(error),
+        None => written.map(|()| columns),
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +326,8 @@ mod tests {
     fn late_names_add_columns_and_a_cut_is_as_if_it_had_never_been() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        let write = |metrics: &mut Metrics, steps: std::ops::Range<u64>| {
+        let directory = &Directory::open(folder.path()).unwrap();
+        let write = |metrics: &mut Metrics<'_>, steps: std::ops::Range<u64>| {
             for step in steps {
                 let mut row = values(&[("loss/a,b", step as f64 / 3.0)]);
                 if step >= 5 {
@@ -264,28 +336,31 @@ mod tests {
                 metrics.row(step * 10, step, step as f64, 10.0, &row).unwrap();
             }
         };
-        write(&mut Metrics::open(&path, 0).unwrap(), 1..10);
+        write(&mut Metrics::open(directory, 0).unwrap(), 1..10);
         let whole = std::fs::read_to_string(&path).unwrap();
         assert!(whole.starts_with(
             "step,updates,wall/seconds,wall/steps_per_second,loss/a_b,return\n10,1,1.000,10.0,0.3"
         ));
         for (step, torn) in [(70, ""), (70, "75,7,0."), (30, ""), (0, "x")] {
-            let mut file = append(&path).unwrap();
+            let mut file = append(directory).unwrap();
             file.write_all(torn.as_bytes()).unwrap();
-            let mut metrics = Metrics::open(&path, step).unwrap();
+            let mut metrics = Metrics::open(directory, step).unwrap();
             assert_eq!(metrics.seconds(), (step / 10) as f64);
             write(&mut metrics, step / 10 + 1..10);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "cut at {step}");
         }
-        assert_eq!(read(&path).unwrap().points("return")[0], (50.0, 5e-300));
+        let rows = read(&path).unwrap();
+        assert_eq!(rows.points("return")[0], (50.0, 5e-300));
+        assert_eq!((rows.rows().count(), rows.rows().next().unwrap().len()), (9, 6));
     }
 
     #[test]
     fn what_is_no_metrics_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
+        let directory = &Directory::open(folder.path()).unwrap();
         std::fs::write(&path, "a,b\n1,2\n").unwrap();
-        assert!(Metrics::open(&path, 0).is_err());
+        assert!(matches!(Metrics::open(directory, 0), Err(Error::File { .. })));
         std::fs::write(&path, format!("{}\n1,2\n", FIXED.join(","))).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("metrics.csv:2"));
     }

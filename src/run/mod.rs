@@ -3,11 +3,12 @@
 //!
 //! This room knows trainers only as [`Trainer`](crate::train::Trainer) and episodes only as [`picture::Scene`]; which
 //! presets exist and which agent meets which world is decided above it, in the command line. Files that replace others
-//! are written beside them, flushed and renamed ([`folder::write_atomically`]), so that a run can be killed at any
+//! are written beside them, flushed and renamed ([`directory::Directory::write`]), so that a run can be killed at any
 //! moment.
 
 pub mod checkpoint;
 pub mod config;
+pub mod directory;
 pub mod driver;
 pub mod folder;
 pub mod inspect;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod picture;
 pub mod plot;
 pub mod progress;
+pub mod signal;
 pub mod statistics;
 pub mod table;
 pub mod tensorboard;

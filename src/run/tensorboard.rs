@@ -4,36 +4,19 @@
 //! content), each of which holds an `Event` protocol buffer; the first says `brain.Event:2`
 //! (tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::directory::{Directory, How};
 use crate::error::{Error, Result};
 
 /// The longest record that is read, in bytes. One of ours holds a row of metrics.
 const LONGEST_RECORD: u64 = 16 << 20;
 
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0u32; 256];
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = i as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[i] = crc;
-        i += 1;
-    }
-    table
-};
-
 /// CRC-32C (Castagnoli), masked as TFRecords want it.
 fn masked_crc(bytes: &[u8]) -> u32 {
-    let crc =
-        !bytes.iter().fold(!0u32, |crc, byte| CRC_TABLE[((crc ^ *byte as u32) & 255) as usize] ^ (crc >> 8));
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// Writes scalars to an event file.
@@ -44,25 +27,18 @@ pub struct Events {
 }
 
 impl Events {
-    /// Begins a file in `folder`, which is made where it is missing. `seconds` is the time since 1970, which is part
-    /// of the name that TensorBoard expects.
+    /// Begins a file in `folder`. `seconds` is the time since 1970, which is part of the name that TensorBoard expects.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
-    pub fn create(folder: &Path, seconds: f64) -> Result<Events> {
-        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-        let path = folder.join(format!("events.out.tfevents.{:010}.synod", seconds as u64));
-        let file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(|e| Error::io(&path, e))?;
-        let mut events = Events { path, file };
+    pub fn create(folder: &Directory, seconds: f64) -> Result<Events> {
+        let name = format!("events.out.tfevents.{:010}.synod", seconds as u64);
         let mut event = double(1, seconds);
         event.extend(text(3, "brain.Event:2"));
-        events.record(&event)?;
-        Ok(events)
+        folder.write(&name, |file| file.write_all(&record(&event)))?;
+        let path = folder.join(&name);
+        let file = folder.file(&name, How::Append).map_err(|e| Error::io(&path, e))?;
+        Ok(Events { path, file })
     }
 
     /// Goes on with the newest file in `folder` after cutting every record past `step` and whatever a killed run left
@@ -70,27 +46,28 @@ impl Events {
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
-    pub fn resume(folder: &Path, step: u64, seconds: f64) -> Result<Events> {
-        let newest = fs::read_dir(folder)
+    pub fn resume(folder: &Directory, step: u64, seconds: f64) -> Result<Events> {
+        let names = folder.names().map_err(|e| Error::io(folder.path(), e))?;
+        let newest = names
             .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|p| {
-                p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("events.out.tfevents."))
-            })
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| name.starts_with("events.out.tfevents."))
             .max();
-        let Some(path) = newest else { return Events::create(folder, seconds) };
+        let Some(name) = newest else { return Events::create(folder, seconds) };
+        let path = folder.join(&name);
         let io = |e| Error::io(&path, e);
-        let records = read(&path)?;
-        let keep = records.iter().take_while(|r| r.step <= step).last().map_or(0, |r| r.end);
+        let mut keep = 0;
+        each(&path, folder.file(&name, How::Read).map_err(io)?, |record| {
+            let kept = record.step <= step;
+            keep = if kept { record.end } else { keep };
+            kept
+        })?;
         if keep == 0 {
-            fs::remove_file(&path).map_err(io)?;
+            folder.remove(&name).map_err(io)?;
             return Events::create(folder, seconds);
         }
-        let mut file = OpenOptions::new().write(true).open(&path).map_err(io)?;
-        file.set_len(keep).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
+        folder.file(&name, How::Write).and_then(|file| file.set_len(keep)).map_err(io)?;
+        let file = folder.file(&name, How::Append).map_err(io)?;
         Ok(Events { path, file })
     }
 
@@ -115,7 +92,7 @@ impl Events {
         event.push(2 << 3);
         event.extend(varint(step));
         event.extend(bytes(5, &summary));
-        self.record(&event)
+        self.file.write_all(&record(&event)).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Flushes to the disk.
@@ -125,15 +102,16 @@ impl Events {
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|e| Error::io(&self.path, e))
     }
+}
 
-    fn record(&mut self, content: &[u8]) -> Result<()> {
-        let length = (content.len() as u64).to_le_bytes();
-        let mut record = length.to_vec();
-        record.extend(masked_crc(&length).to_le_bytes());
-        record.extend(content);
-        record.extend(masked_crc(content).to_le_bytes());
-        self.file.write_all(&record).map_err(|e| Error::io(&self.path, e))
-    }
+/// A TFRecord of this content.
+fn record(content: &[u8]) -> Vec<u8> {
+    let length = (content.len() as u64).to_le_bytes();
+    let mut record = length.to_vec();
+    record.extend(masked_crc(&length).to_le_bytes());
+    record.extend(content);
+    record.extend(masked_crc(content).to_le_bytes());
+    record
 }
 
 fn varint(mut value: u64) -> Vec<u8> {
@@ -178,10 +156,18 @@ pub struct Record {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut records = Vec::new();
+    each(path, File::open(path).map_err(|e| Error::io(path, e))?, |record| {
+        records.push(record);
+        true
+    })?;
+    Ok(records)
+}
+
+/// Shows the records of a file one after another, until `show` has seen enough.
+fn each(path: &Path, file: File, mut show: impl FnMut(Record) -> bool) -> Result<()> {
     let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
     let mut file = BufReader::new(file);
-    let mut records = Vec::new();
     let mut position = 0;
     while length - position >= 16 {
         let mut head = [0u8; 12];
@@ -197,9 +183,11 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
         position += 16 + content_length;
         let record = parse_event(&content).filter(|_| masked_crc(&content).to_le_bytes() == crc[..]);
         let Some(record) = record else { break };
-        records.push(Record { end: position, ..record });
+        if !show(Record { end: position, ..record }) {
+            break;
+        }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// A field of a protocol buffer.
@@ -275,6 +263,8 @@ fn parse_event(mut rest: &[u8]) -> Option<Record> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -290,7 +280,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_cut() {
         let folder = tempfile::tempdir().unwrap();
-        let mut events = Events::create(folder.path(), 1.75e9).unwrap();
+        let folder = Directory::open(folder.path()).unwrap();
+        let mut events = Events::create(&folder, 1.75e9).unwrap();
         for step in [0, 127, 128, 1 << 40] {
             events
                 .scalars(step, 1.75e9 + 0.5, [("return", step as f64 / 3.0), ("loss/policy", -0.25)])
@@ -311,7 +302,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 3]).unwrap();
         assert_eq!(read(&path).unwrap(), records[..4]);
-        let mut events = Events::resume(folder.path(), 127, 2e9).unwrap();
+        let mut events = Events::resume(&folder, 127, 2e9).unwrap();
         events.scalars(200, 2e9, [("return", 1.0)]).unwrap();
         let after = read(&path).unwrap();
         assert_eq!(after[..3], records[..3]);

@@ -7,6 +7,7 @@
 use super::rollout::Experience;
 use super::sum_tree::SumTree;
 use super::{Checkpoint, TensorData};
+use crate::env::memory;
 use crate::error::{Error, Result};
 use crate::nn::initial::Stream;
 use crate::program::Program;
@@ -121,6 +122,7 @@ impl Replay {
         if total.is_none_or(|t| t > 1 << 36) {
             return fault("less than 2^36 numbers in all".into());
         }
+        memory::require("dqn.replay", total.and_then(|numbers| numbers.checked_mul(4)))?;
         let steps = sizes.steps * lanes;
         let mark = sizes.steps / sizes.stride;
         Ok(Replay {

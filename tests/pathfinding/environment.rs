@@ -205,31 +205,28 @@ fn wrong_use_is_an_error() {
     env.step(&[0; 4], &mut out).unwrap();
 
     let bad = [
-        (PathfindingConfig { worlds: 0, ..config.clone() }, "pathfinding.worlds"),
-        (PathfindingConfig { agents: 0, ..config.clone() }, "pathfinding.agents"),
-        (PathfindingConfig { radius: 0, ..config.clone() }, "pathfinding.radius"),
-        (PathfindingConfig { radius: 129, ..config.clone() }, "pathfinding.radius"),
-        (PathfindingConfig { max_episode_steps: 0, ..config.clone() }, "pathfinding.max_episode_steps"),
-        (PathfindingConfig { worlds: 1 << 20, agents: 1 << 20, ..config.clone() }, "pathfinding.worlds"),
+        (PathfindingConfig { worlds: 0, ..config.clone() }, "world.worlds"),
+        (PathfindingConfig { agents: 0, ..config.clone() }, "world.agents"),
+        (PathfindingConfig { radius: 0, ..config.clone() }, "world.radius"),
+        (PathfindingConfig { radius: 129, ..config.clone() }, "world.radius"),
+        (PathfindingConfig { max_episode_steps: 0, ..config.clone() }, "world.max_episode_steps"),
+        (PathfindingConfig { worlds: 1 << 20, agents: 1 << 20, ..config.clone() }, "world.worlds"),
         (
             PathfindingConfig { source: Source::Random { size: 1, density: 0.1 }, ..config.clone() },
-            "pathfinding.source.size",
+            "world.source.size",
         ),
         (
             PathfindingConfig { source: Source::Random { size: 9, density: f64::NAN }, ..config.clone() },
-            "pathfinding.source.density",
+            "world.source.density",
         ),
-        (
-            PathfindingConfig { source: Source::Maps { maps: vec![] }, ..config.clone() },
-            "pathfinding.source.maps",
-        ),
-        (PathfindingConfig { agents: 3, ..PathfindingConfig::bottleneck(2) }, "pathfinding.agents"),
+        (PathfindingConfig { source: Source::Maps { maps: vec![] }, ..config.clone() }, "world.source.maps"),
+        (PathfindingConfig { agents: 3, ..PathfindingConfig::bottleneck(2) }, "world.agents"),
         (
             PathfindingConfig {
                 source: Source::Maze { size: [9, 8], wall_components: [1, 1], density: [0.0; 2] },
                 ..config.clone()
             },
-            "pathfinding.source.size",
+            "world.source.size",
         ),
     ];
     for (config, key) in bad {

@@ -29,11 +29,65 @@ fn refused<T: std::fmt::Debug>(result: synod::Result<T>, line: usize, part: &str
 #[test]
 fn movingai_letters() {
     let map = Map::from_movingai("type octile\nheight 2\nwidth 4\nmap\n.G@O\nTSW.\n", "m").unwrap();
-    assert_eq!(map.cells(), [false, false, true, true, true, true, true, false]);
+    // Swamp can be walked through; water cannot be entered from land.
+    assert_eq!(map.cells(), [false, false, true, true, true, false, true, false]);
     // Width before height, and Windows' line ends.
     let same =
         Map::from_movingai("type octile\r\nwidth 4\r\nheight 2\r\nmap\r\n.G@O\r\nTSW.\r\n", "m").unwrap();
     assert_eq!(same, map);
+}
+
+#[test]
+fn what_editors_leave_in_files_does_not_matter() {
+    let plain = Map::from_movingai("type octile\nheight 2\nwidth 3\nmap\n..@\nT..\n", "m").unwrap();
+    for text in [
+        "\u{feff}type octile\nheight 2\nwidth 3\nmap\n..@\nT..\n",
+        "type octile\nheight 2\nwidth 3\nmap\n..@  \nT..\t\n\n \t\n",
+        "type\toctile \nheight\t2\nwidth\t3 \r\n\nmap\t\n..@\n\nT..",
+        "# by hand\ntype octile\n// size\nheight 2 # rows\nwidth 3\n; now\nmap\n..@ // a wall\n% half way\nT..\n# end\n",
+    ] {
+        assert_eq!(Map::from_movingai(text, "m").unwrap(), plain, "{text:?}");
+    }
+    let plain = Map::from_text("..#\n#..\n", "t").unwrap();
+    for text in ["\u{feff}..#\n#..", "..# \n#..\t\r\n", "// map\n..# // first\n; second\n#..\n"] {
+        assert_eq!(Map::from_text(text, "t").unwrap(), plain, "{text:?}");
+    }
+    // A mark within a row is no comment, and lines keep their numbers.
+    refused(Map::from_movingai("\u{feff}# m\ntype octile\nheight 1\nwidth 2\nmap\n..#\n", "m"), 6, "3 cells");
+    refused(Map::from_text("..\n// b\n.?\n", "t"), 3, "'?'");
+    let plain = "version 1\n0\tm.map\t4\t2\t0\t1\t3\t1\t5\n";
+    let plain = Scenario::parse(plain, "s").unwrap();
+    for text in [
+        "\u{feff}version 1\n0\tm.map\t4\t2\t0\t1\t3\t1\t5\n",
+        "# made by hand\nversion 1.0 \r\n\n// agents\n0\tm.map\t4\t2\t0\t1\t3\t1\t5\t \r\n",
+        "version 1\n0 m.map  4 2 0 1 3 1 5 # one\n",
+    ] {
+        let parsed = Scenario::parse(text, "s").unwrap();
+        assert_eq!((parsed.map, parsed.entries), (plain.map.clone(), plain.entries.clone()), "{text:?}");
+    }
+}
+
+#[test]
+fn a_scenario_stands_for_its_map_with_its_agents() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("ok.map", "type octile\nheight 2\nwidth 4\nmap\n....\n.@@.\n");
+    write("ok.scen", "version 1\n0\tmaps/ok.map\t4\t2\t0\t1\t3\t1\t5\n0\tmaps/ok.map\t4\t2\t3\t0\t0\t0\t3\n");
+    let map = Map::load(folder.path().join("ok.scen")).unwrap();
+    assert_eq!((map.name.as_str(), map.agents.len()), ("ok.scen", 2));
+    assert_eq!(map.agents[0], ((1, 0), (1, 3)));
+    let source = Source::Files { paths: vec![folder.path().join("ok.scen")] };
+    let config = PathfindingConfig { worlds: 1, agents: 2, source, ..Default::default() };
+    let mut env = Pathfinding::new(config.clone()).unwrap();
+    let mut out = synod::env::Buffers::new(synod::env::VecEnv::spec(&env));
+    synod::env::VecEnv::reset(&mut env, &[true], &mut out).unwrap();
+    assert_eq!(env.view(0).unwrap().positions, [(1, 0), (0, 3)]);
+    let error = Pathfinding::new(PathfindingConfig { agents: 3, ..config }).unwrap_err().to_string();
+    assert!(error.contains("ok.scen") && error.contains("2 agents"), "{error}");
+    write("far.scen", "version 1\n0\tno.map\t4\t2\t0\t1\t3\t1\t5\n");
+    assert!(refusal(Map::load(folder.path().join("far.scen"))).1.contains("`no.map` is not beside it"));
+    write("size.scen", "version 1\n0\tok.map\t5\t2\t0\t1\t3\t1\t5\n");
+    refused(Map::load(folder.path().join("size.scen")), 2, "made for a map of 2 x 5");
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn every_trace_of_pogema_is_replayed_exactly() {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     traces.retain(|path| path.extension().is_some_and(|e| e == "json"));
     traces.sort();
-    assert_eq!(traces.len(), 36);
+    // Whatever stands there, and no less than was recorded at first.
+    assert!(traces.len() >= 36, "only {} traces", traces.len());
     for trace in &traces {
         // The fault of 1.4.0 touches what is seen, never what happens.
         replay(trace, true);
@@ -150,13 +151,19 @@ fn every_trace_of_pogema_is_replayed_exactly() {
 fn every_map_of_the_data_is_read_and_written_back() {
     let Some(folder) = data("maps") else { return };
     let mut read = 0;
-    for name in ["random", "mazes", "mazes-train"] {
-        for map in Map::load_folder(folder.join(name)).unwrap() {
+    for folder in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir())
+    {
+        for map in Map::load_folder(folder).unwrap() {
             let text = std::fs::read_to_string(map.path.as_ref().unwrap()).unwrap();
-            assert_eq!(map.to_movingai().trim_end(), text.trim_end(), "{}", map.name);
+            let written = map.to_movingai();
+            assert_eq!(Map::from_movingai(&written, "").unwrap().cells(), map.cells(), "{}", map.name);
+            // Files of the two letters that are written come out as they were.
+            if text.lines().skip(4).all(|line| line.chars().all(|c| c == '.' || c == '@')) {
+                assert_eq!(written.trim_end(), text.trim_end(), "{}", map.name);
+            }
             assert_eq!(Map::from_text(&map.to_text(), "").unwrap().cells(), map.cells(), "{}", map.name);
             read += 1;
         }
     }
-    assert_eq!(read, 128 + 128 + 40);
+    assert!(read >= 128 + 128 + 40, "only {read} maps");
 }

@@ -50,12 +50,38 @@ fn compare(world: &Particles, state: &Value, what: &str) {
     }
 }
 
-fn replay<R: Rules<World = Particles>>(name: &str, rules: impl Fn() -> R) {
-    let Some(folder) = data("mpe-traces") else { return };
-    for seed in 0..3 {
-        let file = folder.join(format!("{name}-{seed}.json"));
-        let trace: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        let mut env = Vectorised::<R>::new(rules(), 99).unwrap();
+/// Recorded episodes with the names of their files.
+fn traces() -> Vec<(String, Value)> {
+    let Some(folder) = data("mpe-traces") else { return Vec::new() };
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "json"));
+    files.sort();
+    let read = |file: &PathBuf| {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        (name, serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
+    };
+    // Whatever stands there, and no less than was recorded at first.
+    assert!(files.len() >= 15, "only {} traces", files.len());
+    files.iter().map(read).collect()
+}
+
+/// Replays every episode of a world, whose rules follow from its agents and its length.
+fn replay<R: Rules<World = Particles>>(world: &str, rules: impl Fn(&Value, usize, usize) -> R) {
+    let traces = traces();
+    let known =
+        ["simple_spread", "simple_tag", "simple_adversary", "simple_speaker_listener", "simple_reference"];
+    for (name, trace) in &traces {
+        assert!(known.iter().any(|known| trace["env"] == *known), "{name}: no test replays {}", trace["env"]);
+    }
+    let own: Vec<_> = traces.into_iter().filter(|(_, trace)| trace["env"] == world).collect();
+    for (name, trace) in &own {
+        // In the file, or at the end of its name.
+        let named = || name.rsplit('-').next().and_then(|number| number.parse().ok());
+        let seed = trace["seed"].as_u64().or_else(named).unwrap_or_else(|| panic!("{name} has no seed"));
+        let steps = trace["actions"].as_array().unwrap().len();
+        let agents = trace["action_spaces"].as_object().unwrap().len();
+        let mut env = Vectorised::<R>::new(rules(trace, agents, steps), 99).unwrap();
         // The first state comes out of the seed, as in MPE2.
         env.set_random(0, Pcg64::new(seed)).unwrap();
         let spec = env.spec().clone();
@@ -68,10 +94,9 @@ fn replay<R: Rules<World = Particles>>(name: &str, rules: impl Fn() -> R) {
         for (name, actions) in names.iter().zip(spaces) {
             assert_eq!(trace["action_spaces"][name].as_u64(), Some(actions as u64));
         }
-        let steps = trace["actions"].as_array().unwrap().len();
-        assert!(steps == 25 && trace["states"].as_array().unwrap().len() == steps + 1);
+        assert!(steps > 0 && trace["states"].as_array().unwrap().len() == steps + 1);
         for step in 0..=steps {
-            let what = format!("{name}-{seed}, step {step}");
+            let what = format!("{name}, step {step}");
             compare(env.world(0).unwrap(), &trace["states"][step], &what);
             let mut rest = &out.observations[..];
             for (number, kind) in spec.kinds.iter().flat_map(|kind| vec![kind; kind.count]).enumerate() {
@@ -104,27 +129,47 @@ fn replay<R: Rules<World = Particles>>(name: &str, rules: impl Fn() -> R) {
 
 #[test]
 fn simple_spread_is_replayed() {
-    replay("simple_spread", || SimpleSpreadConfig { worlds: 1, ..Default::default() });
+    replay("simple_spread", |trace, agents, max_episode_steps| {
+        let base = SimpleSpreadConfig { worlds: 1, agents, max_episode_steps, ..Default::default() };
+        let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
+        SimpleSpreadConfig { local_ratio, ..base }
+    });
 }
 
 #[test]
 fn simple_tag_is_replayed() {
-    replay("simple_tag", || SimpleTagConfig { worlds: 1, ..Default::default() });
+    replay("simple_tag", |_, _, max_episode_steps| SimpleTagConfig {
+        worlds: 1,
+        max_episode_steps,
+        ..Default::default()
+    });
 }
 
 #[test]
 fn simple_adversary_is_replayed() {
-    replay("simple_adversary", || SimpleAdversaryConfig { worlds: 1, ..Default::default() });
+    replay("simple_adversary", |_, _, max_episode_steps| SimpleAdversaryConfig {
+        worlds: 1,
+        max_episode_steps,
+        ..Default::default()
+    });
 }
 
 #[test]
 fn simple_speaker_listener_is_replayed() {
-    replay("simple_speaker_listener", || SimpleSpeakerListenerConfig { worlds: 1, ..Default::default() });
+    replay("simple_speaker_listener", |_, _, max_episode_steps| SimpleSpeakerListenerConfig {
+        worlds: 1,
+        max_episode_steps,
+        ..Default::default()
+    });
 }
 
 #[test]
 fn simple_reference_is_replayed() {
-    replay("simple_reference", || SimpleReferenceConfig { worlds: 1, ..Default::default() });
+    replay("simple_reference", |trace, _, max_episode_steps| {
+        let base = SimpleReferenceConfig { worlds: 1, max_episode_steps, ..Default::default() };
+        let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
+        SimpleReferenceConfig { local_ratio, ..base }
+    });
 }
 
 /// Means of an episode's values over `worlds` worlds played to the end.

@@ -11,11 +11,13 @@ pub enum Schedule {
     /// From the given rate down to `last` times it.
     Linear {
         /// The factor at the end.
+        #[serde(default)]
         last: f32,
     },
     /// Half a cosine from the given rate down to `last` times it (Loshchilov and Hutter 2017).
     Cosine {
         /// The factor at the end.
+        #[serde(default)]
         last: f32,
     },
 }

@@ -48,8 +48,8 @@ impl Rules for SimpleAdversaryConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "good", self.good, 1, 255)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        within("good", self.good, 1, 255)?;
+        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

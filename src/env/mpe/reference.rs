@@ -54,8 +54,8 @@ impl Rules for SimpleReferenceConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
+        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

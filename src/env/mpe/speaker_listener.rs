@@ -47,7 +47,7 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

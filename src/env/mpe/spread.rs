@@ -61,9 +61,9 @@ impl Rules for SimpleSpreadConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "agents", self.agents, 1, 256)?;
-        within(Self::NAME, "local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        within("agents", self.agents, 1, 256)?;
+        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
+        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

@@ -78,10 +78,10 @@ impl Rules for SimpleTagConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within(Self::NAME, "adversaries", self.adversaries, 1, 256)?;
-        within(Self::NAME, "good", self.good, 1, 256)?;
-        within(Self::NAME, "obstacles", self.obstacles, 0, 256)?;
-        within(Self::NAME, "max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        within("adversaries", self.adversaries, 1, 256)?;
+        within("good", self.good, 1, 256)?;
+        within("obstacles", self.obstacles, 0, 256)?;
+        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

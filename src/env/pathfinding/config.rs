@@ -81,6 +81,37 @@ pub enum Order {
     Cycle,
 }
 
+/// What the fields of a [`Source`] are where a configuration names its kind alone.
+mod defaults {
+    pub fn size() -> usize {
+        32
+    }
+    pub fn density() -> f64 {
+        0.3
+    }
+    pub fn seeds() -> Vec<u64> {
+        vec![0]
+    }
+    pub fn lengths() -> Vec<usize> {
+        vec![3, 4, 5, 6, 7, 8, 12, 16, 17, 18, 20, 21, 22, 23, 24, 27]
+    }
+    pub fn maze_size() -> [usize; 2] {
+        [17, 21]
+    }
+    pub fn wall_components() -> [usize; 2] {
+        [2, 8]
+    }
+    pub fn maze_density() -> [f64; 2] {
+        [0.25, 0.75]
+    }
+    pub fn shelves() -> usize {
+        4
+    }
+    pub fn margin() -> usize {
+        2
+    }
+}
+
 /// Where instances come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -88,33 +119,42 @@ pub enum Source {
     /// A fresh random square map of `size` x `size`, each cell blocked with probability `density`.
     Random {
         /// Cells a side.
+        #[serde(default = "defaults::size")]
         size: usize,
         /// The probability that a cell is blocked, in [0, 1].
+        #[serde(default = "defaults::density")]
         density: f64,
     },
     /// POGEMA's instances of these seeds, equal to what `pogema_v0` makes of them, further targets included.
     Pogema {
         /// The seeds, used as [`PathfindingConfig::order`] says.
+        #[serde(default = "defaults::seeds")]
         seeds: Vec<u64>,
         /// Cells a side.
+        #[serde(default = "defaults::size")]
         size: usize,
         /// The probability that a cell is blocked, in [0, 1].
+        #[serde(default = "defaults::density")]
         density: f64,
     },
     /// These maps, with starts and targets drawn afresh unless the map fixes them.
     Maps {
         /// The maps.
+        #[serde(default)]
         maps: Vec<Map>,
     },
-    /// Maps read from these files and folders (a folder's `.map` and `.txt` files in the order of their names).
+    /// Maps read from these files and folders (a folder's `.map` and `.txt` files in the order of their names). A `.scen`
+    /// file stands for its map with the starts and targets of its lines.
     Files {
         /// Files and folders.
+        #[serde(default)]
         paths: Vec<PathBuf>,
     },
     /// SRMT's bottleneck: two rooms of 2 x 9 joined by a corridor of one of these lengths; two agents start in
     /// opposite rooms and have to change rooms.
     Bottleneck {
         /// Corridor lengths in cells.
+        #[serde(default = "defaults::lengths")]
         lengths: Vec<usize>,
         /// Limit an episode to `2 * length + 100` steps, as SRMT's evaluation does, in place of
         /// [`PathfindingConfig::max_episode_steps`].
@@ -125,27 +165,35 @@ pub enum Source {
     /// two bounds, both included.
     Maze {
         /// Cells a side, 5 to 128.
+        #[serde(default = "defaults::maze_size")]
         size: [usize; 2],
         /// The number of pieces a wall grows by.
+        #[serde(default = "defaults::wall_components")]
         wall_components: [usize; 2],
         /// How much of the maze walls are tried on, in [0, 1].
+        #[serde(default = "defaults::maze_density")]
         density: [f64; 2],
     },
     /// A warehouse: blocks of shelves with aisles one cell wide between them, and open strips at its left and right
     /// ends where agents start.
     Warehouse {
         /// Rows of shelf blocks.
+        #[serde(default = "defaults::shelves")]
         rows: usize,
         /// Columns of shelf blocks.
+        #[serde(default = "defaults::shelves")]
         columns: usize,
         /// Length of a block of shelves, in cells.
+        #[serde(default = "defaults::shelves")]
         shelf_length: usize,
         /// Width of the open strip at either end, in cells.
+        #[serde(default = "defaults::margin")]
         margin: usize,
     },
     /// These very instances.
     Instances {
         /// The instances; each must have the configured number of agents.
+        #[serde(default)]
         instances: Vec<Instance>,
     },
 }
@@ -213,7 +261,7 @@ impl PathfindingConfig {
     /// SRMT's bottleneck training task (arXiv 2501.13200, table 1): two agents, radius 2, `block_both`, `finish`,
     /// 512 steps, the paper's sixteen corridor lengths.
     pub fn bottleneck(worlds: usize) -> Self {
-        let lengths = vec![3, 4, 5, 6, 7, 8, 12, 16, 17, 18, 20, 21, 22, 23, 24, 27];
+        let lengths = defaults::lengths();
         PathfindingConfig {
             worlds,
             agents: 2,
@@ -237,6 +285,10 @@ impl PathfindingConfig {
             let expected = format!("{low} to {high}, got {value}");
             if (low..=high).contains(&value) { Ok(()) } else { Err(out_of_range(key, &expected)) }
         };
+        let some = |key: &str, what: &str, count: usize| match count {
+            0 => Err(out_of_range(key, &format!("at least one {what}"))),
+            _ => Ok(()),
+        };
         let probability = |key: &str, value: f64| {
             let expected = format!("a number in [0, 1], got {value}");
             if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(out_of_range(key, &expected)) }
@@ -250,21 +302,27 @@ impl PathfindingConfig {
         if numbers.is_none_or(|n| n > 1 << 34) {
             return Err(out_of_range("worlds", "worlds x agents x observation of at most 2^34 numbers"));
         }
-        let largest = if self.planner == Planner::Follower { 128 } else { MAX_SIDE };
+        let generated = |size: usize| match self.planner {
+            Planner::Follower if (129..=MAX_SIDE).contains(&size) => {
+                let expected = format!("2 to 128 (with `world.planner=shortest`: {MAX_SIDE}), got {size}");
+                Err(out_of_range("source.size", &expected))
+            }
+            _ => within("source.size", size, 2, MAX_SIDE),
+        };
         match &self.source {
             Source::Random { size, density } => {
-                within("source.size", *size, 2, largest)?;
+                generated(*size)?;
                 probability("source.density", *density)?;
             }
             Source::Pogema { seeds, size, density } => {
-                within("source.seeds.len", seeds.len(), 1, usize::MAX)?;
-                within("source.size", *size, 2, largest)?;
+                some("source.seeds", "seed", seeds.len())?;
+                generated(*size)?;
                 probability("source.density", *density)?;
             }
-            Source::Maps { maps } => within("source.maps.len", maps.len(), 1, usize::MAX)?,
-            Source::Files { paths } => within("source.paths.len", paths.len(), 1, usize::MAX)?,
+            Source::Maps { maps } => some("source.maps", "map", maps.len())?,
+            Source::Files { paths } => some("source.paths", "file or folder of maps", paths.len())?,
             Source::Bottleneck { lengths, .. } => {
-                within("source.lengths.len", lengths.len(), 1, usize::MAX)?;
+                some("source.lengths", "length", lengths.len())?;
                 within("agents", self.agents, 1, 2)?;
                 for length in lengths {
                     within("source.lengths", *length, 1, MAX_SIDE - 4)?;
@@ -289,7 +347,7 @@ impl PathfindingConfig {
                 super::generate::warehouse_sides(*rows, *columns, *shelf_length, *margin)?;
             }
             Source::Instances { instances } => {
-                within("source.instances.len", instances.len(), 1, usize::MAX)?;
+                some("source.instances", "instance", instances.len())?;
                 for (number, instance) in instances.iter().enumerate() {
                     instance.check()?;
                     if instance.starts.len() != self.agents {

@@ -1,11 +1,16 @@
 //! Reading and writing maps: MovingAI's `.map` and POGEMA's text. Files are not trusted: none above
 //! [`MAX_FILE_BYTES`] is read, no declared size is believed before the rows are there, and every refusal names the
 //! file, the line and the reason.
+//!
+//! What editors and people leave in files does not matter: a byte-order mark, blanks and tabs at the ends of lines, empty
+//! lines, Windows' line ends, and comments. A comment goes to the end of its line and begins with `//` or `;`, in
+//! MovingAI's files also with `#` or `%`, at the start of a line or after a blank.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::map::{Cell, MAX_SIDE, Map};
+use super::scenario::Scenario;
 use crate::error::{Error, Result};
 
 /// The largest file that is read, in bytes (64 MiB).
@@ -47,18 +52,50 @@ pub(super) fn fault(origin: &Path, line: usize, message: impl Into<String>) -> E
     Error::file(origin, Some(line), message)
 }
 
+/// What begins comments in MovingAI's files and in POGEMA's text, where `#` is an obstacle.
+pub(super) const MOVINGAI_COMMENTS: [&str; 4] = ["//", ";", "#", "%"];
+const TEXT_COMMENTS: [&str; 2] = ["//", ";"];
+
+/// The lines of a text that say something, numbered from 1, without comments and what is blank at their ends.
+pub(super) fn meaningful<'a>(
+    text: &'a str,
+    comments: &'a [&'a str],
+) -> impl Iterator<Item = (usize, &'a str)> + Clone {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let cut = |line: &'a str| {
+        let begins = |(at, _): &(usize, char)| {
+            line[..*at].chars().next_back().is_none_or(char::is_whitespace)
+                && comments.iter().any(|mark| line[*at..].starts_with(mark))
+        };
+        let end = line.char_indices().find(begins).map_or(line.len(), |(at, _)| at);
+        line[..end].trim_end()
+    };
+    text.lines()
+        .enumerate()
+        .map(move |(number, line)| (number + 1, cut(line)))
+        .filter(|(_, line)| !line.is_empty())
+}
+
 impl Map {
     /// Reads a `.map` file of MovingAI, or POGEMA's text from a file of any other name. A file that begins with
-    /// `type` is taken for MovingAI's whatever its name.
+    /// `type` is taken for MovingAI's whatever its name. A `.scen` file gives the map that it names, which is looked for
+    /// beside it, with the starts and targets of its lines as the agents that the map fixes.
     ///
     /// # Errors
     /// The file cannot be read, or is broken; with its line where one is at fault.
     pub fn load(path: impl AsRef<Path>) -> Result<Map> {
         let path = path.as_ref();
-        let text = read(path)?;
+        let is = |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let movingai = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("map"))
-            || text.split_whitespace().next() == Some("type");
+        if is("scen") {
+            let mut map = Scenario::load(path)?.map_with_agents()?;
+            map.name = name;
+            map.path = Some(path.to_path_buf());
+            return Ok(map);
+        }
+        let text = read(path)?;
+        let first = meaningful(&text, &MOVINGAI_COMMENTS).next();
+        let movingai = is("map") || first.is_some_and(|(_, l)| l.split_whitespace().next() == Some("type"));
         let mut map = if movingai { parse_movingai(&text, path)? } else { parse_text(&text, path)? };
         map.name = name;
         map.path = Some(path.to_path_buf());
@@ -67,7 +104,8 @@ impl Map {
 
     /// POGEMA's text: `.` free, `#` blocked, `a`..`z` an agent's start, `A`..`Z` its target. With any of `@`
     /// (an agent may start here), `$` (a target may be here) or `!` (neither) in the text, starts may be on `@`, `.`
-    /// and letters alone, and targets on `$`, `.` and letters alone. Blank lines are skipped.
+    /// and letters alone, and targets on `$`, `.` and letters alone. Blank lines are skipped, and so are comments: from
+    /// `//` or `;` to the end of the line.
     ///
     /// # Errors
     /// [`Error::File`] with `name` for the file, and the line: an unknown letter, ragged rows, a letter twice, a
@@ -79,8 +117,8 @@ impl Map {
         Ok(map)
     }
 
-    /// Parses the text of a MovingAI `.map`: `type octile`, `height`, `width`, `map`, then the rows; `.` and `G` are
-    /// free, `@`, `O`, `T`, `S` and `W` are blocked.
+    /// Parses the text of a MovingAI `.map`: `type octile`, `height`, `width`, `map`, then the rows; `.`, `G` and `S`
+    /// (swamp) are free, `@`, `O`, `T` and `W` (water, which cannot be entered from land) are blocked.
     ///
     /// # Errors
     /// [`Error::File`] with `name` for the file, and the line: a wrong heading, a size out of range or unlike the
@@ -190,7 +228,7 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Map>> {
 }
 
 fn parse_movingai(text: &str, origin: &Path) -> Result<Map> {
-    let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim_end_matches('\r')));
+    let mut lines = meaningful(text, &MOVINGAI_COMMENTS);
     let mut heading = |key: &str| match lines.next() {
         Some((number, line)) => Ok((number, line.trim().to_owned())),
         None => Err(fault(
@@ -237,9 +275,6 @@ fn parse_movingai(text: &str, origin: &Path) -> Result<Map> {
     let mut rows = 0;
     for (number, line) in lines {
         if rows == height {
-            if line.trim().is_empty() {
-                continue;
-            }
             return Err(fault(
                 origin,
                 number,
@@ -252,8 +287,8 @@ fn parse_movingai(text: &str, origin: &Path) -> Result<Map> {
         }
         for (column, letter) in line.chars().enumerate() {
             blocked.push(match letter {
-                '.' | 'G' => false,
-                '@' | 'O' | 'T' | 'S' | 'W' => true,
+                '.' | 'G' | 'S' => false,
+                '@' | 'O' | 'T' | 'W' => true,
                 _ => {
                     return Err(fault(
                         origin,
@@ -277,10 +312,10 @@ fn parse_text(text: &str, origin: &Path) -> Result<Map> {
     let (mut starts, mut targets) = (Vec::new(), Vec::new());
     let mut agents: [(Option<Cell>, Option<Cell>); 26] = [(None, None); 26];
     let (mut special, mut lettered) = (None, None);
-    for (number, line) in text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())) {
-        if line.is_empty() {
-            continue;
-        }
+    let mut lines = Vec::new();
+    for (number, line) in meaningful(text, &TEXT_COMMENTS) {
+        let line = line.trim_start();
+        lines.push(number);
         let length = line.chars().count();
         if height == 0 {
             (width, width_line) = (length, number);
@@ -353,12 +388,7 @@ fn parse_text(text: &str, origin: &Path) -> Result<Map> {
             (None, None) => {}
             (Some((row, _)), None) | (None, Some((row, _))) => {
                 let (has, lacks) = if agent.0.is_some() { ("start", "target") } else { ("target", "start") };
-                let line = text
-                    .lines()
-                    .enumerate()
-                    .filter(|(_, l)| !l.trim().is_empty())
-                    .nth(row)
-                    .map_or(1, |(n, _)| n + 1);
+                let line = lines.get(row).copied().unwrap_or(1);
                 return Err(fault(origin, line, format!("agent `{letter}` has a {has} but no {lacks}")));
             }
         }

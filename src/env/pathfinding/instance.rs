@@ -221,7 +221,7 @@ pub(super) fn stream(seed: u64, world: usize, episode: u64) -> Pcg64 {
     Pcg64::from_entropy(words.as_flattened())
 }
 
-/// A setting out of range.
+/// A setting out of range. Settings of worlds stand under `world`.
 pub(super) fn out_of_range(key: &str, expected: &str) -> Error {
-    Error::config(format!("pathfinding.{key}"), format!("expected {expected}"))
+    Error::config(format!("world.{key}"), format!("expected {expected}"))
 }

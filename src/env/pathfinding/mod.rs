@@ -35,7 +35,7 @@ pub use scenario::{Scenario, ScenarioEntry};
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
 use crate::cpu::map_mut;
 use crate::error::{Error, Result};
 use plan::{NO_STEP, after};
@@ -101,8 +101,10 @@ impl Pathfinding {
     /// A setting out of range, a map that is broken or has too little room.
     pub fn new(config: PathfindingConfig) -> Result<Pathfinding> {
         config.check()?;
-        let draws = Draws::new(&config)?;
         let side = 2 * config.radius + 1;
+        let numbers = config.worlds.checked_mul(config.agents).and_then(|n| n.checked_mul(3 * side * side));
+        memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
+        let draws = Draws::new(&config)?;
         let kind = AgentKind {
             name: "agent".to_owned(),
             count: config.agents,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{fault, read, shorten};
+use super::files::{MOVINGAI_COMMENTS, fault, meaningful, read, shorten};
 use super::instance::Instance;
 use super::map::{Cell, MAX_SIDE, Map};
 use crate::error::{Error, Result};
@@ -33,6 +33,8 @@ pub struct Scenario {
     /// The lines in their order.
     pub entries: Vec<ScenarioEntry>,
     path: PathBuf,
+    /// Where each of them stands in the file.
+    lines: Vec<usize>,
 }
 
 impl Scenario {
@@ -46,7 +48,8 @@ impl Scenario {
     }
 
     /// Parses the text of a `.scen` file: `version 1`, then a line for each agent with nine fields between tabs
-    /// (bucket, map, width, height, start column, start row, goal column, goal row, optimal length).
+    /// (bucket, map, width, height, start column, start row, goal column, goal row, optimal length). Blanks stand for tabs
+    /// where there are none in a line.
     ///
     /// # Errors
     /// [`Error::File`] with `name` for the file, and the line.
@@ -70,7 +73,8 @@ impl Scenario {
             entries.push(ScenarioEntry { bucket: length / 4, start, target, optimal_length: length as f64 });
         }
         let (height, width) = (map.height(), map.width());
-        Ok(Scenario { map: map.name.clone(), height, width, entries, path: PathBuf::from("scenario") })
+        let lines = (2..2 + entries.len()).collect();
+        Ok(Scenario { map: map.name.clone(), height, width, entries, path: PathBuf::from("scenario"), lines })
     }
 
     /// The text of a `.scen` file.
@@ -91,17 +95,7 @@ impl Scenario {
     /// # Errors
     /// A map of another size, fewer lines than agents, a start or goal that is blocked, two starts on one cell.
     pub fn instance(&self, map: &Arc<Map>, agents: usize) -> Result<Instance> {
-        if (self.height, self.width) != (map.height(), map.width()) {
-            let message = format!(
-                "made for a map of {} x {} (height x width), `{}` has {} x {}",
-                self.height,
-                self.width,
-                map.name,
-                map.height(),
-                map.width()
-            );
-            return Err(fault(&self.path, 2, message));
-        }
+        self.check_size(map)?;
         if self.entries.len() < agents {
             let message = format!("{} lines are too few for {agents} agents", self.entries.len());
             return Err(Error::file(&self.path, None, message));
@@ -114,7 +108,8 @@ impl Scenario {
                         "the {what} at row {}, column {} is blocked on `{}`",
                         cell.0, cell.1, map.name
                     );
-                    return Err(fault(&self.path, number + 2, message));
+                    let line = self.lines.get(number).copied().unwrap_or(1);
+                    return Err(fault(&self.path, line, message));
                 }
             }
         }
@@ -124,20 +119,56 @@ impl Scenario {
             entries.iter().map(|e| e.target).collect(),
         )
     }
+
+    /// The map that the scenario names, found beside its file, with the starts and targets of its lines for agents.
+    pub(super) fn map_with_agents(&self) -> Result<Map> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        // The path as it stands there, from the scenario's folder; then the mere name beside it.
+        let named = Path::new(&self.map);
+        let beside = named.file_name().map(|name| folder.join(name));
+        let places: Vec<PathBuf> = [Some(folder.join(named)), beside].into_iter().flatten().collect();
+        let Some(found) = places.iter().find(|place| place.is_file()) else {
+            let message = format!("its map `{}` is not beside it", shorten(&self.map));
+            return Err(Error::file(&self.path, None, message));
+        };
+        if found.extension().is_some_and(|e| e.eq_ignore_ascii_case("scen")) {
+            return Err(Error::file(&self.path, None, "names a scenario for its map"));
+        }
+        let mut map = Map::load(found)?;
+        self.check_size(&map)?;
+        map.agents = self.entries.iter().map(|entry| (entry.start, entry.target)).collect();
+        (map.possible_starts, map.possible_targets) = (None, None);
+        Ok(map)
+    }
+
+    fn check_size(&self, map: &Map) -> Result<()> {
+        if (self.height, self.width) != (map.height(), map.width()) {
+            let message = format!(
+                "made for a map of {} x {} (height x width), `{}` has {} x {}",
+                self.height,
+                self.width,
+                map.name,
+                map.height(),
+                map.width()
+            );
+            return Err(fault(&self.path, 2, message));
+        }
+        Ok(())
+    }
 }
 
 fn parse_scenario(text: &str, path: &Path) -> Result<Scenario> {
-    let mut lines = text.lines().enumerate().map(|(n, l)| (n + 1, l.trim_end_matches('\r')));
+    let mut lines = meaningful(text, &MOVINGAI_COMMENTS);
     match lines.next().map(|(_, l)| l.split_whitespace().collect::<Vec<_>>()) {
         Some(words) if words.len() == 2 && words[0] == "version" && words[1].parse() == Ok(1.0) => {}
         _ => return Err(fault(path, 1, "expected `version 1`")),
     }
     let mut scenario: Option<Scenario> = None;
     for (number, line) in lines {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let fields: Vec<&str> = line.split('\t').collect();
+        let fields: Vec<&str> = match line.contains('\t') {
+            true => line.split('\t').collect(),
+            false => line.split_whitespace().collect(),
+        };
         if fields.len() != 9 {
             return Err(fault(path, number, format!("{} fields between tabs, expected 9", fields.len())));
         }
@@ -158,11 +189,12 @@ fn parse_scenario(text: &str, path: &Path) -> Result<Scenario> {
             fault(path, number, format!("optimal length: expected a number, got `{}`", shorten(fields[8])))
         })?;
         let entries = &mut scenario.get_or_insert_with(|| Scenario {
-            map: fields[1].to_owned(),
+            map: fields[1].trim().to_owned(),
             height,
             width,
             entries: Vec::new(),
             path: path.to_path_buf(),
+            lines: Vec::new(),
         });
         if (entries.height, entries.width) != (height, width) {
             let message = format!(
@@ -171,9 +203,10 @@ fn parse_scenario(text: &str, path: &Path) -> Result<Scenario> {
             );
             return Err(fault(path, number, message));
         }
-        if entries.map != fields[1] {
+        if entries.map != fields[1].trim() {
             return Err(fault(path, number, "names another map than the lines before"));
         }
+        entries.lines.push(number);
         entries.entries.push(ScenarioEntry { bucket, start, target, optimal_length });
     }
     scenario.ok_or_else(|| fault(path, 1, "no agents after `version 1`"))

@@ -46,8 +46,11 @@ impl Draws {
             for map in &maps {
                 let free = map.cells().iter().filter(|blocked| !**blocked).count();
                 if free > MAX_CELLS {
-                    let message =
-                        format!("`shortest` for a map of {free} free cells (`follower`: {MAX_CELLS})");
+                    let message = format!(
+                        "`shortest` or `congestion` for `{}` with {free} free cells (`follower`: at most {MAX_CELLS}); \
+                         --set world.planner=shortest",
+                        map.name
+                    );
                     return Err(out_of_range("planner", &message));
                 }
             }

@@ -279,14 +279,14 @@ impl Rules for TrafficJunctionRules {
 
     fn check(&self) -> Result<()> {
         let config = &self.config;
-        within(Self::NAME, "agents", config.agents, 1, 1 << 12)?;
-        within(Self::NAME, "arrival_rate", config.arrival_rate, 0.0, 1.0)?;
-        within(Self::NAME, "first_arrival_rate", config.first_arrival_rate, 0.0, 1.0)?;
-        within(Self::NAME, "vision", config.vision, 0, 64)?;
-        within(Self::NAME, "max_episode_steps", config.max_episode_steps, 1, 1 << 24)?;
+        within("agents", config.agents, 1, 1 << 12)?;
+        within("arrival_rate", config.arrival_rate, 0.0, 1.0)?;
+        within("first_arrival_rate", config.first_arrival_rate, 0.0, 1.0)?;
+        within("vision", config.vision, 0, 64)?;
+        within("max_episode_steps", config.max_episode_steps, 1, 1 << 24)?;
         if config.curriculum_end > 0 && config.curriculum_start >= config.curriculum_end {
             let message = format!("expected less than curriculum_end, {}", config.curriculum_end);
-            return Err(Error::config("traffic_junction.curriculum_start", message));
+            return Err(Error::config("world.curriculum_start", message));
         }
         Ok(())
     }

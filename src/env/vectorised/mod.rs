@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 
 use super::pathfinding::Pcg64;
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
 use crate::cpu::map_mut;
 use crate::error::{self, Error, Result};
 use rows::{Layout, Rows};
@@ -201,7 +201,7 @@ impl<R: Rules> Vectorised<R> {
         let rules = rules.into();
         rules.check()?;
         let worlds = rules.worlds();
-        let too_large = |expected: &str| Error::config(format!("{}.worlds", R::NAME), expected);
+        let too_large = |expected: &str| Error::config("world.worlds", expected);
         if !(1..=1 << 20).contains(&worlds) {
             return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
         }
@@ -215,6 +215,7 @@ impl<R: Rules> Vectorised<R> {
         if numbers.is_none_or(|n| n > 1 << 34) || spec.agents() > u32::MAX as usize {
             return Err(too_large("expected worlds x agents x observation of at most 2^34 numbers"));
         }
+        memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
         let stream = |world: usize| {
             Slot {
                 world: rules.blank(),
@@ -493,10 +494,10 @@ fn fingerprint<R: Rules>(rules: &R, seed: u64) -> u64 {
     })
 }
 
-/// Checks that the setting `world.key` lies between two ends, both allowed.
-pub(super) fn within<T>(world: &str, key: &str, value: T, low: T, high: T) -> Result<()>
+/// Checks that the setting `key` of a world lies between two ends, both allowed.
+pub(super) fn within<T>(key: &str, value: T, low: T, high: T) -> Result<()>
 where
     T: PartialOrd + std::fmt::Display + std::fmt::LowerExp,
 {
-    error::within(format!("{world}.{key}"), value, low, high)
+    error::within(format!("world.{key}"), value, low, high)
 }

@@ -5,7 +5,7 @@ use super::super::dqn::program::{Learned, Parts, loss_program, target_program};
 use crate::Device;
 use crate::agent::Policy;
 use crate::cpu::Parallel;
-use crate::env::Spec;
+use crate::env::{Spec, memory};
 use crate::error::{Error, Result};
 use crate::graph::Data;
 use crate::nn::initial::Stream;
@@ -72,11 +72,13 @@ impl Level {
     ) -> Result<Self> {
         let kind = &spec.kinds[0];
         let observation = kind.observation.iter().product::<usize>() - goals;
+        let key = if name == "manager" { "hierarchy.manager.replay" } else { "dqn.replay" };
         let rows = kind.count.checked_mul(config.replay);
         let numbers = rows.and_then(|rows| rows.checked_mul(2 * observation + kind.actions + 8));
         let Some(rows) = rows.filter(|_| numbers.is_some_and(|n| n <= 1 << 36)) else {
-            return Err(Error::config("dqn.replay", "less than 2^36 numbers in all"));
+            return Err(Error::config(key, "less than 2^36 numbers in all"));
         };
+        memory::require(key, numbers.and_then(|numbers| numbers.checked_mul(4)))?;
         let learned = [Learned::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?];
         let parts = Parts {
             config,
