@@ -109,13 +109,18 @@ impl Device {
         }
     }
 
-    /// A hardware GPU where there is one, else the CPU.
+    /// A hardware GPU where there is one, else the CPU. For small work the CPU may well be faster: what trains chooses by
+    /// the work instead.
     pub fn auto() -> Self {
+        Self::hardware_gpu().unwrap_or_else(Self::cpu)
+    }
+
+    /// The best GPU with silicon behind it, if there is one that kernels can run on.
+    pub fn hardware_gpu() -> Option<Self> {
         #[cfg(feature = "gpu")]
-        if let Ok(device) = crate::gpu::GpuDevice::open_hardware() {
-            return Device(Kind::Gpu(device));
-        }
-        Self::cpu()
+        return crate::gpu::GpuDevice::open_hardware().ok().map(|device| Device(Kind::Gpu(device)));
+        #[cfg(not(feature = "gpu"))]
+        None
     }
 
     /// A device by name: `auto`, `cpu` or `gpu`.

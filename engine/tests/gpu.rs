@@ -299,7 +299,11 @@ fn values_that_start_anywhere_are_found() {
 
 #[test]
 fn values_share_memory_and_never_with_what_is_read() {
-    let Some(device) = gpu() else { return };
+    // Where there is room values lie apart; here there is less than they all need.
+    let Ok(device) = Device::gpu_binding_at_most(64 * 1024) else {
+        assert!(gpu().is_none());
+        return;
+    };
     let g = Graph::new();
     let x = g.input("x", [1000]);
     // Shapes alternate, so that nothing fuses.

@@ -2,6 +2,7 @@
 //! afterwards (evaluation, pictures). The command line only parses words and prints; what they mean is decided here, so
 //! that a program which embeds synod can do the same.
 
+pub mod choice;
 pub mod compare;
 mod episode;
 mod evaluate;

@@ -358,6 +358,8 @@ pub struct GpuLimits {
     pub workgroup_bytes: u32,
     /// Whether subgroup operations are there.
     pub subgroups: bool,
+    /// Invocations of a subgroup, at most.
+    pub subgroup_size: u32,
 }
 
 impl GpuLimits {

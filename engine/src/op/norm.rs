@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::group::with_groups;
+use super::group::{with_groups, with_rows};
 use super::softmax::keep_last;
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
@@ -330,13 +330,14 @@ impl Op for LayerNorm {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let Sizes { groups, rows, n } = Sizes::new(&call.operands[0], &call.operands[1]);
+        let (shader, workgroups) = with_rows(call, SHADER, groups * rows, n);
         Ok(Launch {
-            shader: with_groups(call, SHADER),
+            shader,
             entry: "forward",
             constants: Vec::new(),
             bindings: (0..3).map(Binding::Input).chain((0..3).map(Binding::Output)).collect(),
             parameters: vec![(groups * rows) as u32, rows as u32, n as u32, self.epsilon.to_bits()],
-            workgroups: call.groups(groups * rows, 1),
+            workgroups,
         }
         .into())
     }
@@ -452,13 +453,14 @@ impl Op for LayerNormGradient {
             [Binding::Scratch(0), Binding::Scratch(1)]
         };
         let mut plan = GpuPlan::default();
+        let (shader, workgroups) = with_rows(call, SHADER, groups * rows, n);
         plan.launches.push(Launch {
-            shader: with_groups(call, SHADER),
+            shader,
             entry: "backward",
             constants: Vec::new(),
             bindings: inputs().chain([Binding::Output(0)]).collect(),
             parameters: vec![(groups * rows) as u32, rows as u32, n as u32, 0],
-            workgroups: call.groups(groups * rows, 1),
+            workgroups,
         });
         plan.launches.push(Launch {
             shader: with_groups(call, SHADER),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::group::with_groups;
+use super::group::{with_groups, with_rows};
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
@@ -164,20 +164,20 @@ const SHORT: usize = 32;
 
 fn launch(call: &GpuCall<'_>, log: bool, gradient: bool) -> Launch {
     let (n, rows) = rows(&call.operands[0]);
-    let (entry, groups) = match (gradient, n <= SHORT) {
-        (false, true) => ("short", rows.div_ceil(128)),
-        (false, false) => ("long", rows),
-        (true, true) => ("short_gradient", rows.div_ceil(128)),
-        (true, false) => ("long_gradient", rows),
+    let (entry, (shader, workgroups)) = match (gradient, n <= SHORT) {
+        (false, true) => ("short", (with_groups(call, SHADER), call.groups(rows, 128))),
+        (false, false) => ("long", with_rows(call, SHADER, rows, n)),
+        (true, true) => ("short_gradient", (with_groups(call, SHADER), call.groups(rows, 128))),
+        (true, false) => ("long_gradient", with_rows(call, SHADER, rows, n)),
     };
     let bindings = (0..call.operands.len()).map(Binding::Input).chain([Binding::Output(0)]).collect();
     Launch {
-        shader: with_groups(call, SHADER),
+        shader,
         entry,
         constants: vec![("LOG", f64::from(u8::from(log)))],
         bindings,
         parameters: vec![rows as u32, n as u32],
-        workgroups: call.groups(groups, 1),
+        workgroups,
     }
 }
 

@@ -321,6 +321,7 @@ mod tests {
         invocations: 256,
         workgroup_bytes: 16 * 1024,
         subgroups: false,
+        subgroup_size: 0,
     };
 
     #[test]
