@@ -135,7 +135,7 @@ fn logs_of_a_run_become_tables() {
         "takes 4.00 us (`chain/200`), one of many that need not wait 1.00 us",
         "| `tanh/1M/fwd` | 3.00e-5 |  |  | 1.50e-5 |  |  | 2.00 |",
         "| `softmax/4096x256/fwd` | 1.00e-5 |  |  |  |  |  |  |",
-        "| bottleneck-2048-gpu | 1.0 k |",
+        "| bottleneck-2048-gpu | 1000 |",
         "| `matmul/tile` | 69 | 400.0 | 80.0 % |",
     ] {
         assert!(merged.contains(line), "`{line}` is not in\n{merged}");

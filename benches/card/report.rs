@@ -289,7 +289,7 @@ fn training_table(results: &Value, text: &mut String) {
     for (name, step) in steps(results) {
         let Some(what) = name.strip_prefix("train-") else { continue };
         let rate = match step["steps_per_second"].as_f64() {
-            Some(rate) => format!("{:.1} k", rate / 1e3),
+            Some(rate) => format!("{rate:.0}"),
             None => "nothing was logged".into(),
         };
         let _ = writeln!(lines, "| {what} | {rate} |");

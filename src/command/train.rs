@@ -55,8 +55,13 @@ impl Train {
         note(format_args!("on {}: {reason}", device.name()));
         let (program, shards) = trainer.learning();
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let on_gpu = match program.dispatches {
+            0 => String::new(),
+            // Dispatches of a level do not wait for each other.
+            count => format!(" in {count} dispatches and {} levels", program.levels),
+        };
         note(format_args!(
-            "a learning step: {shards} x {} kernels, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
+            "a learning step: {shards} x {} kernels{on_gpu}, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
             program.steps,
             program.operations as f64 / 1e6,
             megabytes(program.planned_bytes),
