@@ -250,10 +250,14 @@ struct Written {
     elements: u32,
     rows: u32,
     n: u32,
+    // Which of the indices this launch looks at.
+    first: u32,
+    last: u32,
 }
 @group(0) @binding(2) var<uniform> written: Written;
 
-// The last of the indices that names the row, behind the rows; the row itself where none does.
+// The last of the indices that names the row, behind the rows; where none does what launches before have found, at first
+// the row itself.
 @compute @workgroup_size(256)
 fn written_by(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
               @builtin(local_invocation_index) local: u32) {
@@ -262,7 +266,8 @@ fn written_by(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let row = i % written.rows;
     let start = i / written.rows * written.n;
     var by = row;
-    for (var k = written.n; k > 0u; k--) {
+    if (written.first > 0u) { by = result[i]; }
+    for (var k = written.last; k > written.first; k--) {
         if (operand[start + k - 1u] == row) {
             by = written.rows + k - 1u;
             break;

@@ -8,7 +8,7 @@ use super::product::{LANE_DIMENSIONS, OWN, Product, Tile};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// WGSL of the convolutions.
@@ -282,6 +282,10 @@ impl Op for Conv2d {
         Ok(vec![with_lead(&plan, x, weight.len() > 4, [height, width, outputs])])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         if self.bias || self.activation.is_some() {
             let message = "bias and activation are fused after differentiation".into();
@@ -391,6 +395,10 @@ impl Op for Conv2dInputGradient {
         Ok(vec![with_lead(&plan, c, weight.len() > 4, [height, width, inputs])])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (y, weight, c) = (call.operands[0], call.operands[1], call.cotangent(0));
         // Linear in both: the adjoint of what goes from y to x is what goes from x to y.
@@ -458,6 +466,10 @@ impl Op for Conv2dWeightGradient {
         let plan = self.plan(&operands[0].shape, &operands[1].shape)?;
         let Sizes { kernel: [rows, columns], inputs, outputs, .. } = plan.sizes;
         Ok(vec![TensorType::f32([&plan.lanes[..], &[rows, columns, inputs, outputs]].concat())])
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
     }
 
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {

@@ -289,10 +289,11 @@ impl Op for ScatterAdd {
         Ok(GpuPlan { launches: (0..n).step_by(PIECE).map(launch).collect(), scratch: Vec::new() })
     }
 
-    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
         let (values, indices) = (&operands[0].shape, &operands[1].shape);
+        let leads = [values.leading(2), indices.leading(1)];
         let terms = [(&values[..], values.len() - 2), (&indices[..], indices.len() - 1)];
-        Cut::across(&terms)
+        [Cut::along(outputs[0].shape.leading(2), &leads, 1), Cut::across(&terms)].concat()
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -19,6 +19,7 @@ pub mod gru;
 mod gru_gradient;
 pub mod index;
 pub mod integer;
+pub mod integer_reduce;
 mod lanes;
 pub mod lstm;
 mod lstm_gradient;

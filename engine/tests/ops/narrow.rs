@@ -149,3 +149,25 @@ fn what_cannot_be_cut_is_an_error() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn order_and_places() {
+    same_as_on_the_cpu("flipped rows", &[&[320, 64]], |x| x[0].flip(1));
+    same_as_on_the_cpu("flipped columns", &[&[320, 64]], |x| x[0].flip(0));
+    same_as_on_the_cpu("sorted rows", &[&[320, 64]], |x| x[0].sort(1, false).0);
+}
+
+#[test]
+fn integers() {
+    let Some(narrow) = narrow() else { return };
+    let g = Graph::new();
+    let (x, y) = (g.input_i32("x", [60, 50]), g.constant_i32([50], &[7; 50]));
+    let outputs = [x.modulo(y), (x + y).sum(&[1]), x.to_f32()];
+    let values: Vec<i32> = (0..3000).map(|i| (i - 1500) * 1_000_003).collect();
+    let run = |device: &Device| -> Vec<Vec<u32>> {
+        let mut program = device.compile(&g, &outputs).unwrap();
+        let made = program.run(&[("x", &values)]).unwrap();
+        (0..3).map(|i| made.u32(i).to_vec()).collect()
+    };
+    assert_eq!(run(&narrow), run(&Device::cpu()));
+}

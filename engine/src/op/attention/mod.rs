@@ -9,7 +9,7 @@ mod gpu;
 mod plain;
 
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Names of the ops of this family.
@@ -180,6 +180,10 @@ impl Op for Attention {
         Ok(vec![TensorType::f32(out), TensorType::f32(rows)])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         if call.cotangents[1].is_some() {
             return ByDecomposition(self.clone()).vjp(call);
@@ -260,6 +264,10 @@ impl Op for AttentionGradient {
             return Err("the outputs and the cotangent do not have the shapes of attention's outputs".into());
         }
         Ok(operands[..3].to_vec())
+    }
+
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {

@@ -277,12 +277,14 @@ impl<'g> Tensor<'g> {
     fn reduce(self, reduction: Reduction, axes: &[isize]) -> Tensor<'g> {
         match self.axes("reduce", axes) {
             Some(axes) if axes.is_empty() => self,
+            Some(axes) if self.dtype() != DType::F32 => self.reduce_integers(reduction, &axes),
             Some(axes) => self.graph().apply_one(Reduce { reduction, axes }, &[self]),
             None => self,
         }
     }
 
-    /// The sum over `axes` (negative ones count from the end), which are left out of the result.
+    /// The sum over `axes` (negative ones count from the end), which are left out of the result. Of integers it wraps
+    /// around.
     pub fn sum(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Sum, axes)
     }
