@@ -175,7 +175,8 @@ fn a_refused_run_takes_no_input() {
     assert_eq!(program.run(&[]).unwrap().scalar(0), 3.0);
 }
 
-/// Eight times as many nodes may take about eight times as long, not sixty-four.
+/// Sixteen times as many nodes take about sixteen times as long, and not 256 times. The bound is loose, since other work on
+/// the machine counts as well.
 #[test]
 fn compilation_is_linear_in_the_nodes() {
     let chain = |n: usize| {
@@ -197,7 +198,7 @@ fn compilation_is_linear_in_the_nodes() {
     };
     for (name, compile) in [("products", &chain as &dyn Fn(usize) -> f64), ("parts", &concatenation)] {
         let best = |n: usize| (0..3).map(|_| compile(n)).fold(f64::INFINITY, f64::min);
-        let (few, many) = (best(1500), best(12_000));
-        assert!(many < 24.0 * few, "{name}: {few} s for 1,500, {many} s for 12,000");
+        let (few, many) = (best(1000), best(16_000));
+        assert!(many < 100.0 * few, "{name}: {few} s for 1,000, {many} s for 16,000");
     }
 }

@@ -348,8 +348,13 @@ fn variable_index(compiled: &mut Compiled, variable: &Variable) -> usize {
 /// the first `read_in_place` roots, outputs that are read where they lie, where they lie in an input.
 fn copy_roots_that_may_change(work: &mut Work, read_in_place: usize) {
     let mut next = work.nodes.keys().next_back().map_or(0, |id| id + 1);
+    let mut copies: HashMap<ValueId, ValueId> = HashMap::new();
     for i in 0..work.roots.len() {
         let root = work.roots[i];
+        if let Some(copy) = copies.get(&root) {
+            work.roots[i] = *copy;
+            continue;
+        }
         let mut at = root;
         loop {
             let node = &work.nodes[&at.node];
@@ -365,6 +370,7 @@ fn copy_roots_that_may_change(work: &mut Work, read_in_place: usize) {
                     let node = WorkNode { source: Source::Op(copy), inputs: vec![root], outputs: vec![of] };
                     work.nodes.insert(next, node);
                     work.roots[i] = ValueId { node: next, output: 0 };
+                    copies.insert(root, work.roots[i]);
                     next += 1;
                     break;
                 }

@@ -2,6 +2,7 @@
 //! grown large, exponents of 0.
 
 use crate::common::{devices, random::Random};
+use synod_engine::op::message::{Csr, Edges};
 use synod_engine::optim::clip_by_global_norm;
 use synod_engine::{Device, Graph, Program, Tensor};
 
@@ -129,6 +130,31 @@ fn a_key_that_counts_is_not_hidden() {
             let got = attention.run()[0].clone();
             assert!(attention.row(&got, 0)[0].is_nan(), "{name}: NaN in a key that is seen");
             near(&attention.row(&got, 1), &attention.row(&want, 1), 1e-5, &name);
+        }
+    }
+}
+
+#[test]
+fn a_masked_edge_never_counts() {
+    let csr = Csr::from_edges(3, &[(0, 2), (1, 2), (2, 2)]).unwrap();
+    for device in devices() {
+        let g = Graph::new();
+        let (x, scores) = (g.input("x", [3, 2]), g.input("scores", [3, 1]));
+        let mask = g.constant([3], &[1.0, 0.0, 1.0]);
+        let edges = Edges::constant(&g, &csr);
+        let y = x.message_attention(scores, g.full([3, 1], 0.5), edges, 0.2, Some(mask)).0;
+        let gradients = g.grad((y * y).sum_all(), &[x, scores]).unwrap();
+        let mut program = compiled(&device, &g, &[y, gradients[0], gradients[1]]);
+        let mut run = |x1: f32, score1: f32| {
+            let x = [1.0, -2.0, x1, x1, 0.5, 3.0];
+            let out = program.run(&[("x", &x), ("scores", &[0.3, score1, -0.7])]).unwrap();
+            [0, 1, 2].map(|i| out.f32(i).to_vec())
+        };
+        let want = run(0.25, 0.1);
+        for bad in [NAN, INFINITY, -INFINITY] {
+            for (got, want) in run(bad, bad).iter().zip(&want) {
+                near(got, want, 1e-6, &format!("{bad} on {}", device.name()));
+            }
         }
     }
 }
