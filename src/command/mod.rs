@@ -167,7 +167,7 @@ fn device_to_act(name: &str, plan: &Plan) -> Result<Device> {
 fn free_folder(base: &Path) -> PathBuf {
     let mut path = base.to_path_buf();
     let mut number = 2;
-    while folder::require_free(&path).is_err() {
+    while path.exists() && folder::require_free(&path).is_err() {
         path = PathBuf::from(format!("{}-{number}", base.display()));
         number += 1;
     }
