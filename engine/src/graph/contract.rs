@@ -365,6 +365,19 @@ pub struct CpuCall<'a> {
     pub scratch: &'a mut [f32],
     /// Whether the kernel may split its work over threads.
     pub parallel: Parallel,
+    /// Whether it was made for an op of this package.
+    pub(crate) own: bool,
+}
+
+impl CpuCall<'_> {
+    /// Refuses a call that another package's op hands on: kernels of this package rely on operands and outputs that their own
+    /// shape rule has accepted.
+    pub(crate) fn expect_own(&self) -> Result<()> {
+        match self.own {
+            true => Ok(()),
+            false => Err(Error::Graph("a kernel was given the call of an op of another package".into())),
+        }
+    }
 }
 
 /// What a GPU offers, as far as kernels choose by it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compile::{Compiled, Location, Root};
 use crate::cpu::Parallel;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, CpuInput, CpuOutput, CpuStorage, Variable};
+use crate::graph::{CpuCall, CpuInput, CpuOutput, CpuStorage, Variable, is_own};
 use crate::memory::Memory;
 use crate::shape::TensorType;
 
@@ -23,6 +23,8 @@ struct Piece {
 struct PreparedStep {
     inputs: Vec<Piece>,
     outputs: Vec<Piece>,
+    /// Whether its op is one of this package.
+    own: bool,
 }
 
 pub(super) struct CpuExecutor {
@@ -129,7 +131,7 @@ impl CpuExecutor {
                         input.elements = 0;
                     }
                 }
-                PreparedStep { inputs, outputs }
+                PreparedStep { inputs, outputs, own: is_own(step.op.as_ref()) }
             })
             .collect();
         let mut scratch = Vec::new();
@@ -230,6 +232,7 @@ impl CpuExecutor {
                     ),
                     scratch: std::slice::from_raw_parts_mut(self.scratch.as_mut_ptr(), self.scratch.len()),
                     parallel,
+                    own: prepared.own,
                 }
             };
             step.op.cpu(&mut call)?;

@@ -43,7 +43,10 @@ fn claim(op: &dyn Op, operands: &[TensorType], node: &WorkNode) -> Result<()> {
         }
     }
     if op.without_elements() == WithoutElements::Others && outputs.len() != 1 {
-        return fault(format!("`without_elements` says that {} are those of the other operands", list(outputs)));
+        return fault(format!(
+            "`without_elements` says that {} are those of the other operands",
+            list(outputs)
+        ));
     }
     if let Some(function) = op.scalar() {
         let reads = |of: &TensorType| {

@@ -272,3 +272,30 @@ fn data_that_grows_is_data_of_one_length() {
     }
     assert!(variables[10].read_u32().unwrap().len() == 4);
 }
+
+/// Hands its call on to an op that the operands were not made for.
+#[derive(Debug)]
+struct HandsOn;
+impl Op for HandsOn {
+    fn name(&self) -> &'static str {
+        "hands_on"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
+        Ok(vec![operands[0].clone()])
+    }
+    fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        LayerNorm { epsilon: 1e-5 }.cpu(call)
+    }
+    fn gpu(&self, _: &GpuCall<'_>) -> Result<GpuPlan> {
+        Ok(GpuPlan::default())
+    }
+}
+
+#[test]
+fn kernels_refuse_the_calls_of_others() {
+    let g = Graph::new();
+    let y = g.apply_one(HandsOn, &[g.input("x", [1000]), g.input("scale", [1]), g.input("bias", [1])]);
+    let mut program = Device::cpu().compile(&g, &[y]).unwrap();
+    let run = program.run(&[("x", &vec![1.0f32; 1000]), ("scale", &[1.0f32]), ("bias", &[1.0f32])]);
+    assert!(run.err().is_some_and(|error| error.to_string().contains("another package")));
+}
