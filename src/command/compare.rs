@@ -90,8 +90,12 @@ impl Compare {
                 let (rows, seeds) = (table.to_json_rows(), seeds.to_json_rows());
                 print_json(&serde_json::json!({ "rows": rows, "seeds": seeds }))?;
             }
-            false => print(&format!("{}
-{}", table.to_text(), seeds.to_text()))?,
+            false => print(&format!(
+                "{}
+{}",
+                table.to_text(),
+                seeds.to_text()
+            ))?,
         }
         note(format_args!("{out}/comparison.md, comparison.csv and learning curves are written"));
         Ok(())

@@ -120,7 +120,7 @@ impl Preparation<'_> {
                 }
             }
             accesses.push(access);
-            let kernel = format!("{}/{}", op.map_or("copy", Op::name), launch.entry);
+            let kernel = format!("{}/{}", op.map_or("copy", |op| op.name()), launch.entry);
             let workgroups = launch.workgroups;
             dispatches.push(Prepared { pipeline: made.pipeline, bind_group, workgroups, kernel });
             Ok(())

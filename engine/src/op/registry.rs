@@ -1,8 +1,9 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer, lstm, matmul, memory,
-    message, movement, norm, random, reduce, row_chain, scan, select, slice, softmax, sort, ssm, transpose,
+    adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer, lstm,
+    matmul, memory, message, movement, norm, random, reduce, row_chain, scan, select, slice, softmax, sort,
+    ssm, transpose,
 };
 
 /// Every op's name, family by family.

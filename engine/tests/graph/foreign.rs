@@ -299,3 +299,25 @@ fn kernels_refuse_the_calls_of_others() {
     let run = program.run(&[("x", &vec![1.0f32; 1000]), ("scale", &[1.0f32]), ("bias", &[1.0f32])]);
     assert!(run.err().is_some_and(|error| error.to_string().contains("another package")));
 }
+
+/// Reads the sources: a kernel of this package begins with the check that its call is not another's.
+#[test]
+fn every_kernel_asks_whose_call_it_is() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/op"))];
+    let mut kernels = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for kernel in text.split("fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {").skip(1) {
+                kernels += 1;
+                assert!(kernel.trim_start().starts_with("call.expect_own()?;"), "{}", path.display());
+            }
+        }
+    }
+    assert!(kernels > 50);
+}
