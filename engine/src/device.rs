@@ -181,18 +181,18 @@ impl Device {
     /// # Errors
     /// Another number or type of elements than `of` says, or no room on the device.
     pub fn variable(&self, name: &str, of: TensorType, data: &dyn Data) -> Result<Variable> {
+        let given = data.bits().len();
         match of.shape.checked_elements() {
-            Some(n) if n > 0 && n == data.bits().len() && data.dtype() == of.dtype => {}
+            Some(n) if n > 0 && n == given && data.dtype() == of.dtype => {}
             _ => {
                 return Err(Error::Graph(format!(
-                    "variable `{name}` of {of} was given {} elements of {}",
-                    data.bits().len(),
+                    "variable `{name}` of {of} was given {given} elements of {}",
                     data.dtype()
                 )));
             }
         }
         let variable = match &self.0 {
-            Kind::Cpu => Variable::new(name, of.clone(), Box::new(CpuStorage::new(of.elements()))),
+            Kind::Cpu => Variable::new(name, of.clone(), Box::new(CpuStorage::zeroed(of.elements())?)),
             #[cfg(feature = "gpu")]
             Kind::Gpu(device) => Variable::new(name, of.clone(), Box::new(device.storage(name, &of)?)),
         };

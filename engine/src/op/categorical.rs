@@ -72,6 +72,7 @@ impl Op for Categorical {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let n = call.inputs[0].shape().last().copied().unwrap_or(1).max(1);
         let (logits, noise) = (call.inputs[0].f32(), call.inputs[1].f32());
         let parallel = call.parallel.above(logits.len(), THRESHOLD);

@@ -298,6 +298,7 @@ impl Op for Conv2d {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, weight] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&x.of.shape, &weight.of.shape).map_err(Error::Graph)?;
         let z = plan.sizes;
@@ -411,6 +412,7 @@ impl Op for Conv2dInputGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [c, weight] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&c.of.shape, &weight.of.shape).map_err(Error::Graph)?;
         let (z, parallel) = (plan.sizes, call.parallel);
@@ -483,6 +485,7 @@ impl Op for Conv2dWeightGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, c] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&x.of.shape, &c.of.shape).map_err(Error::Graph)?;
         let (z, parallel) = (plan.sizes, call.parallel);

@@ -180,6 +180,7 @@ impl Op for Elementwise {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         Fused::single(self.0, &call.outputs[0].of.shape).cpu(call)
     }
 
@@ -225,6 +226,7 @@ impl Op for Broadcast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         if call.inputs[0].of.dtype != DType::F32 {
             integer::run(integer::Function::Identity, call);
             return Ok(());

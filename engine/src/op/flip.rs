@@ -54,6 +54,7 @@ impl Op for Flip {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (_, size, inner) = around(call.inputs[0].shape(), self.axis);
         let from = call.inputs[0].u32();
         let parallel = call.parallel.above(from.len(), 8 * TASK);

@@ -194,6 +194,7 @@ impl Op for Fused {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let access = self.access(call.inputs);
         let elements = call.outputs[0].of.elements();
         let mut outputs = [std::ptr::null_mut::<f32>(); 64];

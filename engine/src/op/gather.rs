@@ -93,6 +93,7 @@ impl Op for Gather {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (x, indices) = (call.inputs[0], call.inputs[1]);
         let (rank, rows) = (x.shape().len(), x.shape()[x.shape().len() - 2]);
         let (features, n) = (x.shape()[rank - 1], indices.shape()[indices.shape().len() - 1]);
@@ -214,6 +215,7 @@ impl Op for ScatterAdd {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (values, indices) = (call.inputs[0], call.inputs[1]);
         let n = indices.shape()[indices.shape().len() - 1];
         let features = values.shape()[values.shape().len() - 1];

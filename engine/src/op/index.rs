@@ -45,6 +45,7 @@ impl Op for WrittenBy {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 0, self.rows)?;
         let n = call.inputs[0].shape().last().copied().unwrap_or(1);
         let lists = call.inputs[0].u32().chunks_exact(n);

@@ -314,6 +314,7 @@ impl Op for LayerNorm {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let sizes = Sizes::new(call.inputs[0].of, call.inputs[1].of);
         let (x, scale, bias) = (call.inputs[0].f32(), call.inputs[1].f32(), call.inputs[2].f32());
         let [y, mean, deviation] = call.outputs else { return Ok(()) };
@@ -410,6 +411,7 @@ impl Op for LayerNormGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let sizes = Sizes::new(call.inputs[0].of, call.inputs[1].of);
         let [x, scale, mean, deviation, c] = call.inputs else { return Ok(()) };
         let (x, scale, c) = (x.f32(), scale.f32(), c.f32());

@@ -202,6 +202,7 @@ impl Op for Random {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (distribution, n, keys) = (self.distribution, self.shape.elements(), call.inputs[0].u32());
         let blocks = keys.len() / 2 * n.div_ceil(2);
         let out = SharedPointer(call.outputs[0].u32().as_mut_ptr().cast());
@@ -260,6 +261,7 @@ impl Op for FoldIn {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let lead = call.outputs[0].of.shape.leading(1);
         let key_map = RowMap::new(lead, call.inputs[0].of.shape.leading(1));
         let data_map = RowMap::new(lead, &call.inputs[1].of.shape);

@@ -46,6 +46,7 @@ impl Op for TakeAlongLast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (x, indices) = (call.inputs[0], call.inputs[1]);
         let n = last(&x.of.shape);
         check_indices(self, call.inputs, 1, n)?;
@@ -108,6 +109,7 @@ impl Op for PutAlongLast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 1, self.size)?;
         let (values, indices) = (call.inputs[0], call.inputs[1]);
         let lead = call.outputs[0].of.shape.leading(1);
@@ -193,6 +195,7 @@ impl Op for OneHot {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 0, self.classes)?;
         let out = call.outputs[0].f32();
         out.fill(0.0);
@@ -254,6 +257,7 @@ impl Op for Argmax {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let n = last(&call.inputs[0].of.shape);
         let x = call.inputs[0].f32();
         let work = x.len();

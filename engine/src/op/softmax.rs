@@ -213,6 +213,7 @@ impl Op for Softmax {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (n, rows) = rows(call.inputs[0].of);
         let (log, x) = (self.log, call.inputs[0].f32());
         let y = SharedPointer(call.outputs[0].f32().as_mut_ptr());
@@ -261,6 +262,7 @@ impl Op for SoftmaxGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (n, rows) = rows(call.inputs[0].of);
         let (log, y, c) = (self.log, call.inputs[0].f32(), call.inputs[1].f32());
         let dx = SharedPointer(call.outputs[0].f32().as_mut_ptr());

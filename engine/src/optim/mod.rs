@@ -9,7 +9,7 @@ pub use schedule::{KlAdaptive, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
 use crate::nn::Parameters;
 use crate::op::adam::AdamScalars;
@@ -204,8 +204,7 @@ impl Optimiser {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let step = checkpoint.tensor("optimiser/step")?.to_u64()?;
-        let step = step.first().copied().ok_or_else(|| Error::Usage("`optimiser/step` is empty".into()))?;
+        let step = checkpoint.counter("optimiser/step")?;
         for moment in &self.moments {
             self.parameters.load_flat(moment, &format!("optimiser/{}", moment.name()), checkpoint)?;
         }

@@ -10,6 +10,7 @@ use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
 use super::rows;
+use super::verify;
 use super::{CompileOptions, Summary};
 use crate::error::Result;
 use crate::graph::{Graph, Op, Source, Tensor, ValueId, Variable};
@@ -169,6 +170,7 @@ pub(crate) fn compile(
         roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
     };
     work.sweep();
+    verify::claims(&work)?;
     if empty::leave_out(&mut work) {
         work.sweep();
     }
@@ -296,6 +298,7 @@ pub(crate) fn compile(
         .map(|b| Interval { elements: b.elements, first: b.first, last: b.last })
         .collect();
     (compiled.offsets, compiled.arena) = plan::offsets(&intervals);
+    verify::sound(&compiled)?;
     Ok(compiled)
 }
 
@@ -436,7 +439,9 @@ impl Compiled {
             levels: 0,
             planned_bytes: 4 * self.arena as u64,
             live_bytes: live.max().unwrap_or(0),
-            operations: self.steps.iter().map(|s| s.op.operations(&s.input_types, &s.output_types)).sum(),
+            operations: self.steps.iter().fold(0, |sum, step| {
+                sum.saturating_add(step.op.operations(&step.input_types, &step.output_types))
+            }),
         }
     }
 }

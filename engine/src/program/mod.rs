@@ -10,6 +10,7 @@ mod fit;
 mod fuse;
 mod plan;
 mod rows;
+mod verify;
 
 use std::sync::Arc;
 
@@ -150,12 +151,10 @@ impl Program {
             self.given_index(name, data.dtype(), data.bits().len())?;
         }
         for (name, data) in inputs {
-            let Some(index) = self.given_index(name, data.dtype(), data.bits().len())? else { continue };
-            match &mut self.executor {
-                Executor::Cpu(executor) => executor.input_mut(index).copy_from_slice(data.bits()),
-                #[cfg(feature = "gpu")]
-                Executor::Gpu(executor) => executor.set_input(index, data.bits()),
-            }
+            // Asked for once: what is checked is what is copied.
+            let bits = data.bits();
+            let Some(index) = self.given_index(name, data.dtype(), bits.len())? else { continue };
+            self.input_bits(index).copy_from_slice(bits);
         }
         match &mut self.executor {
             Executor::Cpu(executor) => executor.run()?,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::compile::{Work, WorkNode, schedule};
 use super::fuse::{clusters, levels};
 use super::plan::{self, Interval};
-use crate::graph::{ByRows, Op, Source, ValueId};
+use crate::graph::{ByRows, Op, Source, ValueId, is_own};
 use crate::op::row_chain::{Place, Placed, RowChain};
 use crate::shape::TensorType;
 
@@ -27,6 +27,8 @@ pub(super) fn chains(work: &mut Work) {
         .filter(|(_, node)| node.outputs[0].shape.len() > 1 && node.outputs[0].elements() >= LEAST)
         .filter_map(|(&id, node)| {
             let Source::Op(op) = &node.source else { return None };
+            // Those of other packages work alone: nothing tells that they do for some rows what they do for all.
+            let op = is_own(op.as_ref()).then_some(op)?;
             Some((id, op.by_rows(&work.operands(node), &node.outputs)?))
         })
         .collect();
@@ -143,7 +145,7 @@ fn build(
         let written = (0..node.outputs.len() as u32).map(|output| made(&ValueId { node: *id, output }));
         placed.push((by_rows.op.clone(), read, written.collect::<Option<Vec<Place>>>()?));
         if let Source::Op(op) = &node.source {
-            operations += op.operations(&work.operands(node), &node.outputs);
+            operations = u64::saturating_add(operations, op.operations(&work.operands(node), &node.outputs));
         }
     }
     let types: Vec<TensorType> = outputs.iter().map(|v| of(v).clone()).collect();

@@ -205,6 +205,7 @@ impl Op for Attention {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let shapes: Vec<&Shape> = call.inputs.iter().map(|i| &i.of.shape).collect();
         let plan = self.plan_of(&shapes, &call.outputs[0].of.shape);
         let [out, rows] = call.outputs else {
@@ -242,6 +243,7 @@ impl Op for ByDecomposition {
         self.0.decompose(operands)
     }
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         self.0.cpu(call)
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -281,6 +283,7 @@ impl Op for AttentionGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let own = self.0.operands();
         let shapes: Vec<&Shape> = call.inputs[..own].iter().map(|i| &i.of.shape).collect();
         let plan = self.0.plan_of(&shapes, &call.inputs[own].of.shape);

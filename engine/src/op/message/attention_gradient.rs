@@ -86,6 +86,7 @@ impl Op for MessageAttentionGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let start = self.start();
         let at = start + self.forward.arrays();
         let (c, w, x) = (call.inputs[0], call.inputs[1], call.inputs[start]);

@@ -236,6 +236,7 @@ impl Op for Reduce {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let x = (call.inputs[0].f32(), call.inputs[0].shape(), &self.axes[..]);
         cpu::reduce(call.parallel, self.reduction, x, call.outputs[0].f32(), call.scratch);
         Ok(())

@@ -104,6 +104,7 @@ impl Op for LinearScan {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let plan = Plan::of(call.inputs[0].of, call.outputs[0].of);
         let [a, b, initial] = [0, 1, 2].map(|i| call.inputs[i]);
         let (a_lane, b_lane) = (plan.lane(a.of, 2), plan.lane(b.of, 2));
@@ -313,6 +314,7 @@ impl Op for LinearScanGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [a, x, initial, c] = [0, 1, 2, 3].map(|i| call.inputs[i]);
         let plan = Plan::of(a.of, x.of);
         let (a_lane, initial_lane) = (plan.lane(a.of, 2), plan.lane(initial.of, 1));

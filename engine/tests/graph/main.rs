@@ -1,5 +1,8 @@
 //! Graphs, gradients and programs, on the smallest ops.
 
+mod foreign;
+mod refusals;
+
 use std::time::Instant;
 
 use synod_engine::{CompileOptions, Device, Graph, TensorType};
