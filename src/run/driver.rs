@@ -450,9 +450,8 @@ fn load(trainer: &mut dyn Trainer, state: &Checkpoint, path: &Path) -> Result<(u
 pub fn draw_curves(folder: &Folder) -> Result<()> {
     let rows = metrics::read_in(folder.directory())?;
     let plots = folder.directory().make_inside("plots")?;
-    for column in rows.columns.iter().skip(2).filter(|c| *c != "wall/seconds") {
-        let points = plot::thin(&rows.points(column), 600);
-        if points.is_empty() {
+    for (column, points) in rows.columns.iter().zip(rows.curves(600)).skip(2) {
+        if points.is_empty() || column == "wall/seconds" {
             continue;
         }
         let name: String =

@@ -53,6 +53,44 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// Every column's points, at most `count` of each: means over neighbouring ones.
+    pub fn curves(&self, count: usize) -> Vec<Vec<(f64, f64)>> {
+        let mut sizes = vec![0usize; self.columns.len()];
+        for line in self.text.lines() {
+            for (field, size) in line.split(',').zip(&mut sizes) {
+                *size += usize::from(!field.is_empty());
+            }
+        }
+        sizes.iter_mut().for_each(|size| *size = size.div_ceil(count.max(1)).max(1));
+        // Of each column: the points that are complete, and the sums of the next.
+        let mut curves = vec![(Vec::new(), (0.0, 0.0, 0usize)); self.columns.len()];
+        for line in self.text.lines() {
+            let Some(step) = step_of(line) else { continue };
+            for ((field, size), (points, sums)) in line.split(',').zip(&sizes).zip(&mut curves) {
+                let Ok(value) = field.parse::<f64>() else { continue };
+                *sums = (sums.0 + step, sums.1 + value, sums.2 + 1);
+                if sums.2 == *size {
+                    close(points, sums);
+                }
+            }
+        }
+        let finish = |(mut points, mut sums)| {
+            close(&mut points, &mut sums);
+            points
+        };
+        curves.into_iter().map(finish).collect()
+    }
+}
+
+/// Adds the mean of what was summed, where there is something.
+fn close(points: &mut Vec<(f64, f64)>, sums: &mut (f64, f64, usize)) {
+    let (steps, values, count) = std::mem::take(sums);
+    if count > 0 {
+        points.push((steps / count as f64, values / count as f64));
+    }
+}
+
 /// Reads a `metrics.csv` up to its first incomplete row.
 ///
 /// # Errors
@@ -352,6 +390,10 @@ mod tests {
         let rows = read(&path).unwrap();
         assert_eq!(rows.points("return")[0], (50.0, 5e-300));
         assert_eq!((rows.rows().count(), rows.rows().next().unwrap().len()), (9, 6));
+        // Nine points by fives, and five by threes.
+        let curves = rows.curves(2);
+        assert_eq!(curves[1], [(30.0, 3.0), (75.0, 7.5)]);
+        assert_eq!(curves[5].iter().map(|p| p.0).collect::<Vec<_>>(), [60.0, 85.0]);
     }
 
     #[test]

@@ -307,15 +307,6 @@ fn interpolate(run: &[(f64, f64)], x: f64) -> f64 {
     if x1 <= x0 { y1 } else { y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) }
 }
 
-/// At most `count` points: means over neighbouring ones.
-pub fn thin(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
-    let size = points.len().div_ceil(count.max(1)).max(1);
-    let mean = |chunk: &[(f64, f64)], part: fn(&(f64, f64)) -> f64| {
-        chunk.iter().map(part).sum::<f64>() / chunk.len() as f64
-    };
-    points.chunks(size).map(|chunk| (mean(chunk, |p| p.0), mean(chunk, |p| p.1))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,6 +361,5 @@ mod tests {
         assert_eq!(series.points, [(5.0, 3.0), (7.5, 4.25), (10.0, 5.5)]);
         assert_eq!(series.band, [(5.0, 1.0, 5.0), (7.5, 1.0, 7.5), (10.0, 1.0, 10.0)]);
         assert!(Series::of_runs("s", &[vec![(0.0, 0.0)], vec![(5.0, 1.0)]], 3).points.is_empty());
-        assert_eq!(thin(&[(0.0, 1.0), (1.0, 3.0), (2.0, 7.0)], 2), [(0.5, 2.0), (2.0, 7.0)]);
     }
 }
