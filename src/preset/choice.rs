@@ -15,7 +15,7 @@ const OPERATIONS_A_KERNEL: f64 = 2e5;
 /// its part of the work in no time. No GPU has been measured yet, so the bound is on the safe side.
 const SMALL: f64 = 4.0;
 /// From this many times on the GPU is taken unasked: a trial on the CPU would take too long.
-const LARGE: f64 = 256.0;
+const LARGE: f64 = 64.0;
 
 /// One learning step, as the CPU does it.
 #[derive(Debug, Clone, Copy, PartialEq)]
