@@ -217,13 +217,7 @@ impl Optimiser {
 pub fn clip_by_global_norm<'g>(gradient: Tensor<'g>, limit: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
     let g = gradient.graph();
     let axes: Vec<isize> = (0..gradient.shape().len() as isize).collect();
-    // Squares of what is divided by the largest neither overflow nor vanish. It counts as a constant: the norm does not
-    // depend on it.
-    let scale = gradient.abs().max(&axes).detach().clamp(1e-30, 1e30);
-    let squares = (gradient / scale).square().sum_all();
-    // The root has no derivative at 0, where the norm's is taken as 0.
-    let nothing = squares.equal(g.scalar(0.0));
-    let norm = nothing.select(g.scalar(0.0), nothing.select(g.scalar(1.0), squares).sqrt() * scale);
+    let norm = gradient.norm(&axes);
     let factor = (limit / (norm + 1e-6)).minimum(g.scalar(1.0));
     (gradient * factor, norm)
 }

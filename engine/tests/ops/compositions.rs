@@ -250,6 +250,10 @@ fn a_norm_of_zeros_has_a_gradient_of_zeros() {
         }
         let out = program.run(&[("x", &[f32::NAN, 0.0, 0.0, f32::INFINITY, 0.0, 4.0])]).unwrap();
         assert!(out.f32(0)[0].is_nan() && out.f32(0)[1] == f32::INFINITY, "{}", device.name());
+        let out = program.run(&[("x", &[3e30f32, 4e30, 0.0, 3e-30, 0.0, -4e-30])]).unwrap();
+        for (got, want) in out.f32(0).iter().zip([5e30, 5e-30]) {
+            assert!((got / want - 1.0).abs() < 1e-6, "{}: {got} instead of {want}", device.name());
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn sums_of_nothing_are_zeros_and_the_rest_is_the_rest() {
             ones.scatter_set(g.constant_u32([0], &[]), x),
             ones.split(0, &[0, 2])[1],
             x.variance(&[0]),
-            x.to_i32().sum(&[0]).to_f32(),
+            x.to_i32().sum(&[0]).to_f32() + x.norm(&[0]),
         ]
     });
     assert_eq!(made[0], (vec![3], vec![0.0; 3]));
