@@ -50,11 +50,6 @@ impl Random {
         }
     }
 
-    /// A size that need not be refused.
-    pub(crate) fn small(&mut self) -> usize {
-        1 + self.below(8)
-    }
-
     /// Any float, the special ones more often than by chance.
     pub(crate) fn float(&mut self) -> f32 {
         match self.below(8) {

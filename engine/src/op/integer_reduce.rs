@@ -51,6 +51,7 @@ impl Op for IntegerReduce {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (of, x) = (call.inputs[0].of, call.inputs[0].u32());
         let n = of.shape.last().copied().unwrap_or(1);
         let fold: fn(&[u32]) -> u32 = match (self.0, of.dtype) {

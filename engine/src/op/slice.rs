@@ -112,8 +112,8 @@ impl Op for Split {
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let operand = only(operands)?;
         let total = self.sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
-        if operand.shape.get(self.axis).copied() != total || self.sizes.is_empty() || self.sizes.contains(&0)
-        {
+        let fits = total.is_some() && operand.shape.get(self.axis).copied() == total;
+        if !fits || self.sizes.is_empty() || self.sizes.contains(&0) {
             return Err(format!("pieces of {:?} do not make up axis {}", self.sizes, self.axis));
         }
         Ok(self.sizes.iter().map(|&size| with_size(operand, self.axis, size)).collect())
