@@ -274,6 +274,15 @@ impl Op for Reduce {
     }
 }
 
+/// The mean of as many numbers as `count` from their sum.
+fn mean_of<'g>(sum: Tensor<'g>, count: usize) -> Tensor<'g> {
+    match count {
+        // A compiler of shaders may take 0 / 0 for something else.
+        0 => sum + f32::NAN,
+        _ => sum / count as f32,
+    }
+}
+
 impl<'g> Tensor<'g> {
     fn reduce(self, reduction: Reduction, axes: &[isize]) -> Tensor<'g> {
         match self.axes("reduce", axes) {
@@ -296,16 +305,16 @@ impl<'g> Tensor<'g> {
         self.sum(&axes)
     }
 
-    /// The mean over `axes`, which are left out of the result.
+    /// The mean over `axes`, which are left out of the result; NaN over no elements.
     pub fn mean(self, axes: &[isize]) -> Tensor<'g> {
         let Some(indices) = self.axes("reduce", axes) else { return self };
         let shape = self.shape();
-        self.sum(axes) / indices.iter().map(|&axis| shape[axis]).product::<usize>() as f32
+        mean_of(self.sum(axes), indices.iter().map(|&axis| shape[axis]).product())
     }
 
     /// The mean of all elements.
     pub fn mean_all(self) -> Tensor<'g> {
-        self.sum_all() / self.shape().elements() as f32
+        mean_of(self.sum_all(), self.shape().elements())
     }
 
     /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN. Equal maxima share the
