@@ -441,7 +441,16 @@ fn no_adapter_is_an_error_for_gpu_and_not_for_auto() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
     let output = run(&["devices"]);
     assert!(output.status.success());
-    assert!(text(&output.stdout).contains("--device auto  cpu"));
+    let printed = text(&output.stdout);
+    assert!(printed.contains("--device auto  cpu") && printed.contains("no hardware GPU"), "{printed}");
+    let output = run(&["train", "two-step-vdn", "--steps", "100", "--out", "run"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    // Drivers may have said something of their own before.
+    let why = |line: &str| line.starts_with("on cpu (") && line.ends_with("there is no hardware GPU");
+    assert!(said.lines().any(why), "{said}");
+    let config = std::fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("device = \"cpu\""), "{config}");
 }
 
 #[test]

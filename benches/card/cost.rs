@@ -55,6 +55,7 @@ fn outputs(work: Work) -> f64 {
         Work::MessageSum { n, i, .. } => product(&[n, i]),
         Work::SsmScan { b, l, c, .. } => product(&[b, l, c]),
         Work::Tanh { n } => product(&[n]),
+        Work::Chain { .. } | Work::Fan { .. } => 16.0,
         Work::MlpAdam { .. } | Work::Adam { .. } => 0.0,
     }
 }
@@ -119,6 +120,8 @@ fn operations(work: Work) -> [f64; 2] {
         }
         Work::Adam { .. } => [0.0, 0.0],
         Work::Tanh { n } => [product(&[n]), 2.0 * product(&[n])],
+        Work::Chain { n } => [128.0 * n as f64, 256.0 * n as f64],
+        Work::Fan { n } => [128.0 * n as f64 + 16.0 * (n as f64 - 1.0), 256.0 * n as f64],
         Work::Softmax { m, n } => {
             // Maximum, difference, exponential, sum, quotient; y (c - sum(c y)).
             [5.0 * product(&[m, n]), 4.0 * product(&[m, n])]

@@ -7,6 +7,8 @@
 //! cargo bench --bench card -- check            results and gradients against plain loops in double precision
 //! cargo bench --bench card -- peak             what the machine can do at most
 //! cargo bench --bench card -- list             names
+//! cargo bench --bench card -- gather FOLDER    what `benches/gpu/run` left in a folder, as JSON
+//! cargo bench --bench card -- merge JSON FILE  its tables between two marks in a file
 //! ```
 //!
 //! `RAYON_NUM_THREADS` sets the number of threads. With `SYNOD_CARD_GPU=1` criterion also times rows on the GPU; the
@@ -16,15 +18,17 @@ mod check;
 mod cost;
 mod peak;
 mod reference;
+mod report;
 mod workloads;
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use criterion::Criterion;
-use synod::{Device, Graph, Result, TensorType};
+use synod::{Device, Error, Graph, Result, TensorType};
 use workloads::{Normal, Row, Runner, rows};
 
 /// The seed of operands in timings.
@@ -39,7 +43,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Time rows: `name<TAB>median<TAB>minimum`, in seconds.
+    /// Time rows: `name<TAB>median<TAB>minimum`, in seconds; with SYNOD_GPU_TIMES=1 `<TAB>time on the GPU` as well.
     Time {
         #[command(flatten)]
         choice: Choice,
@@ -69,11 +73,24 @@ enum Command {
     Host,
     /// Print the names of rows.
     List,
+    /// Print what `benches/gpu/run` left in a folder as one JSON object.
+    Gather {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Write the tables of such an object into a file, between the lines <!-- gpu begin --> and <!-- gpu end -->.
+    Merge {
+        /// The object.
+        results: PathBuf,
+        /// The file.
+        #[arg(default_value = "BENCHMARKS.md")]
+        file: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
 struct Choice {
-    /// Only rows whose names begin with this.
+    /// Only rows whose names begin with this, or with one of these with commas between.
     #[arg(long, default_value = "")]
     only: String,
     /// `cpu` or `gpu`.
@@ -84,7 +101,7 @@ struct Choice {
 impl Choice {
     fn rows(&self) -> Result<(Device, Vec<Row>)> {
         let mut rows = rows();
-        rows.retain(|row| row.name.starts_with(&self.only));
+        rows.retain(|row| self.only.split(',').any(|start| row.name.starts_with(start)));
         Ok((Device::by_name(&self.device)?, rows))
     }
 }
@@ -92,7 +109,7 @@ impl Choice {
 fn main() -> ExitCode {
     // Cargo adds `--bench` to whatever is asked for.
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
-    let commands = ["time", "plan", "check", "peak", "host", "list", "help"];
+    let commands = ["time", "plan", "check", "peak", "host", "list", "gather", "merge", "help"];
     let result = match arguments.get(1) {
         Some(first) if commands.contains(&first.as_str()) => run(Arguments::parse_from(arguments).command),
         _ => with_criterion(),
@@ -111,8 +128,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Time { choice, seconds } => {
             let (device, rows) = choice.rows()?;
             for row in rows {
-                let (median, least) = time(&mut prepare(&row, &device)?, seconds)?;
-                println!("{}\t{median:.3e}\t{least:.3e}", row.name);
+                let mut runner = prepare(&row, &device)?;
+                let (median, least) = time(&mut runner, seconds)?;
+                let gpu = runner.gpu_seconds().map_or(String::new(), |time| format!("\t{time:.3e}"));
+                println!("{}\t{median:.3e}\t{least:.3e}{gpu}", row.name);
             }
         }
         Command::Plan { choice, plain } => {
@@ -147,6 +166,16 @@ fn run(command: Command) -> Result<ExitCode> {
             println!("{dispatches}\t{before:.3e}\t{beside:.3e}");
         }
         Command::List => rows().iter().for_each(|row| println!("{}", row.name)),
+        Command::Gather { folder } => println!("{:#}", report::gather(&folder).map_err(Error::Usage)?),
+        Command::Merge { results, file } => {
+            let read = |path: &Path| {
+                std::fs::read_to_string(path).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
+            };
+            let found = serde_json::from_str(&read(&results)?)
+                .map_err(|e| Error::Usage(format!("{}: {e}", results.display())))?;
+            let merged = report::merge(&found, &read(&file)?).map_err(Error::Usage)?;
+            std::fs::write(&file, merged).map_err(|e| Error::Usage(format!("{}: {e}", file.display())))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -218,7 +247,7 @@ fn plan(row: &Row, device: &Device, plain: bool) -> Result<String> {
     let summary = prepare(row, device)?.summary();
     let on_gpu = match summary.dispatches {
         0 => String::new(),
-        count => format!(" in {count} dispatches and one submission"),
+        count => format!(" in {count} dispatches, {} levels and one submission", summary.levels),
     };
     let mebibytes = |bytes: f64| bytes / f64::from(1 << 20);
     let mut text = format!(

@@ -81,6 +81,11 @@ pub fn forward(work: Work, x: &[Vec<f64>], edges: &[(u32, u32)]) -> Vec<f64> {
         }
         Work::Tanh { .. } => x[0].iter().map(|x| x.tanh()).collect(),
         Work::Softmax { n, .. } => x[0].chunks(n).flat_map(softmax).collect(),
+        Work::Chain { n } => (0..n).fold(x[0].clone(), |product, _| matmul(&product, &x[1], [4; 3])),
+        Work::Fan { n } => {
+            let products: Vec<Vec<f64>> = x[1..=n].iter().map(|x_i| matmul(x_i, &x[0], [4; 3])).collect();
+            (0..16).map(|j| products.iter().map(|product| product[j]).sum()).collect()
+        }
         Work::MlpAdam { .. } | Work::Adam { .. } => Vec::new(),
     }
 }

@@ -48,6 +48,10 @@ pub enum Work {
     Tanh { n: usize },
     /// Over rows.
     Softmax { m: usize, n: usize },
+    /// `n` products of 4 x 4, of which each waits for the one before: what a kernel costs that has to wait.
+    Chain { n: usize },
+    /// `n` products of 4 x 4, of which none waits for another, and their sum: what a kernel costs that need not wait.
+    Fan { n: usize },
 }
 
 /// How much of it.
@@ -82,7 +86,7 @@ pub struct Row {
     pub pass: Pass,
 }
 
-/// All rows, in the order of `workloads.py`.
+/// All rows, in the order of `workloads.py`, and then those that it does not have.
 pub fn rows() -> Vec<Row> {
     let square = |n: usize| Work::Matmul { b: 0, m: n, k: n, n };
     let works = [
@@ -111,6 +115,8 @@ pub fn rows() -> Vec<Row> {
         ("adam/1M", Work::Adam { p: 1_000_000 }),
         ("tanh/1M", Work::Tanh { n: 1_000_000 }),
         ("softmax/4096x256", Work::Softmax { m: 4096, n: 256 }),
+        ("chain/200", Work::Chain { n: 200 }),
+        ("fan/200", Work::Fan { n: 200 }),
     ];
     let row =
         |name: &str, work: Work, pass: Pass| Row { name: format!("{name}/{}", pass.name()), work, pass };
@@ -125,7 +131,7 @@ impl Work {
     pub fn passes(self) -> &'static [Pass] {
         match self {
             Work::MlpAdam { .. } | Work::Adam { .. } => &[Pass::Train],
-            Work::Tanh { .. } => &[Pass::Forward],
+            Work::Tanh { .. } | Work::Chain { .. } | Work::Fan { .. } => &[Pass::Forward],
             _ => &[Pass::Forward, Pass::Gradient],
         }
     }
@@ -159,6 +165,8 @@ impl Work {
             Work::Adam { p } => vec![data(&[p])],
             Work::Tanh { n } => vec![data(&[n])],
             Work::Softmax { m, n } => vec![data(&[m, n])],
+            Work::Chain { .. } => vec![data(&[4, 4]); 2],
+            Work::Fan { n } => vec![data(&[4, 4]); n + 1],
         }
     }
 
@@ -168,7 +176,12 @@ impl Work {
             let scale = inputs.map_or(1.0, |inputs| 1.0 / (inputs as f32).sqrt());
             (0..shape.iter().product()).map(|_| scale * random.next()).collect()
         };
-        self.operands().into_iter().map(one).collect()
+        let mut values: Vec<Vec<f32>> = self.operands().into_iter().map(one).collect();
+        if let Work::Chain { .. } = self {
+            // A rotation: numbers neither grow nor fade, however long the chain is.
+            values[1] = rotation(random);
+        }
+        values
     }
 
     /// Edges `(source, destination)`: random sources, the same number of edges to every node, sorted by it.
@@ -211,6 +224,17 @@ impl Work {
             }
             (Work::Tanh { .. }, _) => x[0].tanh(),
             (Work::Softmax { .. }, _) => x[0].softmax(-1),
+            (Work::Chain { n }, _) => (0..n).fold(x[0], |product, _| product.matmul(x[1])),
+            (Work::Fan { .. }, _) => {
+                let weight = x[0];
+                let mut terms: Vec<Tensor<'g>> = x[1..].iter().map(|x| x.matmul(weight)).collect();
+                // As many to a sum as a kernel has operands, so that few sums wait for others.
+                while terms.len() > 1 {
+                    let sum = |few: &[Tensor<'g>]| few[1..].iter().fold(few[0], |sum, &term| sum + term);
+                    terms = terms.chunks(7).map(sum).collect();
+                }
+                terms[0]
+            }
             _ => x[0].matmul(x[1]),
         }
     }
@@ -321,6 +345,11 @@ impl Runner {
         Ok((0..outputs.len()).map(|i| outputs.f32(i).to_vec()).collect())
     }
 
+    /// Seconds of the last run on the GPU, where `SYNOD_GPU_TIMES` has them measured.
+    pub fn gpu_seconds(&self) -> Option<f64> {
+        self.program.gpu_time().map(|time| time.as_secs_f64())
+    }
+
     /// What the program is made of.
     pub fn summary(&self) -> Summary {
         self.program.summary()
@@ -351,6 +380,16 @@ fn train_step<'g>(
     let optimiser = Optimiser::new(device, &parameters, rule)?;
     optimiser.update(g, x[0]);
     Ok((optimiser, parameters))
+}
+
+/// A rotation of four dimensions, `[4, 4]`: the product of two reflections along random directions.
+fn rotation(random: &mut Normal) -> Vec<f32> {
+    let [a, b] = [(); 2].map(|()| {
+        let direction: [f32; 4] = std::array::from_fn(|_| random.next());
+        let square: f32 = direction.iter().map(|x| x * x).sum();
+        move |i: usize, j: usize| f32::from(u8::from(i == j)) - 2.0 * direction[i] * direction[j] / square
+    });
+    (0..16).map(|at| (0..4).map(|k| a(at / 4, k) * b(k, at % 4)).sum()).collect()
 }
 
 /// Normal numbers from a seed (Box and Muller 1958).

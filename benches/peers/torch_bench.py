@@ -17,6 +17,7 @@ ap.add_argument("--seconds", type=float, default=0.4, help="time spent on each c
 a = ap.parse_args()
 torch.set_num_threads(a.threads)
 torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cudnn.allow_tf32 = False  # LSTMs
 dev = torch.device(a.device)
 g = torch.Generator().manual_seed(0)
 

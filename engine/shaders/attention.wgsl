@@ -63,6 +63,8 @@ fn visible(sizes: vec4<u32>, i: u32) -> u32 {
 struct Row {
     most: f32,
     sum: f32,
+    // Keys that it has seen.
+    keys: u32,
 }
 
 fn write_row(row: ptr<function, Row>, sums: ptr<function, array<f32, DIM>>, number: u32, head: u32) {
@@ -70,7 +72,8 @@ fn write_row(row: ptr<function, Row>, sums: ptr<function, array<f32, DIM>>, numb
     let at = (number * heads + head) * DIM;
     var factor = 0.0;
     var logarithm = 0.0;
-    if ((*row).sum > 0.0) {
+    // Keys without weights have scores of minus infinity: 1 / 0 makes NaN of them.
+    if ((*row).keys > 0u) {
         factor = 1.0 / (*row).sum;
         logarithm = (*row).most + log((*row).sum);
     }
@@ -96,7 +99,7 @@ fn forward_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         x[d] = q[lane.q + i * features + head * DIM + d] * scale;
         sums[d] = 0.0;
     }
-    var row = Row(-1e30, 0.0);
+    var row = Row(-1e30, 0.0, 0u);
     let seen = visible(job.sizes, i);
     for (var j = 0u; j < seen; j++) {
         if (job.mask.z == 1u && mask[lane.mask + i * job.mask.x + j * job.mask.y] == 0.0) { continue; }
@@ -108,6 +111,7 @@ fn forward_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
         let weight = exp(score - most);
         row.sum = row.sum * kept + weight;
         row.most = most;
+        row.keys += 1u;
         for (var d = 0u; d < DIM; d++) { sums[d] = sums[d] * kept + weight * v[lane.v + at + d]; }
     }
     write_row(&row, &sums, lane.number * job.sizes.x + i, head);
@@ -137,7 +141,7 @@ fn forward_tiles(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
         sums[d] = 0.0;
         if (inside) { x[d] = q[lane.q + i * features + head * DIM + d] * scale; }
     }
-    var row = Row(-1e30, 0.0);
+    var row = Row(-1e30, 0.0, 0u);
     let seen = select(0u, visible(job.sizes, i), inside);
     for (var first = 0u; first < job.sizes.y; first += TILE) {
         let count = min(TILE, job.sizes.y - first);
@@ -158,6 +162,7 @@ fn forward_tiles(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
             let weight = exp(score - most);
             row.sum = row.sum * kept + weight;
             row.most = most;
+            row.keys += 1u;
             for (var d = 0u; d < DIM; d++) { sums[d] = sums[d] * kept + weight * tile_v[j * DIM + d]; }
         }
     }

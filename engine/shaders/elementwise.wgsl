@@ -1,16 +1,4 @@
-// Scalar functions that WGSL lacks, or whose built-in is not exact enough or overflows.
-
-// Infinities and NaN cannot be written as literals, and a bitcast of a constant is refused: the bits go through a
-// variable.
-fn not_finite(bits: u32) -> f32 {
-    var b = bits;
-    return bitcast<f32>(b);
-}
-
-// By the bits: compilers may take it that no float is NaN.
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
+// Scalar functions that WGSL lacks, or whose built-in is not exact enough or overflows. Stands behind special.wgsl.
 
 // The built-ins may give the other operand where one is NaN, which would hide that a computation has diverged.
 fn max_(x: f32, y: f32) -> f32 {

@@ -18,6 +18,8 @@ struct Job {
     rows: u32,
     values: Map,
     indices: Map,
+    // Of scatter_add: the first value of a launch, and the one behind its last.
+    piece: vec4<u32>,
 }
 @group(0) @binding(0) var<storage, read> values: array<u32>;
 @group(0) @binding(1) var<storage, read> indices: array<u32>;
@@ -61,7 +63,7 @@ fn gather(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
 var<workgroup> hits: array<atomic<u32>, 8>;
 
 // One workgroup a row of the output and 256 features: 256 indices at a time are compared, and the values of those that
-// name the row are added in their order.
+// name the row are added in their order. Launches for pieces of the values add to the same output.
 @compute @workgroup_size(256)
 fn scatter_add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                @builtin(local_invocation_index) local: u32) {
@@ -74,28 +76,33 @@ fn scatter_add(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     let wanted = row % job.rows;
     let first = index_batch(batch) * job.n;
     let base = value_batch(batch) * job.n;
+    let adds = inside && feature < job.features;
     var total = 0.0;
-    for (var start = 0u; start < job.n; start += 256u) {
+    if (adds && job.piece.x > 0u) { total = bitcast<f32>(output[row * job.features + feature]); }
+    for (var start = job.piece.x; start < job.piece.y; start += 256u) {
         if (local < 8u) { atomicStore(&hits[local], 0u); }
         workgroupBarrier();
-        if (start + local < job.n && indices[first + start + local] == wanted) {
+        if (start + local < job.piece.y && indices[first + start + local] == wanted) {
             atomicOr(&hits[local / 32u], 1u << (local % 32u));
         }
         workgroupBarrier();
-        if (inside && feature < job.features) {
+        if (adds) {
+            // A large total would swallow values one by one.
+            var sum = 0.0;
             for (var word = 0u; word < 8u; word++) {
                 var bits = atomicLoad(&hits[word]);
                 while (bits != 0u) {
                     let bit = firstTrailingBit(bits);
                     bits &= bits - 1u;
                     let source = base + start + word * 32u + bit;
-                    total += bitcast<f32>(values[source * job.features + feature]);
+                    sum += bitcast<f32>(values[source * job.features + feature]);
                 }
             }
+            total += sum;
         }
         workgroupBarrier();
     }
-    if (inside && feature < job.features) {
+    if (adds) {
         output[row * job.features + feature] = bitcast<u32>(total);
     }
 }
@@ -143,17 +150,49 @@ fn argmax(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
           @builtin(local_invocation_index) local: u32) {
     let row = (group.y * groups.x + group.x) * 256u + local;
     if (row >= rows.elements) { return; }
-    let start = row * rows.n;
-    var best = 0u;
-    var largest = bitcast<f32>(operand[start]);
-    for (var i = 1u; i < rows.n; i++) {
+    result[row] = first_largest(row * rows.n, 0u, 1u);
+}
+
+// Of elements `first`, `first + step`, .. of the row at `start`: the first that is the largest. NaN never is.
+fn first_largest(start: u32, first: u32, step: u32) -> u32 {
+    var best = first;
+    var largest = bitcast<f32>(operand[start + first]);
+    for (var i = first + step; i < rows.n; i += step) {
         let value = bitcast<f32>(operand[start + i]);
-        if (value > largest) {
+        if (is_larger(value, largest)) {
             largest = value;
             best = i;
         }
     }
-    result[row] = best;
+    return best;
+}
+
+fn is_larger(value: f32, than: f32) -> bool {
+    return !is_nan(value) && (is_nan(than) || value > than);
+}
+
+var<workgroup> places: array<u32, 256>;
+
+// One workgroup a row, for long ones: the invocations stride through it, then a tree.
+@compute @workgroup_size(256)
+fn argmax_long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+               @builtin(local_invocation_index) local: u32) {
+    let row = group.y * groups.x + group.x;
+    let inside = row < rows.elements;
+    let start = select(0u, row * rows.n, inside);
+    places[local] = first_largest(start, local, 256u);
+    for (var half = 128u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (local < half) {
+            let own = places[local];
+            let other = places[local + half];
+            let a = bitcast<f32>(operand[start + own]);
+            let b = bitcast<f32>(operand[start + other]);
+            let same = !is_larger(a, b) && !is_larger(b, a);
+            if (is_larger(b, a) || (same && other < own)) { places[local] = other; }
+        }
+    }
+    if (inside && local == 0u) { result[row] = places[0]; }
 }
 
 // Numbers between the element types.
@@ -211,10 +250,14 @@ struct Written {
     elements: u32,
     rows: u32,
     n: u32,
+    // Which of the indices this launch looks at.
+    first: u32,
+    last: u32,
 }
 @group(0) @binding(2) var<uniform> written: Written;
 
-// The last of the indices that names the row, behind the rows; the row itself where none does.
+// The last of the indices that names the row, behind the rows; where none does what launches before have found, at first
+// the row itself.
 @compute @workgroup_size(256)
 fn written_by(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
               @builtin(local_invocation_index) local: u32) {
@@ -223,7 +266,8 @@ fn written_by(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
     let row = i % written.rows;
     let start = i / written.rows * written.n;
     var by = row;
-    for (var k = written.n; k > 0u; k--) {
+    if (written.first > 0u) { by = result[i]; }
+    for (var k = written.last; k > written.first; k--) {
         if (operand[start + k - 1u] == row) {
             by = written.rows + k - 1u;
             break;

@@ -11,6 +11,13 @@ struct Invocation {
 // One for each subgroup would do, but how many there are is known on the device only.
 var<workgroup> partial: array<f32, GROUP>;
 
+// The row of an invocation, its place among those that share the row, and how many they are.
+fn row_of(group: vec3<u32>, groups: vec3<u32>, own: Invocation) -> u32 { return group.y * groups.x + group.x; }
+
+fn place(own: Invocation) -> u32 { return own.local; }
+
+fn places(own: Invocation) -> u32 { return GROUP; }
+
 // The sum of everybody's `value`, known to all. Everybody must call it. The barrier stands first: callers come out of loops
 // that end for each invocation at another time, and a subgroup operation counts those alone that have arrived.
 fn sum_of_group(value: f32, own: Invocation) -> f32 {

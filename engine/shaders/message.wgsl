@@ -78,12 +78,13 @@ fn message_max(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     var number = 0.0;
     for (var k = range.x; k < range.y; k++) {
         let value = f0[(x + min(ends[end + k], u.others - 1u)) * u.channels + p.channel];
+        if (is_nan(best)) { continue; }
         if (k == range.x || value > best) {
             best = value;
             number = 1.0;
         } else if (value == best) {
             number += 1.0;
-        } else if (!(value <= best) && best == best) {
+        } else if (is_nan(value)) {
             // The NaN of a diverged computation must stay visible.
             best = value;
         }
@@ -248,7 +249,10 @@ fn attention_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroup
     var sum = 0.0;
     for (var k = range.x; k < range.y; k++) {
         let j = min(ends[end + k], u.others - 1u);
-        sum += extra_out[(weights + k) * u.own + head] * f0[(x + j) * u.channels + p.channel];
+        let weight = extra_out[(weights + k) * u.own + head];
+        // A masked edge has no weight, and what comes along it is not looked at.
+        if (weight == 0.0) { continue; }
+        sum += weight * f0[(x + j) * u.channels + p.channel];
     }
     out[p.index] = sum;
 }
@@ -296,6 +300,7 @@ fn attention_scores_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(n
         var d = 0.0;
         for (var channel = 0u; channel < width; channel++) { d += f0[c + channel] * f2[row + channel]; }
         let at = (weights + k) * u.own + head;
+        if (f1[at] == 0.0) { d = 0.0; }
         if (u.second == 1u) { d += f3[at]; }
         total += f1[at] * d;
         out[at] = d;

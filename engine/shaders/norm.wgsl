@@ -1,5 +1,6 @@
-// Layer normalisation over rows of `n`, one workgroup a row. Limited by memory: the row is read three times, of which
-// the caches serve all but the first. Joined with group_tree.wgsl or group_subgroups.wgsl.
+// Layer normalisation over rows of `n`, one workgroup a row or one subgroup. Limited by memory: the row is read three times, of which
+// the caches serve all but the first. Joined with group_tree.wgsl, group_subgroups.wgsl or
+// row_subgroup.wgsl.
 
 struct Rows {
     rows: u32,
@@ -20,26 +21,32 @@ const GROUP = 128u;
 @compute @workgroup_size(GROUP)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            own: Invocation) {
-    let local = own.local;
-    let row = group.y * groups.x + group.x;
+    let local = place(own);
+    let row = row_of(group, groups, own);
     let inside = row < job.rows;
     let start = select(0u, row * job.n, inside);
     var sum = 0.0;
-    for (var i = local; i < job.n; i += GROUP) { sum += x[start + i]; }
+    for (var i = local; i < job.n; i += places(own)) { sum += x[start + i]; }
     let mean = sum_of_group(sum, own) / f32(job.n);
+    var left = 0.0;
     var squares = 0.0;
-    for (var i = local; i < job.n; i += GROUP) {
+    for (var i = local; i < job.n; i += places(own)) {
         let d = x[start + i] - mean;
+        left += d;
         squares += d * d;
     }
-    let deviation = 1.0 / sqrt(sum_of_group(squares, own) / f32(job.n) + job.epsilon);
+    // A mean that is large next to the deviation is off by so much that it shows.
+    let rest = sum_of_group(left, own) / f32(job.n);
+    let mean_square = sum_of_group(squares, own) / f32(job.n);
+    let variance = select(mean_square - rest * rest, 0.0, mean_square < rest * rest);
+    let deviation = 1.0 / sqrt(variance + job.epsilon);
     if (!inside) { return; }
     let weights = row / job.rows_a_group * job.n;
-    for (var i = local; i < job.n; i += GROUP) {
-        y[start + i] = (x[start + i] - mean) * deviation * scale[weights + i] + bias[weights + i];
+    for (var i = local; i < job.n; i += places(own)) {
+        y[start + i] = ((x[start + i] - mean) - rest) * deviation * scale[weights + i] + bias[weights + i];
     }
     if (local == 0u) {
-        row_mean[row] = mean;
+        row_mean[row] = mean + rest;
         row_deviation[row] = deviation;
     }
 }
@@ -52,8 +59,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @compute @workgroup_size(GROUP)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
             own: Invocation) {
-    let local = own.local;
-    let row = group.y * groups.x + group.x;
+    let local = place(own);
+    let row = row_of(group, groups, own);
     let inside = row < job.rows;
     let here = select(0u, row, inside);
     let start = here * job.n;
@@ -62,7 +69,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let deviation = deviation_in[here];
     var sum = 0.0;
     var product = 0.0;
-    for (var i = local; i < job.n; i += GROUP) {
+    for (var i = local; i < job.n; i += places(own)) {
         let g = cotangent[start + i] * scale[weights + i];
         sum += g;
         product += g * (x[start + i] - mean) * deviation;
@@ -70,7 +77,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     sum = sum_of_group(sum, own) / f32(job.n);
     product = sum_of_group(product, own) / f32(job.n);
     if (!inside) { return; }
-    for (var i = local; i < job.n; i += GROUP) {
+    for (var i = local; i < job.n; i += places(own)) {
         let normal = (x[start + i] - mean) * deviation;
         dx[start + i] = deviation * (cotangent[start + i] * scale[weights + i] - sum - normal * product);
     }

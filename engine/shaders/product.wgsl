@@ -20,7 +20,8 @@ struct Job {
 fn finish(value: f32, column: u32) -> f32 {
     var x = value;
     if (BIAS == 1u) { x += bias[column]; }
-    if (ACTIVATION == 1u) { x = max(x, 0.0); }
+    // Not `max`, which may take the 0 where x is NaN.
+    if (ACTIVATION == 1u) { x = select(x, 0.0, x <= 0.0); }
     if (ACTIVATION == 2u) { x = tanh_(x); }
     if (ACTIVATION == 3u) { x = sigmoid_(x); }
     if (ACTIVATION == 4u) { x = gelu_(x); }

@@ -1,6 +1,7 @@
 // Reductions of [outer, reduced, inner]: every `piece` of the reduced elements becomes one, so that the output is
 // [outer, ceil(reduced / piece), inner]. All are limited by memory: one read of four bytes an element. The order of
-// every sum depends on the shape and the device alone. Joined with group_tree.wgsl or group_subgroups.wgsl.
+// every sum depends on the shape and the device alone. Joined with
+// special.wgsl, and with group_tree.wgsl or group_subgroups.wgsl.
 
 // 0: sum. 1: maximum. 2: minimum.
 override KIND: u32 = 0u;
@@ -18,8 +19,10 @@ const GROUP = 256u;
 
 fn fold(a: f32, b: f32) -> f32 {
     if (KIND == 0u) { return a + b; }
-    if (KIND == 1u) { return select(a, b, b > a || b != b); }
-    return select(a, b, b < a || b != b);
+    // A NaN stays whichever of the two it is.
+    if (is_nan(a)) { return a; }
+    if (KIND == 1u) { return select(a, b, b > a || is_nan(b)); }
+    return select(a, b, b < a || is_nan(b));
 }
 
 // One workgroup a piece of a row: strided sums of its invocations, then a tree.

@@ -31,9 +31,16 @@ fn position(step: u32) -> u32 {
     return select(step, u.time - 1u - step, u.reverse != 0u);
 }
 
-// The factor of a step: 0 where the state is reset, or where there is no step before.
+// Whether nothing of the state comes into a step: it is reset, or there is no step before. What is not finite is forgotten
+// too, which a factor of 0 would not do.
+fn forgets(lane: u32, step: u32) -> bool {
+    if (u.lag != 0u && step == 0u) { return true; }
+    if (u.has_resets == 0u) { return false; }
+    return resets[(lane / u.resets_divisor % u.resets_modulus) * u.time + position(step - u.lag)] == 1.0;
+}
+
+// The factor of a step that does not forget.
 fn factor(lane: u32, step: u32, channel: u32) -> f32 {
-    if (u.lag != 0u && step == 0u) { return 0.0; }
     let p = position(step - u.lag);
     var keep = 1.0;
     if (u.has_resets != 0u) {
@@ -54,13 +61,23 @@ fn reduce(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     let start = (lane / u.b_divisor % u.b_modulus) * u.time;
     var product = 1.0;
     var term = 0.0;
+    var forgot = false;
     for (var step = chunk * u.chunk; step < min(u.time, (chunk + 1u) * u.chunk); step++) {
-        let f = factor(lane, step, channel);
-        // A reset forgets even what is not finite.
-        term = select(f * term, 0.0, f == 0.0) + b[(start + position(step)) * u.channels + channel];
-        product = select(f * product, 0.0, f == 0.0);
+        let next = b[(start + position(step)) * u.channels + channel];
+        if (forgets(lane, step)) {
+            term = next;
+            forgot = true;
+        } else {
+            let f = factor(lane, step, channel);
+            term = f * term + next;
+            product *= f;
+        }
     }
-    factors[i] = product;
+    // A zero with the sign says that the chunk forgets; by the bits, since compilers may take all zeros for one.
+    var bits = bitcast<u32>(product);
+    if ((bits & 0x7fffffffu) == 0u) { bits = 0u; }
+    if (forgot) { bits = 0x80000000u; }
+    factors[i] = bitcast<f32>(bits);
     terms[i] = term;
 }
 
@@ -79,9 +96,13 @@ fn apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         value = state[(row / u.state_divisor % u.state_modulus) * u.channels + channel];
     }
     for (var step = chunk * u.chunk; step < min(u.time, (chunk + 1u) * u.chunk); step++) {
-        let f = factor(lane, step, channel);
         let p = position(step);
-        value = select(f * value, 0.0, f == 0.0) + b[(start + p) * u.channels + channel];
+        let next = b[(start + p) * u.channels + channel];
+        if (forgets(lane, step)) {
+            value = next;
+        } else {
+            value = factor(lane, step, channel) * value + next;
+        }
         x[(lane * u.time + p) * u.channels + channel] = value;
     }
 }
@@ -108,11 +129,16 @@ fn carry(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         let at = (lane * v.chunks + chunk) * v.channels + channel;
         states[at] = value;
         let f = chunk_factors[at];
-        value = select(f * value, 0.0, f == 0.0) + chunk_terms[at];
+        if (bitcast<u32>(f) == 0x80000000u) {
+            value = chunk_terms[at];
+        } else {
+            value = f * value + chunk_terms[at];
+        }
     }
 }
 
-// gradient: a, x, initial, resets, db -> da, dinitial. One invocation a channel and row of `a`.
+// gradient: a, x, initial, resets, db -> da, dinitial. One invocation a channel and row of `a`. A launch adds steps
+// `chunk` to `chunks` of each row to what those before it have found.
 @group(0) @binding(0) var<storage, read> g_a: array<f32>;
 @group(0) @binding(1) var<storage, read> g_x: array<f32>;
 @group(0) @binding(2) var<storage, read> g_initial: array<f32>;
@@ -130,10 +156,10 @@ fn gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let channel = i % w.channels;
     let row = i / w.channels % w.a_rows;
     let lane = i / w.channels / w.a_rows;
-    let steps = w.time / w.a_rows;
     let first = select(0u, w.time - 1u, w.reverse != 0u);
     var sum = 0.0;
-    for (var s = 0u; s < steps; s++) {
+    if (w.chunk > 0u) { sum = g_da[i]; }
+    for (var s = w.chunk; s < w.chunks; s++) {
         let p = row + s;
         var keep = 1.0;
         if (w.has_resets != 0u) {

@@ -1,5 +1,5 @@
 // Softmax and log-softmax over rows of `n`, and their gradients. Limited by memory: a row is read three times, of
-// which the caches serve all but the first, and written once. Joined with group_tree.wgsl or group_subgroups.wgsl.
+// which the caches serve all but the first, and written once. Joined with group_tree.wgsl, group_subgroups.wgsl or row_subgroup.wgsl.
 
 // 1 for the logarithm.
 override LOG: u32 = 0u;
@@ -30,33 +30,34 @@ fn short(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     for (var i = 1u; i < job.n; i++) { largest = max(largest, operand[start + i]); }
     var sum = 0.0;
     for (var i = 0u; i < job.n; i++) { sum += exp(operand[start + i] - largest); }
-    let shift = largest + log(sum);
+    // Added to a large element, the logarithm would be rounded away.
+    let shift = log(sum);
     for (var i = 0u; i < job.n; i++) {
         let x = operand[start + i];
-        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+        if (LOG == 1u) { output[start + i] = (x - largest) - shift; } else { output[start + i] = exp(x - largest) / sum; }
     }
 }
 
-// One workgroup a row.
+// One workgroup a row, or one subgroup.
 @compute @workgroup_size(GROUP)
 fn long(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         own: Invocation) {
-    let local = own.local;
-    let row = group.y * groups.x + group.x;
+    let local = place(own);
+    let row = row_of(group, groups, own);
     let inside = row < job.rows;
     let start = select(0u, row * job.n, inside);
     // Every invocation starts from an element that is there, whether it has one of its own or not.
     var largest = operand[start];
-    for (var i = local; i < job.n; i += GROUP) { largest = max(largest, operand[start + i]); }
+    for (var i = local; i < job.n; i += places(own)) { largest = max(largest, operand[start + i]); }
     largest = largest_of_group(largest, own);
     var sum = 0.0;
-    for (var i = local; i < job.n; i += GROUP) { sum += exp(operand[start + i] - largest); }
+    for (var i = local; i < job.n; i += places(own)) { sum += exp(operand[start + i] - largest); }
     sum = sum_of_group(sum, own);
     if (!inside) { return; }
-    let shift = largest + log(sum);
-    for (var i = local; i < job.n; i += GROUP) {
+    let shift = log(sum);
+    for (var i = local; i < job.n; i += places(own)) {
         let x = operand[start + i];
-        if (LOG == 1u) { output[start + i] = x - shift; } else { output[start + i] = exp(x - largest) / sum; }
+        if (LOG == 1u) { output[start + i] = (x - largest) - shift; } else { output[start + i] = exp(x - largest) / sum; }
     }
 }
 
@@ -85,16 +86,16 @@ fn short_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
 @compute @workgroup_size(GROUP)
 fn long_gradient(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
                  own: Invocation) {
-    let local = own.local;
-    let row = group.y * groups.x + group.x;
+    let local = place(own);
+    let row = row_of(group, groups, own);
     let inside = row < gradient_job.rows;
     let start = select(0u, row * gradient_job.n, inside);
     let end = start + gradient_job.n;
     var sum = 0.0;
-    for (var i = start + local; i < end; i += GROUP) { sum += term(operand[i], cotangent[i]); }
+    for (var i = start + local; i < end; i += places(own)) { sum += term(operand[i], cotangent[i]); }
     sum = sum_of_group(sum, own);
     if (!inside) { return; }
-    for (var i = start + local; i < end; i += GROUP) {
+    for (var i = start + local; i < end; i += places(own)) {
         gradient[i] = derivative(operand[i], cotangent[i], sum);
     }
 }

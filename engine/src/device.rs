@@ -109,13 +109,18 @@ impl Device {
         }
     }
 
-    /// A hardware GPU where there is one, else the CPU.
+    /// A hardware GPU where there is one, else the CPU. For small work the CPU may well be faster: what trains chooses by
+    /// the work instead.
     pub fn auto() -> Self {
+        Self::hardware_gpu().unwrap_or_else(Self::cpu)
+    }
+
+    /// The best GPU with silicon behind it, if there is one that kernels can run on.
+    pub fn hardware_gpu() -> Option<Self> {
         #[cfg(feature = "gpu")]
-        if let Ok(device) = crate::gpu::GpuDevice::open_hardware() {
-            return Device(Kind::Gpu(device));
-        }
-        Self::cpu()
+        return crate::gpu::GpuDevice::open_hardware().ok().map(|device| Device(Kind::Gpu(device)));
+        #[cfg(not(feature = "gpu"))]
+        None
     }
 
     /// A device by name: `auto`, `cpu` or `gpu`.
@@ -176,18 +181,18 @@ impl Device {
     /// # Errors
     /// Another number or type of elements than `of` says, or no room on the device.
     pub fn variable(&self, name: &str, of: TensorType, data: &dyn Data) -> Result<Variable> {
+        let given = data.bits().len();
         match of.shape.checked_elements() {
-            Some(n) if n > 0 && n == data.bits().len() && data.dtype() == of.dtype => {}
+            Some(n) if n > 0 && n == given && data.dtype() == of.dtype => {}
             _ => {
                 return Err(Error::Graph(format!(
-                    "variable `{name}` of {of} was given {} elements of {}",
-                    data.bits().len(),
+                    "variable `{name}` of {of} was given {given} elements of {}",
                     data.dtype()
                 )));
             }
         }
         let variable = match &self.0 {
-            Kind::Cpu => Variable::new(name, of.clone(), Box::new(CpuStorage::new(of.elements()))),
+            Kind::Cpu => Variable::new(name, of.clone(), Box::new(CpuStorage::zeroed(of.elements())?)),
             #[cfg(feature = "gpu")]
             Kind::Gpu(device) => Variable::new(name, of.clone(), Box::new(device.storage(name, &of)?)),
         };

@@ -11,6 +11,7 @@ pub mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
 pub mod graph;
+mod memory;
 pub mod nn;
 pub mod op;
 pub mod optim;

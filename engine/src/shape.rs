@@ -11,25 +11,22 @@ pub const MAXIMUM_ELEMENTS: usize = i32::MAX as usize;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Number of elements; 1 for a scalar.
+    /// Number of elements; 1 for a scalar, `usize::MAX` where it is out of range.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |product: usize, &size| product.saturating_mul(size))
     }
 
-    /// Number of elements, or `None` where it is over [`MAXIMUM_ELEMENTS`].
+    /// Number of elements, or `None` where it, or the product of the sizes that are not 0, is over [`MAXIMUM_ELEMENTS`].
     pub fn checked_elements(&self) -> Option<usize> {
-        let mut total = 1usize;
-        for &d in &self.0 {
-            total = total.checked_mul(d)?;
-        }
-        (total <= MAXIMUM_ELEMENTS).then_some(total)
+        let largest = self.0.iter().fold(1, |product: usize, &size| product.saturating_mul(size.max(1)));
+        (largest <= MAXIMUM_ELEMENTS).then(|| self.elements())
     }
 
     /// Row-major strides, in elements.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.0.len()];
         for i in (0..self.0.len().saturating_sub(1)).rev() {
-            strides[i] = strides[i + 1] * self.0[i + 1];
+            strides[i] = usize::saturating_mul(strides[i + 1], self.0[i + 1]);
         }
         strides
     }

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result, nearest};
 
+/// What a counter may reach: far from where adding to it would overflow.
+const MOST_STEPS: u64 = 1 << 60;
+
 /// The element type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ElementType {
@@ -189,6 +192,29 @@ impl Checkpoint {
                 std::any::type_name::<T>()
             ))
         })
+    }
+
+    /// So many counters (steps, episodes) in the tensor of that name.
+    ///
+    /// # Errors
+    /// Where it is missing, of another type or length, or holds a number that no run reaches (over 2^60).
+    pub fn counters(&self, name: &str, count: usize) -> Result<Vec<u64>> {
+        let counters = self.tensor(name)?.to_u64()?;
+        if counters.len() != count || counters.iter().any(|counter| *counter > MOST_STEPS) {
+            let found = &counters[..counters.len().min(8)];
+            return Err(Error::Usage(format!(
+                "the checkpoint's `{name}` has to be {count} counters, and begins with {found:?}"
+            )));
+        }
+        Ok(counters)
+    }
+
+    /// [`Checkpoint::counters`] where there is one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        Ok(self.counters(name, 1)?[0])
     }
 
     /// Compares the tensors with what a trainer expects, before it takes any of them.

@@ -95,7 +95,9 @@ fn what_is_not_computed_is_an_output_too() {
         let tv = g.variable(&v);
         g.assign(&v, x);
         let mut program = device.compile(&g, &[x, c, tv, x, tv.reshape([1, 2])]).unwrap();
-        assert_eq!(program.summary().kernels, [("copy".to_string(), 2)]);
+        // What lies in the variable, and on a processor, where outputs are read in place, what lies in the input.
+        let copies = if device.is_cpu() { 3 } else { 2 };
+        assert_eq!(program.summary().kernels, [("copy".to_string(), copies)]);
         let out = program.run(&[("x", &[8.0f32, 9.0])]).unwrap();
         let all: Vec<&[f32]> = (0..5).map(|i| out.f32(i)).collect();
         assert_eq!(all, [[8.0, 9.0], [5.0, 6.0], [1.0, 2.0], [8.0, 9.0], [1.0, 2.0]]);
@@ -299,7 +301,11 @@ fn values_that_start_anywhere_are_found() {
 
 #[test]
 fn values_share_memory_and_never_with_what_is_read() {
-    let Some(device) = gpu() else { return };
+    // Where there is room values lie apart; here there is less than they all need.
+    let Ok(device) = Device::gpu_binding_at_most(64 * 1024) else {
+        assert!(gpu().is_none());
+        return;
+    };
     let g = Graph::new();
     let x = g.input("x", [1000]);
     // Shapes alternate, so that nothing fuses.

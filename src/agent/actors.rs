@@ -43,7 +43,8 @@ pub struct Seen<'a> {
 /// The age of an agent after a step, from its age before: 0 where its world starts anew, and where its world has put
 /// another in its place. `at` is its place in the buffers.
 pub fn next_age(age: f32, restarted: bool, was_present: bool, after: &Buffers, at: usize) -> f32 {
-    let another = after.active[at] && (after.terminated[at] || !was_present);
+    let is = |marks: &[bool]| marks.get(at).copied().unwrap_or(false);
+    let another = is(&after.active) && (is(&after.terminated) || !was_present);
     if restarted || another { 0.0 } else { age + 1.0 }
 }
 
@@ -131,7 +132,7 @@ impl Actors {
     /// Acts on what is seen, and moves the recurrent state on. `key` makes the random numbers.
     ///
     /// # Errors
-    /// What the device reports.
+    /// An array that the policy reads has another length than its worlds, or what the device reports.
     pub fn act(&mut self, seen: Seen<'_>, key: [u64; 2]) -> Result<()> {
         self.run(seen, Some(key))
     }
@@ -139,7 +140,7 @@ impl Actors {
     /// Values what is seen, and leaves the recurrent state and the other arrays as they are.
     ///
     /// # Errors
-    /// What the device reports.
+    /// As [`Actors::act`].
     pub fn value(&mut self, seen: Seen<'_>) -> Result<()> {
         self.run(seen, None)
     }
@@ -154,6 +155,7 @@ impl Actors {
                 [("observations", seen.observations, size), ("masks", seen.masks, action_count)]
             {
                 let Some(input) = program.find_input(name) else { continue };
+                expect(name, source, agents * worlds * size)?;
                 for agent in 0..agents {
                     for world in 0..each {
                         let from = ((first + world) * agents + agent) * size;
@@ -165,6 +167,7 @@ impl Actors {
             for (name, source) in [("ages", seen.ages), ("present", seen.present)] {
                 // A network without memory has no use for these.
                 let Some(input) = program.find_input(name) else { continue };
+                expect(name, source, agents * worlds)?;
                 for agent in 0..agents {
                     let from = agent * worlds + first;
                     input[agent * each..(agent + 1) * each].copy_from_slice(&source[from..from + each]);
@@ -172,6 +175,7 @@ impl Actors {
             }
             if let Some(input) = program.find_input(WORLD_STATE) {
                 let size = input.len() / each;
+                expect(WORLD_STATE, seen.state, worlds * size)?;
                 input.copy_from_slice(&seen.state[first * size..(first + each) * size]);
             }
             if let Some(input) = program.find_input("epsilon") {
@@ -202,6 +206,10 @@ impl Actors {
                     self.attention[whole.start * size..whole.end * size].copy_from_slice(attention);
                 }
             }
+        }
+        // A network whose weights are not finite must not go on acting.
+        if key.is_some() && self.log_probabilities.iter().any(|p| p.is_nan()) {
+            return Err(Error::Graph("the log-probability of an action is not a number".into()));
         }
         Ok(())
     }
@@ -235,6 +243,16 @@ impl Actors {
     /// Another length, or what the device reports.
     pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
         let lanes = self.agents * self.worlds;
+        let own = self.shards.first().map_or(0, |shard| shard.state.len());
+        if state.len() != own {
+            return Err(Error::Usage(format!("a recurrent state of {} parts, not {own}", state.len())));
+        }
+        for shard in &self.shards {
+            for (variable, whole) in shard.state.iter().zip(state) {
+                let size = variable.tensor_type().elements() / (self.agents * shard.worlds);
+                expect(variable.name(), whole, lanes * size)?;
+            }
+        }
         for shard in &self.shards {
             for (variable, whole) in shard.state.iter().zip(state) {
                 let size = whole.len() / lanes;
@@ -249,6 +267,14 @@ impl Actors {
         }
         Ok(())
     }
+}
+
+/// Refuses an array of another length.
+fn expect(name: &str, array: &[f32], length: usize) -> Result<()> {
+    if array.len() == length {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("actors were given {} numbers of `{name}`, not {length}", array.len())))
 }
 
 /// A key of the generator that no other seed, step or shard shares, up to a chance of 2^-64.
@@ -285,6 +311,19 @@ impl Shard {
             let sequence = Sequence::input(&graph, policy, [1, agents, worlds], &kind.observation);
             let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
             let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
+            graph.check()?;
+            let expected = [("values", unrolled.values, vec![1, agents, worlds])];
+            let logits = ("logits", unrolled.logits, vec![1, agents, worlds, kind.actions]);
+            for (name, tensor, shape) in expected.into_iter().chain([logits]) {
+                if tensor.tensor_type() != TensorType::f32(&shape) {
+                    let found = tensor.tensor_type();
+                    return Err(Error::Graph(format!("a policy's {name} are {found}, not f32{shape:?}")));
+                }
+            }
+            if unrolled.attention.is_some_and(|a| !a.tensor_type().elements().is_multiple_of(agents * worlds))
+            {
+                return Err(Error::Graph("a policy's attention is not that of its agents".into()));
+            }
             let mut outputs = vec![unrolled.values];
             if act {
                 let lanes = [1, agents, worlds];

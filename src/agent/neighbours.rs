@@ -26,7 +26,7 @@ impl Neighbours {
     /// The most edges that a graph of so many agents can have, and at least 1.
     pub fn most(&self, agents: usize) -> usize {
         let others = self.nearest.min(agents.saturating_sub(1));
-        (agents * (others + usize::from(self.itself))).max(1)
+        agents.saturating_mul(others + usize::from(self.itself)).max(1)
     }
 
     /// Checks the settings against the numbers in an observation.
@@ -50,14 +50,15 @@ impl Neighbours {
     }
 
     /// The edges (from, to) among agents at `positions` `[agents, dimensions]`, sorted by destination, then by
-    /// distance. Agents with `present` 0, or at a place that is not finite, neither speak nor hear.
+    /// distance. Agents with `present` 0, without a place in `positions` or at one that is not finite neither speak nor
+    /// hear.
     pub fn edges(&self, positions: &[f32], dimensions: usize, present: &[f32]) -> Vec<(u32, u32)> {
-        let agents = present.len();
+        let agents = present.len().min(positions.len().checked_div(dimensions).unwrap_or(0));
         let place = |i: usize| &positions[i * dimensions..(i + 1) * dimensions];
         let here: Vec<usize> =
             (0..agents).filter(|&i| present[i] > 0.0 && place(i).iter().all(|x| x.is_finite())).collect();
         let grid = Grid::new(&here, &place, dimensions, self.radius);
-        let mut edges = Vec::with_capacity(self.most(agents));
+        let mut edges = Vec::with_capacity(self.most(agents).min(1 << 16));
         let mut found: Vec<(f32, usize)> = Vec::new();
         for &to in &here {
             if self.itself {
@@ -214,12 +215,16 @@ pub fn fill(program: &mut Program, policy: &dyn Policy, lanes: [usize; 3]) -> Re
 /// As [`fill`], with the rule given.
 ///
 /// # Errors
-/// The program lacks an input.
+/// The program lacks an input, or has one of another size.
 pub fn fill_by(program: &mut Program, of: &Neighbours, [time, agents, worlds]: [usize; 3]) -> Result<()> {
     let dimensions = of.positions.len();
-    let lanes = time * agents * worlds;
+    let lanes = time.saturating_mul(agents).saturating_mul(worlds);
     let observations = program.input_mut("observations")?;
-    let size = observations.len() / lanes;
+    let size = observations.len().checked_div(lanes).unwrap_or(0);
+    if size == 0 || size * lanes != observations.len() {
+        let found = observations.len();
+        return Err(Error::Usage(format!("{found} numbers are not the observations of {lanes} agents")));
+    }
     // [time, worlds, agents, dimensions]
     let mut positions = vec![0.0; lanes * dimensions];
     let at = |t: usize, agent: usize, world: usize| (t * agents + agent) * worlds + world;
@@ -236,6 +241,9 @@ pub fn fill_by(program: &mut Program, of: &Neighbours, [time, agents, worlds]: [
     }
     let present: Vec<f32> =
         program.find_input("present").map_or_else(|| vec![1.0; lanes], |present| present.to_vec());
+    if present.len() != lanes {
+        return Err(Error::Usage(format!("{} marks are not those of {lanes} agents", present.len())));
+    }
     let most = of.most(agents);
     let mut here = vec![0.0; agents];
     for t in 0..time {
@@ -253,7 +261,10 @@ pub fn fill_by(program: &mut Program, of: &Neighbours, [time, agents, worlds]: [
             ] {
                 // A program that only acts has no use for the transposed graph.
                 if let Some(input) = program.find_input_u32(name) {
-                    input[lane * values.len()..][..values.len()].copy_from_slice(values);
+                    let (found, each) = (input.len(), values.len());
+                    let own = input.get_mut(lane * each..(lane + 1) * each);
+                    own.ok_or_else(|| Error::Usage(format!("input `{name}` has {found} elements")))?
+                        .copy_from_slice(values);
                 }
             }
         }

@@ -67,7 +67,11 @@ impl Compare {
                 contenders.push(Contender { plan, with: with.to_string() });
             }
         }
-        let device = Device::by_name(&self.device)?;
+        let device = match self.device.as_str() {
+            // Runs go side by side, each on threads of its own: one GPU would be in everyone's way.
+            "auto" => Device::cpu(),
+            name => Device::by_name(name)?,
+        };
         let comparison = Comparison {
             contenders,
             seeds: self.seeds,

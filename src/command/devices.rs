@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
+use synod::preset::choice;
 use synod::{Device, Result};
 
 use super::{print, print_json};
@@ -16,7 +17,11 @@ pub struct Devices {
 impl Devices {
     pub fn run(self) -> Result<()> {
         let adapters = Device::adapters();
-        let (cpu, auto) = (Device::cpu().name(), Device::auto().name());
+        let cpu = Device::cpu().name();
+        let auto = match Device::hardware_gpu() {
+            Some(_) => format!("by the work of a run: {}", choice::rule()),
+            None => format!("{cpu}: there is no hardware GPU"),
+        };
         if self.json {
             let gpus: Vec<_> = adapters
                 .iter()

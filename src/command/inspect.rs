@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use synod::preset::{Inspection, Plan, inspect};
 use synod::run::folder;
-use synod::{Device, Error, Result};
+use synod::{Error, Result};
 
 use super::note;
 
@@ -51,7 +51,9 @@ pub struct Inspect {
 impl Inspect {
     pub fn run(self) -> Result<()> {
         folder::require_run(&self.run)?;
-        let Plan::Team(settings) = Plan::load(&folder::config_of(&self.run), &[])? else {
+        let plan = Plan::load(&folder::config_of(&self.run), &[])?;
+        let device = super::device_to_act(&self.device, &plan)?;
+        let Plan::Team(settings) = plan else {
             let run = folder::shell_quoted(&self.run);
             return Err(Error::Usage(format!(
                 "{run} is a run of pathfinding; `synod render {run} -o episode.svg` draws its attention, and inspect \
@@ -59,7 +61,6 @@ impl Inspect {
             )));
         };
         folder::require_new(&self.output)?;
-        let device = Device::by_name(&self.device)?;
         let inspection = Inspection {
             episode: self.episode,
             seed: self.seed,

@@ -117,7 +117,7 @@ impl Where {
     }
 
     fn device(&self) -> Result<Device> {
-        Device::by_name(&self.device)
+        device_to_act(&self.device, &self.plan()?)
     }
 
     /// Refuses flags that only pathfinding has.
@@ -152,6 +152,14 @@ impl Where {
             collision: self.collision.map(Collision::from),
             choice: if self.greedy { Choice::Greedy } else { Choice::Sample },
         })
+    }
+}
+
+/// A device by name, where `auto` is the one for acting with this trained run.
+fn device_to_act(name: &str, plan: &Plan) -> Result<Device> {
+    match name {
+        "auto" => Ok(synod::preset::choice::to_act(plan)),
+        name => Device::by_name(name),
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use synod::preset::Plan;
+use synod::preset::choice::{self, Choice};
 use synod::run::driver::{self, Options};
 use synod::run::folder::{self, Folder};
 use synod::run::{checkpoint, progress, signal};
-use synod::{Device, Error, Result};
+use synod::{Error, Result};
 
 use super::note;
 
@@ -46,16 +47,21 @@ pub struct Train {
 impl Train {
     pub fn run(self) -> Result<()> {
         let stop = signal::stop_on_signal()?;
-        let (plan, folder, config) = match &self.resume {
+        let (mut plan, folder, config) = match &self.resume {
             Some(path) => self.resumed(path)?,
             None => self.fresh()?,
         };
-        let device = Device::by_name(plan.device())?;
-        let mut trainer = plan.trainer(&device)?;
+        let (Choice { device, reason }, mut trainer) = choice::choose(&mut plan)?;
+        note(format_args!("on {}: {reason}", device.name()));
         let (program, shards) = trainer.learning();
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let on_gpu = match program.dispatches {
+            0 => String::new(),
+            // Dispatches of a level do not wait for each other.
+            count => format!(" in {count} dispatches and {} levels", program.levels),
+        };
         note(format_args!(
-            "a learning step: {shards} x {} kernels, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
+            "a learning step: {shards} x {} kernels{on_gpu}, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
             program.steps,
             program.operations as f64 / 1e6,
             megabytes(program.planned_bytes),
@@ -109,7 +115,8 @@ impl Train {
         if let Some(steps) = self.steps {
             *plan.steps_mut() = steps;
         }
-        if let Some(device) = &self.device {
+        // What `auto` took is written in the run, and stays.
+        if let Some(device) = self.device.as_ref().filter(|device| *device != "auto") {
             *plan.device_mut() = device.clone();
         }
         if plan.steps() == 0 {

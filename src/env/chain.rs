@@ -46,8 +46,11 @@ pub struct Walker {
 }
 
 impl ChainConfig {
-    /// Reaching each of the states.
+    /// Reaching each of the states; none where the settings are out of range.
     pub fn goals(&self) -> Vec<Goal> {
+        if self.check().is_err() {
+            return Vec::new();
+        }
         (0..self.states).map(|i| Goal::all_of(format!("state {}", i + 1), &[i])).collect()
     }
 }

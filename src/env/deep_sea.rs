@@ -64,8 +64,11 @@ impl DeepSeaConfig {
         (mixed >> 63) as u32
     }
 
-    /// Reaching each column of the last row.
+    /// Reaching each column of the last row; none where the settings are out of range.
     pub fn goals(&self) -> Vec<Goal> {
+        if self.check().is_err() {
+            return Vec::new();
+        }
         let row = self.size.saturating_sub(1) * self.size;
         (0..self.size).map(|i| Goal::all_of(format!("column {}", i + 1), &[row + i])).collect()
     }

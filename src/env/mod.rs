@@ -53,7 +53,7 @@ pub struct Spec {
 impl Spec {
     /// Agents in one world, of all kinds.
     pub fn agents(&self) -> usize {
-        self.kinds.iter().map(|k| k.count).sum()
+        self.kinds.iter().fold(0, |sum, kind| sum.saturating_add(kind.count))
     }
 
     /// The only kind of agent.
@@ -69,14 +69,24 @@ impl Spec {
 
     /// Length of [`Buffers::observations`]: for each kind a block `[worlds, count, observation...]`.
     pub fn observation_length(&self) -> usize {
-        self.kinds.iter().map(|k| self.worlds * k.count * k.observation.iter().product::<usize>()).sum()
+        let each = |k: &AgentKind| product(&[&[self.worlds, k.count], &k.observation[..]].concat());
+        self.kinds.iter().map(each).fold(0, usize::saturating_add)
     }
 
     /// Length of [`Buffers::masks`]: for each kind a block `[worlds, count, actions]`.
     pub fn mask_length(&self) -> usize {
-        self.kinds.iter().map(|k| self.worlds * k.count * k.actions).sum()
+        let each = |k: &AgentKind| product(&[self.worlds, k.count, k.actions]);
+        self.kinds.iter().map(each).fold(0, usize::saturating_add)
     }
 }
+
+/// `usize::MAX` where it is out of range.
+fn product(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |all, size| all.saturating_mul(*size))
+}
+
+/// Elements of a buffer at most.
+const MOST: usize = 1 << 36;
 
 /// What a step writes. The caller owns it and reuses it.
 #[derive(Debug, Clone, Default)]
@@ -102,18 +112,27 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Buffers of the right lengths for `spec`.
+    /// Buffers of the right lengths for `spec`; empty ones, which no environment takes, for more than 2^36 elements.
     pub fn new(spec: &Spec) -> Self {
-        let lanes = spec.worlds * spec.agents();
+        let lengths = [
+            product(&[spec.worlds, spec.agents()]),
+            spec.observation_length(),
+            spec.mask_length(),
+            product(&[spec.worlds, spec.state]),
+        ];
+        if lengths.iter().any(|length| *length > MOST) {
+            return Buffers::default();
+        }
+        let [lanes, observations, masks, state] = lengths;
         Buffers {
-            observations: vec![0.0; spec.observation_length()],
-            masks: vec![1.0; spec.mask_length()],
+            observations: vec![0.0; observations],
+            masks: vec![1.0; masks],
             rewards: vec![0.0; lanes],
             terminated: vec![false; lanes],
             truncated: vec![false; lanes],
             active: vec![true; lanes],
             ended: vec![false; spec.worlds],
-            state: vec![0.0; spec.worlds * spec.state],
+            state: vec![0.0; state],
         }
     }
 
@@ -122,7 +141,7 @@ impl Buffers {
     /// # Errors
     /// The first that is wrong.
     pub fn check(&self, spec: &Spec) -> Result<()> {
-        let lanes = spec.worlds * spec.agents();
+        let lanes = product(&[spec.worlds, spec.agents()]);
         let lengths = [
             ("observations", self.observations.len(), spec.observation_length()),
             ("masks", self.masks.len(), spec.mask_length()),
@@ -131,7 +150,7 @@ impl Buffers {
             ("truncated", self.truncated.len(), lanes),
             ("active", self.active.len(), lanes),
             ("ended", self.ended.len(), spec.worlds),
-            ("state", self.state.len(), spec.worlds * spec.state),
+            ("state", self.state.len(), product(&[spec.worlds, spec.state])),
         ];
         match lengths.iter().find(|(_, got, expected)| got != expected) {
             Some((name, got, expected)) => {

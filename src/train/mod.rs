@@ -67,6 +67,25 @@ pub trait Trainer: Send {
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
 }
 
+/// Takes up a checkpoint's state by `take`, which need not care what it leaves behind where it refuses: the trainer is then
+/// given back what it had.
+///
+/// # Errors
+/// The tensors are not those that the trainer itself saves, or what `take` reports.
+fn take_up<T: Trainer>(
+    trainer: &mut T,
+    checkpoint: &Checkpoint,
+    take: impl Fn(&mut T, &Checkpoint) -> Result<()>,
+) -> Result<()> {
+    let own = trainer.save()?;
+    // The worlds' own state may have another length: they check it themselves.
+    checkpoint.check_like(&own, &["worlds/state"])?;
+    take(trainer, checkpoint).or_else(|error| {
+        take(trainer, &own)?;
+        Err(error)
+    })
+}
+
 /// Programs for so many shards of a batch, from that of the first. They are spread over threads; alone, a shard may use
 /// them all.
 fn shards(first: Program, count: usize) -> Result<Vec<Program>> {

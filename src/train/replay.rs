@@ -106,16 +106,20 @@ impl Replay {
     /// Fewer steps than two sequences take, steps that are no multiple of the stride, or more than there is memory.
     pub fn new(sizes: Sizes, prioritised: bool) -> Result<Self> {
         let fault = |message: String| Err(Error::config("dqn.replay", message));
+        if [sizes.agents, sizes.worlds, sizes.length].contains(&0) {
+            return Err(Error::Usage("a replay needs agents, worlds and sequences".into()));
+        }
         if sizes.stride == 0 || !sizes.steps.is_multiple_of(sizes.stride) {
             return fault(format!("a multiple of {} steps a world, got {}", sizes.stride, sizes.steps));
         }
-        if sizes.steps < 2 * sizes.length {
-            return fault(format!("at least {} steps a world, got {}", 2 * sizes.length, sizes.steps));
+        if sizes.steps / 2 < sizes.length {
+            return fault(format!("at least twice {} steps a world, got {}", sizes.length, sizes.steps));
         }
-        let lanes = sizes.agents * sizes.worlds;
         // Numbers of one step of one world; a state is counted as if it were kept at every step.
-        let each =
-            sizes.state.iter().try_fold(sizes.observation + sizes.mask() + 8, |sum, n| sum.checked_add(*n));
+        let each = [sizes.observation, sizes.mask()]
+            .iter()
+            .chain(&sizes.state)
+            .try_fold(8usize, |sum, n| sum.checked_add(*n));
         let total = each
             .and_then(|each| each.checked_mul(sizes.agents)?.checked_add(sizes.world_state))
             .and_then(|each| each.checked_mul(sizes.worlds)?.checked_mul(sizes.steps));
@@ -123,6 +127,7 @@ impl Replay {
             return fault("less than 2^36 numbers in all".into());
         }
         memory::require("dqn.replay", total.and_then(|numbers| numbers.checked_mul(4)))?;
+        let lanes = sizes.agents * sizes.worlds;
         let steps = sizes.steps * lanes;
         let mark = sizes.steps / sizes.stride;
         Ok(Replay {
@@ -145,6 +150,11 @@ impl Replay {
     /// Steps of each world that are there to be drawn from.
     pub fn len(&self) -> usize {
         (self.written as usize).min(self.sizes.steps)
+    }
+
+    /// Steps of each world that were ever written.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether there is nothing yet.
@@ -178,7 +188,9 @@ impl Replay {
     /// Its sizes are others, or its time is no divisor of the steps that are kept and no multiple of the stride.
     pub fn add(&mut self, experience: &Experience) -> Result<()> {
         let sizes = &self.sizes;
+        experience.check()?;
         let (time, lanes) = (experience.time, sizes.agents * sizes.worlds);
+        let states = experience.state.iter().map(Vec::len).eq(sizes.state.iter().map(|size| lanes * size));
         let fits = experience.agents == sizes.agents
             && experience.worlds == sizes.worlds
             && experience.observation == sizes.observation
@@ -187,7 +199,8 @@ impl Replay {
             && time > 0
             && sizes.steps.is_multiple_of(time)
             && (time.is_multiple_of(sizes.stride))
-            && (sizes.state.is_empty() || sizes.stride == time);
+            && (self.written as usize % sizes.steps).is_multiple_of(time)
+            && (sizes.state.is_empty() || (sizes.stride == time && states));
         if !fits {
             return Err(Error::Usage("a rollout of other sizes cannot be kept in this replay".into()));
         }
@@ -273,8 +286,23 @@ impl Replay {
         Ok(draws)
     }
 
+    /// Refuses sequences that do not lie in what is kept.
+    fn check(&self, draws: &[Draw]) -> Result<()> {
+        let Sizes { steps, worlds, .. } = self.sizes;
+        match draws.iter().find(|draw| draw.world >= worlds || draw.slot >= steps) {
+            None => Ok(()),
+            Some(draw) => {
+                Err(Error::Usage(format!("{draw:?} is not in a replay of {steps} x {worlds} steps")))
+            }
+        }
+    }
+
     /// Notes how large the errors of drawn sequences were.
-    pub fn set_priorities(&mut self, draws: &[Draw], errors: &[f32], priority: Priority) {
+    ///
+    /// # Errors
+    /// A sequence that is not in the replay.
+    pub fn set_priorities(&mut self, draws: &[Draw], errors: &[f32], priority: Priority) -> Result<()> {
+        self.check(draws)?;
         let (stride, worlds) = (self.sizes.stride, self.sizes.worlds);
         if let Some((tree, highest)) = &mut self.priorities {
             for (draw, error) in draws.iter().zip(errors) {
@@ -286,6 +314,7 @@ impl Replay {
                 }
             }
         }
+        Ok(())
     }
 
     /// Writes sequences into the inputs of a program over `[length, agents, draws]`: `observations`, `ages`, `present`,
@@ -293,10 +322,11 @@ impl Replay {
     /// lacks are left out.
     ///
     /// # Errors
-    /// An input of another size.
+    /// An input of another size, or a sequence that is not in the replay.
     pub fn fill(&self, program: &mut Program, draws: &[Draw]) -> Result<()> {
-        let Sizes { steps, agents, worlds, observation, actions, world_state, stride, length, .. } =
-            self.sizes;
+        self.check(draws)?;
+        let Sizes { steps, agents, worlds, observation, world_state, stride, length, .. } = self.sizes;
+        let actions = self.sizes.mask();
         let each = draws.len();
         // (t, agent, draw) lies at `to` in the program and at `from` here.
         let places = |mut copy: Box<dyn FnMut(usize, usize) + '_>| {
@@ -373,6 +403,9 @@ impl Replay {
     ///
     /// `bonus` says what an agent pays itself for a step of the sequence, beside what its world pays; nothing for one
     /// that terminates.
+    ///
+    /// # Errors
+    /// A sequence that is not in the replay, or that is longer than the replay.
     pub fn targets(
         &self,
         draw: Draw,
@@ -381,7 +414,15 @@ impl Replay {
         gamma: f32,
         team: bool,
         bonus: &dyn Fn(usize, usize) -> f32,
-    ) -> Targets {
+    ) -> Result<Targets> {
+        self.check(&[draw])?;
+        let end = first.checked_add(count).and_then(|end| end.checked_add(n));
+        if end.is_none_or(|end| end > self.sizes.steps) {
+            return Err(Error::Usage(format!(
+                "{count} steps from {first} on with {n} more do not fit into a replay of {}",
+                self.sizes.steps
+            )));
+        }
         let agents = self.sizes.agents;
         let units = if team { 1 } else { agents };
         let mut targets = Targets {
@@ -412,7 +453,7 @@ impl Replay {
                 }
             }
         }
-        targets
+        Ok(targets)
     }
 
     /// What a step paid a unit and whether its episode went on; none where the step does not count.
@@ -508,13 +549,13 @@ impl Replay {
         }
         let ends = of_length("replay/ends", tensor("ends")?.to_u8()?, self.ends.len())?;
         let masks = of_length("replay/masks", tensor("masks")?.to_u8()?, self.masks.len())?;
-        let written = of_length("replay/written", tensor("written")?.to_u64()?, 1)?[0];
+        let written = checkpoint.counter("replay/written")?;
         let mut state = Vec::new();
         for (i, part) in self.state.iter().enumerate() {
             let name = format!("state{i}");
             state.push(of_length(&name, tensor(&name)?.to_f32()?, part.len())?);
         }
-        if !written.is_multiple_of(self.sizes.stride as u64) || written > 1 << 60 {
+        if !written.is_multiple_of(self.sizes.stride as u64) {
             return Err(Error::Usage(format!("the checkpoint's `replay/written` cannot be {written}")));
         }
         if let Some((tree, highest)) = &mut self.priorities {

@@ -108,7 +108,7 @@ fn drawn_sequences_are_what_happened() {
                     }
                 }
                 let errors: Vec<f32> = draws.iter().map(|_| stream.uniform() as f32 * 3.0).collect();
-                replay.set_priorities(&draws, &errors, PRIORITY);
+                replay.set_priorities(&draws, &errors, PRIORITY).unwrap();
             }
         }
         let last: Vec<_> = seen.iter().filter(|(round, ..)| *round == 10).collect();
@@ -148,7 +148,7 @@ fn returns_stop_at_every_kind_of_end() {
     replay.add(&e).unwrap();
     let draw = Draw { world: 0, slot: 0, weight: 1.0 };
     let of = |team, unit: usize, units: usize| {
-        let t = replay.targets(draw, (0, 6), 2, 0.5, team, &|_, _| 0.0);
+        let t = replay.targets(draw, (0, 6), 2, 0.5, team, &|_, _| 0.0).unwrap();
         let row = |x: &[f32]| x.iter().skip(unit).step_by(units).copied().collect::<Vec<f32>>();
         (row(&t.returns), row(&t.bootstraps[..6 * units]), row(&t.bootstraps[6 * units..]), row(&t.weights))
     };
@@ -180,7 +180,7 @@ fn weights_make_up_for_uneven_drawing() {
         (0..24 * WORLDS).map(|i| Draw { world: i % WORLDS, slot: i / WORLDS, weight: 1.0 }).collect();
     let errors: Vec<f32> = (0..all.len()).map(|i| 1.0 + i as f32).collect();
     let full = Priority { alpha: 1.0, beta: 1.0 };
-    replay.set_priorities(&all, &errors, full);
+    replay.set_priorities(&all, &errors, full).unwrap();
     let draws = replay.draw(30_000, full, &mut stream).unwrap();
     // The weighted mean of any quantity is then that of even drawing.
     let (mut sum, mut weights) = (0.0, 0.0);

@@ -73,10 +73,44 @@ impl Experience {
         }
     }
 
+    /// Refuses arrays that have not the lengths that time, agents, worlds and observation give them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the name of the array.
+    pub fn check(&self) -> Result<()> {
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+        let lanes = product(&[self.time, self.agents, self.worlds]);
+        let after = self.time.checked_add(1).and_then(|time| product(&[time, self.agents, self.worlds]));
+        for (name, found, expected) in [
+            ("observations", self.observations.len(), lanes.and_then(|n| product(&[n, self.observation]))),
+            ("ages", self.ages.len(), lanes),
+            ("present", self.present.len(), lanes),
+            ("weights", self.weights.len(), lanes),
+            ("actions", self.actions.len(), lanes),
+            ("log-probabilities", self.log_probabilities.len(), lanes),
+            ("values", self.values.len(), after),
+            ("rewards", self.rewards.len(), lanes),
+            ("terminated", self.terminated.len(), lanes),
+            ("truncated", self.truncated.len(), lanes),
+        ] {
+            if expected != Some(found) {
+                let sizes = [self.time, self.agents, self.worlds];
+                return Err(Error::Usage(format!(
+                    "`{name}` of a rollout of {sizes:?} steps, agents and worlds has {found} elements"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Advantages by generalised advantage estimation (Schulman et al. 2016, equation 16) and returns
     /// (advantage + value), both `[time, agents, worlds]`. A terminated episode is worth nothing more, a truncated one
     /// what the critic says of its last observation.
-    pub fn advantages(&self, gamma: f32, lambda: f32) -> (Vec<f32>, Vec<f32>) {
+    ///
+    /// # Errors
+    /// As [`Experience::check`].
+    pub fn advantages(&self, gamma: f32, lambda: f32) -> Result<(Vec<f32>, Vec<f32>)> {
+        self.check()?;
         let lanes = self.agents * self.worlds;
         let mut advantages = vec![0.0; self.time * lanes];
         let mut returns = vec![0.0; self.time * lanes];
@@ -96,7 +130,7 @@ impl Experience {
                 returns[i] = later + self.values[i];
             }
         }
-        (advantages, returns)
+        Ok((advantages, returns))
     }
 }
 
@@ -391,8 +425,7 @@ impl Rollout {
             0 => Vec::new(),
             _ => floats("rollout/world_state", self.buffers.state.len())?,
         };
-        let steps = checkpoint.tensor("rollout/steps")?.to_u64()?;
-        expect_length("rollout/steps", steps.len(), 1)?;
+        let steps = checkpoint.counter("rollout/steps")?;
         let mut state = Vec::new();
         for (part, own) in self.actors.state()?.iter().enumerate() {
             state.push(floats(&format!("rollout/state{part}"), own.len())?);
@@ -403,7 +436,7 @@ impl Rollout {
         self.buffers.observations = observations;
         self.buffers.active = active;
         self.buffers.ended = ended;
-        (self.ages, self.present, self.closing, self.steps) = (ages, present, closing, steps[0]);
+        (self.ages, self.present, self.closing, self.steps) = (ages, present, closing, steps);
         Ok(())
     }
 }
@@ -433,7 +466,7 @@ mod tests {
         // The third step is cut off, the fourth only values the last observation, the fifth terminates.
         e.truncated[2] = true;
         e.terminated[4] = true;
-        let (advantages, returns) = e.advantages(0.5, 0.5);
+        let (advantages, returns) = e.advantages(0.5, 0.5).unwrap();
         let a5 = 1.0 + 0.5 * 4.0 - 2.0;
         let a4 = 1.0 - 1.0;
         let a2 = 1.0 + 0.5 * 8.0 - 4.0;

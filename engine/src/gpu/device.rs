@@ -15,6 +15,10 @@ use crate::shape::TensorType;
 /// The environment variable that chooses an adapter by a part of its name.
 const CHOICE: &str = "SYNOD_ADAPTER";
 
+/// The environment variable for subgroup operations: `1` uses them where they are there, `0` does not; without it hardware
+/// does.
+const SUBGROUPS: &str = "SYNOD_SUBGROUPS";
+
 /// The environment variable for checks in shaders: `1` for all, `0` for none; without it builds with debug assertions
 /// have all.
 const CHECKS: &str = "SYNOD_SHADER_CHECKS";
@@ -25,7 +29,7 @@ const PATIENCE: &str = "SYNOD_GPU_TIMEOUT";
 /// Seconds that a GPU may take for one run, and a program that stands in for one.
 const SECONDS: [u64; 2] = [60, 1800];
 
-/// The most bytes of values that have a buffer each (see `slots`), and the share of the largest buffer that they may
+/// The most bytes of values that have a buffer each (see `slots`), and the share of the largest binding that they may
 /// take: wgpu does not tell how much memory there is.
 const APART: u64 = 1 << 30;
 const APART_SHARE: u64 = 8;
@@ -148,6 +152,7 @@ impl GpuDevice {
         let mut device = Self::open()?;
         if let Some(device) = Arc::get_mut(&mut device) {
             device.limits.binding_bytes = device.limits.binding_bytes.min(bytes);
+            device.apart = device.apart.min(bytes / APART_SHARE);
         }
         Ok(device)
     }
@@ -174,10 +179,13 @@ impl GpuDevice {
             let description = describe(&adapter.get_info());
             match lacks(adapter) {
                 // In software subgroup operations are loops, and slower than workgroup memory (see BENCHMARKS.md).
-                None => match Self::from_adapter(adapter, description.is_hardware(), times::wanted()) {
-                    Ok(device) => return Ok(Arc::new(device)),
-                    Err(error) => reasons.push(error.to_string()),
-                },
+                None => {
+                    let subgroups = switch(SUBGROUPS).map_or(description.is_hardware(), |value| value != "0");
+                    match Self::from_adapter(adapter, subgroups, times::wanted()) {
+                        Ok(device) => return Ok(Arc::new(device)),
+                        Err(error) => reasons.push(error.to_string()),
+                    }
+                }
                 Some(reason) => reasons.push(format!("{}: {reason}", description.name)),
             }
         }
@@ -233,6 +241,7 @@ impl GpuDevice {
             invocations: has.max_compute_invocations_per_workgroup,
             workgroup_bytes: has.max_compute_workgroup_storage_size,
             subgroups: features.contains(wgpu::Features::SUBGROUP),
+            subgroup_size: adapter.get_info().subgroup_max_size,
         };
         let patience = match switch(PATIENCE) {
             Some(text) => match text.parse() {
@@ -247,7 +256,7 @@ impl GpuDevice {
             None => SECONDS[usize::from(!description.is_hardware())],
         };
         let patience = Duration::from_secs(patience);
-        let apart = APART.min(has.max_buffer_size / APART_SHARE);
+        let apart = APART.min(limits.binding_bytes / APART_SHARE);
         Ok(GpuDevice {
             device,
             queue,

@@ -47,8 +47,9 @@ fn devices_with_subgroups_and_without_compute_the_same() {
     let open = |wanted| GpuDevice::from_adapter(adapter, wanted, false).unwrap();
     let devices = [true, false].map(|subgroups| Arc::new(open(subgroups)));
     assert_eq!([true, false], [0, 1].map(|i: usize| devices[i].limits().subgroups));
-    for width in [33, 64, 127, 300, 1025] {
-        let rows = 5;
+    for width in [5, 16, 33, 64, 127, 128, 129, 300, 1025] {
+        // More than the subgroups of a workgroup, and not a multiple of them.
+        let rows = 37;
         let values: Vec<f32> =
             (0..rows * width).map(|i| ((i * 7919 + width) % 1013) as f32 / 200.0 - 2.5).collect();
         let results = [0, 1].map(|i: usize| {

@@ -153,10 +153,6 @@ impl GpuExecutor {
         self.host_time
     }
 
-    pub fn set_input(&mut self, index: usize, bits: &[u32]) {
-        self.input_mut(index).copy_from_slice(bits);
-    }
-
     pub fn input_mut(&mut self, index: usize) -> &mut [u32] {
         self.given[index] = true;
         let (upload, range) = &self.inputs[index];
@@ -277,7 +273,7 @@ pub(crate) fn plan(
     }
     let plan = op.gpu(&call)?;
     for &elements in &plan.scratch {
-        over("scratch memory (bytes)", 4 * elements as u64, limits.binding_bytes)?;
+        over("scratch memory (bytes)", (elements as u64).saturating_mul(4), limits.binding_bytes)?;
     }
     for launch in &plan.launches {
         over("storage buffers of a dispatch", launch.bindings.len() as u64, limits.storage_buffers.into())?;

@@ -17,6 +17,7 @@ enum Use {
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     shader: String,
+    trusted: bool,
     entry: &'static str,
     constants: Vec<(&'static str, u64)>,
     uses: Vec<Use>,
@@ -32,13 +33,15 @@ pub(super) struct Pipeline {
 /// What was made so far on a device.
 #[derive(Default)]
 pub(crate) struct Pipelines {
-    modules: HashMap<String, wgpu::ShaderModule>,
+    /// By their text and whether it is trusted.
+    modules: HashMap<(String, bool), wgpu::ShaderModule>,
     pipelines: HashMap<Key, Pipeline>,
 }
 
 impl GpuDevice {
-    /// The pipeline for a launch; `what` is for errors.
-    pub(super) fn pipeline(&self, what: &str, launch: &Launch) -> Result<Pipeline> {
+    /// The pipeline for a launch; `what` is for errors. The text of a launch of this package on operands that its op has
+    /// accepted may be `trusted`, which saves its checks; others are checked by wgpu.
+    pub(super) fn pipeline(&self, what: &str, launch: &Launch, trusted: bool) -> Result<Pipeline> {
         let uses: Vec<Use> = launch
             .bindings
             .iter()
@@ -50,6 +53,7 @@ impl GpuDevice {
             .collect();
         let key = Key {
             shader: launch.shader.to_string(),
+            trusted,
             entry: launch.entry,
             constants: launch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect(),
             uses,
@@ -58,11 +62,12 @@ impl GpuDevice {
         if let Some(pipeline) = known.pipelines.get(&key) {
             return Ok(pipeline.clone());
         }
-        let module = match known.modules.get(&key.shader) {
+        let text = (key.shader.clone(), trusted);
+        let module = match known.modules.get(&text) {
             Some(module) => module.clone(),
             None => {
-                let module = self.guarded(what, || self.module(what, &launch.shader))?;
-                known.modules.insert(key.shader.clone(), module.clone());
+                let module = self.guarded(what, || self.module(what, &launch.shader, trusted))?;
+                known.modules.insert(text, module.clone());
                 module
             }
         };
@@ -73,7 +78,7 @@ impl GpuDevice {
         Ok(pipeline)
     }
 
-    fn module(&self, label: &str, text: &str) -> wgpu::ShaderModule {
+    fn module(&self, label: &str, text: &str, trusted: bool) -> wgpu::ShaderModule {
         let checks = if self.checked {
             wgpu::ShaderRuntimeChecks::checked()
         } else {
@@ -81,9 +86,14 @@ impl GpuDevice {
         };
         let source = wgpu::ShaderSource::Wgsl(text.into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
-        // SAFETY: kernels keep within their operands by the sizes in their parameters, clamp indices that come from
-        // data, have loops that end, and divide integers by sizes only, which are not 0. Tests run with all checks, and
-        // once more without (see `GpuDevice::checked`).
+        if !trusted {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: trusted are launches of this package's own ops alone (`is_own`), on operands and outputs whose types were
+        // checked against the op's shape rule (`verify::sound`), and copies of this executor. Those kernels keep within
+        // their operands by the sizes in their parameters, clamp indices that come from data, have loops that end, and
+        // divide integers by sizes only, which are not 0. Tests run with all checks, and once more without (see
+        // `GpuDevice::checked`).
         unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
 

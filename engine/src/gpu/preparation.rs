@@ -8,7 +8,7 @@ use super::device::GpuDevice;
 use super::layout::{Layout, Place};
 use super::schedule::{Access, levels};
 use crate::error::Result;
-use crate::graph::{Binding, GpuPlan, Launch};
+use crate::graph::{Binding, GpuPlan, Launch, Op, is_own};
 use crate::program::{Compiled, Step};
 
 /// A prepared dispatch.
@@ -105,9 +105,10 @@ impl Preparation<'_> {
         let mut numbers = Numbers::default();
         let blocks = self.parameters(plans)?;
         let mut blocks = blocks.iter();
-        let mut add = |op: &str, what: &str, launch: &Launch, places: &[Place]| -> Result<()> {
+        let mut add = |op: Option<&dyn Op>, what: &str, launch: &Launch, places: &[Place]| -> Result<()> {
             let parameters = blocks.next().cloned().flatten();
-            let made = self.device.pipeline(what, launch)?;
+            // Copies are this executor's own.
+            let made = self.device.pipeline(what, launch, op.is_none_or(is_own))?;
             let bindings: Vec<&Place> = places.iter().chain(&parameters).collect();
             let bind_group = self.bind_group(what, &made.layout, &bindings)?;
             let mut access = Access::default();
@@ -119,7 +120,7 @@ impl Preparation<'_> {
                 }
             }
             accesses.push(access);
-            let kernel = format!("{op}/{}", launch.entry);
+            let kernel = format!("{}/{}", op.map_or("copy", |op| op.name()), launch.entry);
             let workgroups = launch.workgroups;
             dispatches.push(Prepared { pipeline: made.pipeline, bind_group, workgroups, kernel });
             Ok(())
@@ -127,7 +128,7 @@ impl Preparation<'_> {
         for (number, (step, plan)) in compiled.steps.iter().zip(plans).enumerate() {
             for placement in self.layout.placements(number) {
                 let places = [placement.from.clone(), placement.to.clone()];
-                add("copy", "copy of a part", &placement.launch, &places)?;
+                add(None, "copy of a part", &placement.launch, &places)?;
             }
             let what = describe(step);
             for launch in &plan.launches {
@@ -140,7 +141,7 @@ impl Preparation<'_> {
                         Binding::Scratch(i) | Binding::ScratchRead(i) => self.layout.scratch(number, i),
                     })
                     .collect();
-                add(step.op.name(), &what, launch, &places)?;
+                add(Some(step.op.as_ref()), &what, launch, &places)?;
             }
         }
         Ok((dispatches, accesses, numbers.buffers))

@@ -11,7 +11,22 @@ use crate::cpu::Parallel;
 use crate::error::{Error, Result};
 use crate::shape::{self, TensorType};
 
-/// An op. Its `Debug` text, with its name, is its identity: two ops that print alike compute alike.
+/// Keeps [`Op::home`] from being written anew elsewhere: nobody else can name it.
+mod private {
+    #[allow(missing_debug_implementations)]
+    pub struct Token;
+}
+
+/// Whether an op is one of this package, whose kernels are known to keep within their operands where these are as
+/// [`Op::infer`] says.
+pub(crate) fn is_own(op: &dyn Op) -> bool {
+    op.home(private::Token).starts_with(concat!(env!("CARGO_CRATE_NAME"), "::"))
+}
+
+/// An op. Its type, name and `Debug` text are its identity: two ops of one type that print alike compute alike.
+///
+/// What an op says of itself is checked when a program is compiled, so that a wrong answer is an error and not memory
+/// that belongs to others; kernels of other packages run with the checks of safe Rust and of WGSL.
 pub trait Op: Debug + Send + Sync + Any {
     /// The name in errors and in the registry, e.g. `matmul`.
     fn name(&self) -> &'static str;
@@ -29,7 +44,10 @@ pub trait Op: Debug + Send + Sync + Any {
     /// [`Error::NoGradient`] where there is neither a rule nor a decomposition.
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         match self.decompose(call.operands) {
-            Some(outputs) => super::gradient::through_decomposition(&outputs, call),
+            Some(outputs) => super::gradient::through_decomposition(&outputs, call).map_err(|e| match e {
+                Error::Graph(message) => Error::Graph(format!("{}: {message}", self.name())),
+                other => other,
+            }),
             None => Err(Error::NoGradient {
                 op: self.name().to_string(),
                 message: "it has neither a gradient rule nor a decomposition".into(),
@@ -114,9 +132,15 @@ pub trait Op: Debug + Send + Sync + Any {
         None
     }
 
+    /// The path of the type that implements the op, which no implementation can change.
+    #[doc(hidden)]
+    fn home(&self, _: private::Token) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
     /// Floating-point operations of one execution, for reports.
     fn operations(&self, _operands: &[TensorType], outputs: &[TensorType]) -> u64 {
-        outputs.iter().map(|t| t.elements() as u64).sum()
+        outputs.iter().fold(0, |sum, of| sum.saturating_add(of.elements() as u64))
     }
 }
 
@@ -341,6 +365,19 @@ pub struct CpuCall<'a> {
     pub scratch: &'a mut [f32],
     /// Whether the kernel may split its work over threads.
     pub parallel: Parallel,
+    /// Whether it was made for an op of this package.
+    pub(crate) own: bool,
+}
+
+impl CpuCall<'_> {
+    /// Refuses a call that another package's op hands on: kernels of this package rely on operands and outputs that their own
+    /// shape rule has accepted.
+    pub(crate) fn expect_own(&self) -> Result<()> {
+        match self.own {
+            true => Ok(()),
+            false => Err(Error::Graph("a kernel was given the call of an op of another package".into())),
+        }
+    }
 }
 
 /// What a GPU offers, as far as kernels choose by it.
@@ -358,6 +395,8 @@ pub struct GpuLimits {
     pub workgroup_bytes: u32,
     /// Whether subgroup operations are there.
     pub subgroups: bool,
+    /// Invocations of a subgroup, at most.
+    pub subgroup_size: u32,
 }
 
 impl GpuLimits {

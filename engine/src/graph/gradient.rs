@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Graph, Op, Source, Tensor, ValueId, VjpCall};
 use crate::error::{Error, Result};
-use crate::shape::DType;
+use crate::shape::{DType, TensorType};
 
 impl Graph {
     /// Gradients of the scalar `loss` with respect to each of `wrt`, as tensors of this graph.
@@ -59,8 +59,10 @@ impl Graph {
 
     /// Gradients of the scalar `loss`, `None` for those of `wrt` on which it does not depend.
     fn grad_where_any<'g>(&'g self, loss: Tensor<'g>, wrt: &[Tensor<'g>]) -> Result<Vec<Option<Tensor<'g>>>> {
+        self.owns("grad", &[loss]);
+        self.owns("grad", wrt);
         self.check()?;
-        if loss.shape().elements() != 1 {
+        if loss.tensor_type().elements() != 1 {
             return Err(Error::NoGradient {
                 op: "grad".into(),
                 message: format!("the loss must be one number, and is {}", loss.tensor_type()),
@@ -74,7 +76,8 @@ impl Graph {
     /// which the outputs do not depend.
     ///
     /// # Errors
-    /// An op on the way has no gradient, or the graph holds an earlier mistake.
+    /// There is not one cotangent of the type of each output, a tensor is of another graph, an op on the way has no
+    /// gradient, or the graph holds an earlier mistake.
     pub fn vjp<'g>(
         &'g self,
         outputs: &[Tensor<'g>],
@@ -92,7 +95,20 @@ impl Graph {
         wrt: &[Tensor<'g>],
         stop: bool,
     ) -> Result<Vec<Option<Tensor<'g>>>> {
+        for tensors in [outputs, cotangents, wrt] {
+            self.owns("vjp", tensors);
+        }
         self.check()?;
+        if outputs.len() != cotangents.len() {
+            let (outputs, given) = (outputs.len(), cotangents.len());
+            return Err(Error::Graph(format!("vjp of {outputs} outputs was given {given} cotangents")));
+        }
+        for (i, (output, cotangent)) in outputs.iter().zip(cotangents).enumerate() {
+            let (of, given) = (output.tensor_type(), cotangent.tensor_type());
+            if given != TensorType::f32(&of.shape) {
+                return Err(Error::Graph(format!("vjp: output {i} is {of}, its cotangent {given}")));
+            }
+        }
         let targets: HashSet<ValueId> = wrt.iter().map(|t| t.id()).collect();
         let last = outputs.iter().map(|t| t.id().node).max().unwrap_or(0) as usize;
 
@@ -151,16 +167,20 @@ impl Graph {
             let call =
                 VjpCall { operands: &operands, outputs: &results, cotangents: &arrived, wanted: &wanted };
             let gradients = op.vjp(&call)?;
+            let fault =
+                |what: String| Err(Error::Graph(format!("the gradient rule of {} gave {what}", op.name())));
+            if gradients.len() != operands.len() {
+                return fault(format!("{} gradients for {} operands", gradients.len(), operands.len()));
+            }
+            if gradients.iter().flatten().any(|gradient| !std::ptr::eq(gradient.graph(), self)) {
+                return fault("a tensor of another graph".into());
+            }
             self.check()?;
             for (i, gradient) in gradients.into_iter().enumerate() {
                 let Some(gradient) = gradient else { continue };
-                if gradient.shape() != operands[i].shape() {
-                    return Err(Error::Graph(format!(
-                        "the gradient rule of {} gave {} for operand {i}, which is {}",
-                        op.name(),
-                        gradient.tensor_type(),
-                        operands[i].tensor_type()
-                    )));
+                let (given, of) = (gradient.tensor_type(), operands[i].tensor_type());
+                if given != TensorType::f32(&of.shape) {
+                    return fault(format!("{given} for operand {i}, which is {of}"));
                 }
                 if wanted[i] {
                     accumulate(&mut pending, inputs[i], gradient);
@@ -177,6 +197,10 @@ pub(crate) fn through_decomposition<'g>(
     call: &VjpCall<'_, 'g>,
 ) -> Result<Vec<Option<Tensor<'g>>>> {
     let Some(first) = plain.first() else { return Ok(vec![None; call.operands.len()]) };
+    let types = |tensors: &[Tensor<'_>]| tensors.iter().map(Tensor::tensor_type).collect::<Vec<_>>();
+    if types(plain) != types(call.outputs) {
+        return Err(Error::Graph("the plainer form of an op has other outputs than the op itself".into()));
+    }
     let (outputs, cotangents): (Vec<_>, Vec<_>) =
         plain.iter().zip(call.cotangents).filter_map(|(&output, &c)| c.map(|c| (output, c))).unzip();
     let mut gradients = first.graph().pull_back(&outputs, &cotangents, call.operands, true)?;

@@ -6,11 +6,13 @@ mod contract;
 mod gradient;
 mod variable;
 
+use std::any::{Any, TypeId};
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use contract::is_own;
 pub use contract::{
     Binding, ByRows, CpuCall, CpuInput, CpuOutput, Cut, GpuCall, GpuLimits, GpuPlan, Halves, Launch, Op,
     Scalar, VjpCall, WithoutElements,
@@ -48,11 +50,17 @@ pub(crate) struct Node {
     pub outputs: Vec<TensorType>,
 }
 
+/// What tells a node from others: the type of the op (of what stands for one), its text, its operands.
+type Key = (TypeId, String, Vec<ValueId>);
+
+/// Outputs of one op at most.
+const MOST_OUTPUTS: usize = 64;
+
 #[derive(Default)]
 struct Inner {
     nodes: Vec<Node>,
     /// Equal nodes are one node: the same op on the same operands is never computed twice.
-    known: HashMap<(String, Vec<ValueId>), u32>,
+    known: HashMap<Key, u32>,
     assignments: Vec<(Variable, ValueId)>,
     failure: Option<Error>,
 }
@@ -124,7 +132,7 @@ impl Graph {
 
     /// The value that `variable` has at the start of a run. The same tensor for the same variable.
     pub fn variable(&self, variable: &Variable) -> Tensor<'_> {
-        let key = (format!("variable {}", variable.id()), Vec::new());
+        let key = (TypeId::of::<Variable>(), variable.id().to_string(), Vec::new());
         if let Some(&node) = self.inner.borrow().known.get(&key) {
             return self.tensor(ValueId { node, output: 0 });
         }
@@ -158,7 +166,8 @@ impl Graph {
             return self.fail(Error::Graph(format!("a constant {of} was given {} elements", bits.len())));
         }
         // Only short constants are worth a look-up.
-        let key = (bits.len() <= 16).then(|| (format!("constant {of} {bits:?}"), Vec::new()));
+        let key =
+            (bits.len() <= 16).then(|| (TypeId::of::<TensorType>(), format!("{of} {bits:?}"), Vec::new()));
         if let Some(&node) = key.as_ref().and_then(|k| self.inner.borrow().known.get(k).copied()).as_ref() {
             return self.tensor(ValueId { node, output: 0 });
         }
@@ -193,24 +202,33 @@ impl Graph {
         self.apply_shared(Arc::new(op), operands)
     }
 
-    /// Applies an op with one output.
+    /// Applies an op with one output (and gives the first where it has more).
     pub fn apply_one<'g>(&'g self, op: impl Op, operands: &[Tensor<'g>]) -> Tensor<'g> {
         self.apply(op, operands)[0]
     }
 
-    pub(crate) fn apply_shared<'g>(&'g self, op: Arc<dyn Op>, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
-        if let Some(stranger) = operands.iter().find(|t| !std::ptr::eq(t.graph, self)) {
+    /// Keeps an error unless these are tensors of this graph; says whether they are.
+    fn owns(&self, what: &str, tensors: &[Tensor<'_>]) -> bool {
+        let strangers = tensors.iter().filter(|t| !std::ptr::eq(t.graph, self));
+        let mut all = true;
+        for stranger in strangers {
+            all = false;
             // Both graphs are marked: whichever is compiled reports it.
-            let message = format!("{} was given tensors of two graphs", op.name());
+            let message = format!("{what} was given tensors of two graphs");
             stranger.graph.fail(Error::Graph(message.clone()));
             self.fail(Error::Graph(message));
         }
-        if self.failed() {
+        all
+    }
+
+    pub(crate) fn apply_shared<'g>(&'g self, op: Arc<dyn Op>, operands: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+        if !self.owns(op.name(), operands) || self.failed() {
             // As many handles as the op may have outputs; nothing is computed from them.
-            return vec![self.poison(); 8];
+            return vec![self.poison(); MOST_OUTPUTS];
         }
         let inputs: Vec<ValueId> = operands.iter().map(|t| t.id).collect();
-        let key = (format!("{} {:?}", op.name(), op), inputs.clone());
+        let any: &dyn Any = op.as_ref();
+        let key = (any.type_id(), format!("{} {:?}", op.name(), op), inputs.clone());
         let known = self.inner.borrow().known.get(&key).copied();
         let node = match known {
             Some(node) => node,
@@ -221,7 +239,7 @@ impl Graph {
                     Err(message) => {
                         let op = op.name().to_string();
                         self.fail(Error::Shape { op, operands: shape::list(&types), message });
-                        return vec![self.poison(); 8];
+                        return vec![self.poison(); MOST_OUTPUTS];
                     }
                 };
                 let mut inner = self.inner.borrow_mut();
@@ -238,7 +256,7 @@ impl Graph {
     /// At the end of a run, after every value has been computed, `variable` becomes `value`.
     /// A later assignment to the same variable replaces an earlier one.
     pub fn assign<'g>(&'g self, variable: &Variable, value: Tensor<'g>) {
-        if self.failed() {
+        if !self.owns(&format!("assign to `{}`", variable.name()), &[value]) || self.failed() {
             return;
         }
         if value.tensor_type() != *variable.tensor_type() {
@@ -362,6 +380,9 @@ fn infer(op: &dyn Op, operands: &[TensorType]) -> Result<Vec<TensorType>, String
         _ => {}
     }
     let outputs = op.infer(operands)?;
+    if !(1..=MOST_OUTPUTS).contains(&outputs.len()) {
+        return Err(format!("has {} outputs, not 1 to {MOST_OUTPUTS}", outputs.len()));
+    }
     outputs.iter().try_for_each(check_size)?;
     match outputs.iter().find(empty) {
         Some(of) if way == WithoutElements::Refused => return refuse(of),

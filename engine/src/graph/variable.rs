@@ -1,13 +1,13 @@
 //! Variables live on a device and outlast programs: parameters, optimiser state, recurrent state, memories.
 
 use std::any::Any;
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::shape::{DType, TensorType};
+use crate::memory::Memory;
+use crate::shape::{DType, MAXIMUM_ELEMENTS, TensorType};
 
 /// Elements that a caller hands over: a slice of floats or of integers.
 pub trait Data {
@@ -88,12 +88,12 @@ pub trait VariableStorage: Send + Sync {
     /// Copies the elements out.
     ///
     /// # Errors
-    /// The device is lost.
+    /// Another number of elements than it holds, or the device is lost.
     fn read(&self, bits: &mut [u32]) -> Result<()>;
     /// Replaces the elements.
     ///
     /// # Errors
-    /// The device is lost.
+    /// Another number of elements than it holds, or the device is lost.
     fn write(&self, bits: &[u32]) -> Result<()>;
     /// The concrete storage, for the executor it belongs to.
     fn as_any(&self) -> &dyn Any;
@@ -173,8 +173,10 @@ impl Variable {
     /// # Errors
     /// Another number or type of elements, or the device is lost.
     pub fn write(&self, data: &dyn Data) -> Result<()> {
-        self.expect(data.dtype(), data.bits().len())?;
-        self.0.storage.write(data.bits())
+        // Asked for once: what is checked is what is written.
+        let bits = data.bits();
+        self.expect(data.dtype(), bits.len())?;
+        self.0.storage.write(bits)
     }
 
     fn expect(&self, dtype: DType, elements: usize) -> Result<()> {
@@ -197,20 +199,37 @@ impl fmt::Debug for Variable {
 /// A variable's memory on the CPU, at a fixed address, with a lock of its own: programs take it for a whole run, and
 /// taking it must not allocate.
 pub struct CpuStorage {
-    bits: UnsafeCell<Box<[u32]>>,
+    memory: Memory,
     /// Readers, or -1 while written.
     lock: AtomicIsize,
 }
 
-// SAFETY: the content is reached only while `lock` is held, shared for reading and exclusive for writing.
-unsafe impl Send for CpuStorage {}
-// SAFETY: as above.
-unsafe impl Sync for CpuStorage {}
-
 impl CpuStorage {
-    /// Zeros.
+    /// Zeros; none at all, so that every read and write is an error, where there is no room for so many.
     pub fn new(elements: usize) -> Self {
-        CpuStorage { bits: UnsafeCell::new(vec![0; elements].into_boxed_slice()), lock: AtomicIsize::new(0) }
+        let memory = Memory::zeroed(elements).unwrap_or_default();
+        CpuStorage { memory, lock: AtomicIsize::new(0) }
+    }
+
+    /// Zeros.
+    ///
+    /// # Errors
+    /// More elements than a tensor may have ([`MAXIMUM_ELEMENTS`]), or no room for them.
+    pub(crate) fn zeroed(elements: usize) -> Result<Self> {
+        let memory = (elements <= MAXIMUM_ELEMENTS).then(|| Memory::zeroed(elements)).flatten();
+        let memory = memory.ok_or_else(|| Error::Device {
+            device: "cpu".into(),
+            message: format!("there is no room for a variable of {elements} elements"),
+        })?;
+        Ok(CpuStorage { memory, lock: AtomicIsize::new(0) })
+    }
+
+    /// Refuses another number of elements than there are.
+    fn expect(&self, elements: usize) -> Result<()> {
+        match self.memory.elements() {
+            own if own == elements => Ok(()),
+            own => Err(Error::Graph(format!("a variable of {own} elements was met with {elements}"))),
+        }
     }
 
     /// Waits until the content can be read (`exclusive` false) or written.
@@ -246,23 +265,24 @@ impl CpuStorage {
 
     /// The fixed address of the content.
     pub(crate) fn pointer(&self) -> *mut u32 {
-        // SAFETY: the box itself is never replaced, so reading its pointer races with nothing.
-        unsafe { (*self.bits.get()).as_mut_ptr() }
+        self.memory.pointer()
     }
 }
 
 impl VariableStorage for CpuStorage {
     fn read(&self, bits: &mut [u32]) -> Result<()> {
+        self.expect(bits.len())?;
         self.acquire(false);
-        // SAFETY: the shared lock is held, and both are of the variable's length (checked by `Variable`).
+        // SAFETY: the shared lock is held, and both are of one length.
         unsafe { std::ptr::copy_nonoverlapping(self.pointer(), bits.as_mut_ptr(), bits.len()) };
         self.release(false);
         Ok(())
     }
 
     fn write(&self, bits: &[u32]) -> Result<()> {
+        self.expect(bits.len())?;
         self.acquire(true);
-        // SAFETY: the exclusive lock is held, and both are of the variable's length (checked by `Variable`).
+        // SAFETY: the exclusive lock is held, and both are of one length.
         unsafe { std::ptr::copy_nonoverlapping(bits.as_ptr(), self.pointer(), bits.len()) };
         self.release(true);
         Ok(())

@@ -41,7 +41,7 @@ impl GraphAttention {
         heads: usize,
         score: GraphScore,
     ) -> Self {
-        let width = heads * features;
+        let width = heads.saturating_mul(features);
         builder.within(name, |b| GraphAttention {
             heads,
             features,

@@ -31,9 +31,12 @@ pub enum Initial {
 }
 
 impl Initial {
-    /// The values of a parameter of this shape, row-major.
+    /// The values of a parameter of this shape, row-major; none where it has none, or more than a tensor may have.
     pub fn values(self, shape: &Shape, stream: &mut Stream) -> Vec<f32> {
-        let count = shape.elements();
+        let count = shape.checked_elements().unwrap_or(0);
+        if count == 0 {
+            return Vec::new();
+        }
         let outputs = shape.last().copied().unwrap_or(1).max(1);
         let inputs = count / outputs;
         match self {

@@ -17,6 +17,8 @@ pub enum Activation {
     Tanh,
     /// GELU in its tanh form.
     Gelu,
+    /// `x sigmoid(x)`.
+    Silu,
     /// None.
     Identity,
 }
@@ -28,6 +30,7 @@ impl Activation {
             Activation::Relu => x.relu(),
             Activation::Tanh => x.tanh(),
             Activation::Gelu => x.gelu(),
+            Activation::Silu => x.silu(),
             Activation::Identity => x,
         }
     }
@@ -167,6 +170,53 @@ impl LayerNorm {
     pub fn forward<'g>(&self, weights: &Weights<'g>, x: Tensor<'g>) -> Tensor<'g> {
         let rank = x.shape().len();
         x.layer_norm(weights.get_for(self.scale, rank), weights.get_for(self.bias, rank), 1e-5)
+    }
+}
+
+/// Root mean square normalisation over the last dimension (Zhang and Sennrich 2019), epsilon 1e-5.
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    scale: Parameter,
+}
+
+impl RmsNorm {
+    /// Over `features`, scale 1.
+    pub fn new(builder: &mut Builder, name: &str, features: usize) -> Self {
+        builder.within(name, |b| RmsNorm { scale: b.parameter("scale", [features], Initial::Constant(1.0)) })
+    }
+
+    /// `[.., features]` to the same.
+    pub fn forward<'g>(&self, weights: &Weights<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        x.rms_norm(weights.get_for(self.scale, x.shape().len()), 1e-5)
+    }
+}
+
+/// A table of vectors, one for each of a number of things (words, actions, agents).
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    table: Parameter,
+}
+
+impl Embedding {
+    /// `count` vectors of `features` independent normal numbers of variance 1.
+    pub fn new(builder: &mut Builder, name: &str, count: usize, features: usize) -> Self {
+        let initial = Initial::Normal { deviation: 1.0 };
+        builder.within(name, |b| Embedding { table: b.parameter("table", [count, features], initial) })
+    }
+
+    /// The vectors of things, u32 `[..]` (`[time, agents, ..]` where each agent has a table of its own), to
+    /// `[.., features]`.
+    pub fn forward<'g>(&self, weights: &Weights<'g>, things: Tensor<'g>) -> Tensor<'g> {
+        let mut single = things.shape().to_vec();
+        single.push(1);
+        let table = weights.get_for(self.table, single.len() + 1);
+        let rows = table.gather(things.reshape(single));
+        // Without the dimension of one thing.
+        let mut shape = rows.shape().to_vec();
+        if shape.len() >= 2 {
+            shape.remove(shape.len() - 2);
+        }
+        rows.reshape(shape)
     }
 }
 

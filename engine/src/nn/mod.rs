@@ -13,7 +13,9 @@ mod state_space;
 
 pub use graph_attention::{GraphAttention, GraphScore};
 pub use initial::Initial;
-pub use layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN};
+pub use layers::{
+    Activation, Conv2d, Embedding, LayerNorm, Linear, Mlp, MultiHeadAttention, RELU_GAIN, RmsNorm,
+};
 pub use parameters::{Builder, Parameter, Parameters, Weights};
 pub use recurrent::{Gru, Lstm};
 pub use shared_memory::SharedMemory;

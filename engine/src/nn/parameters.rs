@@ -5,7 +5,7 @@ use super::initial::{Initial, Stream};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Variable};
-use crate::shape::{Shape, TensorType};
+use crate::shape::{MAXIMUM_ELEMENTS, Shape, TensorType};
 use crate::tensors::{Checkpoint, TensorData};
 
 /// Parameters start at multiples of so many elements: 256 bytes, the alignment that GPUs want of a binding.
@@ -32,13 +32,14 @@ pub struct Builder {
     prefix: Vec<String>,
     entries: Vec<Entry>,
     values: Vec<f32>,
+    failure: Option<String>,
 }
 
 impl Builder {
     /// Initial values depend on `seed` alone.
     pub fn new(seed: u64) -> Self {
         let (prefix, entries, values) = Default::default();
-        Builder { stream: Stream::new(seed), lanes: None, prefix, entries, values }
+        Builder { stream: Stream::new(seed), lanes: None, prefix, entries, values, failure: None }
     }
 
     /// As [`Builder::new`], with parameters of their own for each of `lanes` agents. Layers then expect the agents as
@@ -47,13 +48,22 @@ impl Builder {
         Builder { lanes: Some(lanes), ..Self::new(seed) }
     }
 
-    /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`.
+    /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`. One without elements, or with more
+    /// than a tensor may have, is kept as a mistake, which [`Builder::build`] reports.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initial: Initial) -> Parameter {
         let mut shape = shape.into();
         let mut path = self.prefix.clone();
         path.push(name.to_string());
         let offset = self.values.len();
-        for _ in 0..self.lanes.unwrap_or(1) {
+        let lanes = self.lanes.unwrap_or(1);
+        let elements = shape.elements().saturating_mul(lanes);
+        let end = offset.saturating_add(elements).saturating_add(ALIGNMENT);
+        if elements == 0 || end > MAXIMUM_ELEMENTS {
+            let name = path.join("/");
+            self.failure.get_or_insert(format!("parameter `{name}` of {lanes} x {shape:?} elements"));
+            return Parameter(usize::MAX);
+        }
+        for _ in 0..lanes {
             self.values.extend(initial.values(&shape, &mut self.stream));
         }
         if let Some(lanes) = self.lanes {
@@ -75,8 +85,11 @@ impl Builder {
     /// Puts the parameters on a device.
     ///
     /// # Errors
-    /// There are none, or the device has no room.
+    /// There are none, one is out of range, or the device has no room.
     pub fn build(self, device: &Device) -> Result<Parameters> {
+        if let Some(what) = self.failure {
+            return Err(Error::Graph(format!("a model cannot have the {what}")));
+        }
         if self.values.is_empty() {
             return Err(Error::Graph("a model has no parameters".into()));
         }
@@ -213,7 +226,7 @@ impl Parameters {
     /// Reads a vector laid out like the parameters.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape.
+    /// A tensor is missing or has another shape, or the vector another length. The vector is unchanged then.
     pub fn load_flat(&self, flat: &Variable, prefix: &str, checkpoint: &Checkpoint) -> Result<()> {
         let mut values = flat.read()?;
         for entry in &self.entries {
@@ -226,7 +239,8 @@ impl Parameters {
                 )));
             }
             let piece = tensor.to_f32()?;
-            values[entry.offset..entry.offset + piece.len()].copy_from_slice(&piece);
+            let own = values.get_mut(entry.offset..entry.offset + piece.len());
+            own.ok_or_else(|| Error::Graph(format!("{prefix} is too short")))?.copy_from_slice(&piece);
         }
         flat.write(&values)
     }
@@ -265,10 +279,11 @@ impl<'g> Weights<'g> {
             return tensor;
         }
         let shape = tensor.shape();
-        let own = shape.len() - 1;
-        let mut wide = vec![shape[0]];
-        wide.resize(1 + rank.saturating_sub(2 + own), 1);
-        wide.extend(&shape[1..]);
+        // What stands for a mistake has no dimensions.
+        let Some((lanes, own)) = shape.split_first() else { return tensor };
+        let mut wide = vec![*lanes];
+        wide.resize(1 + rank.saturating_sub(2 + own.len()), 1);
+        wide.extend(own);
         tensor.reshape(wide)
     }
 

@@ -22,10 +22,14 @@ impl Gru {
     pub fn new(builder: &mut Builder, name: &str, inputs: usize, features: usize) -> Self {
         let gain = 1.0;
         builder.within(name, |b| Gru {
-            inputs: b.parameter("inputs", [inputs, 3 * features], Initial::Orthogonal { gain }),
-            hidden: b.parameter("hidden", [features, 3 * features], Initial::Orthogonal { gain }),
-            input_bias: b.parameter("input_bias", [3 * features], Initial::Zeros),
-            hidden_bias: b.parameter("hidden_bias", [3 * features], Initial::Zeros),
+            inputs: b.parameter("inputs", [inputs, features.saturating_mul(3)], Initial::Orthogonal { gain }),
+            hidden: b.parameter(
+                "hidden",
+                [features, features.saturating_mul(3)],
+                Initial::Orthogonal { gain },
+            ),
+            input_bias: b.parameter("input_bias", [features.saturating_mul(3)], Initial::Zeros),
+            hidden_bias: b.parameter("hidden_bias", [features.saturating_mul(3)], Initial::Zeros),
         })
     }
 
@@ -50,7 +54,6 @@ impl Gru {
 /// With parameters of their own for each agent, sequences have the agents as their first dimension.
 #[derive(Debug, Clone)]
 pub struct Lstm {
-    features: usize,
     inputs: Parameter,
     hidden: Parameter,
     bias: Parameter,
@@ -61,10 +64,13 @@ impl Lstm {
     pub fn new(builder: &mut Builder, name: &str, inputs: usize, features: usize) -> Self {
         let gain = 1.0;
         builder.within(name, |b| Lstm {
-            features,
-            inputs: b.parameter("inputs", [inputs, 4 * features], Initial::Orthogonal { gain }),
-            hidden: b.parameter("hidden", [features, 4 * features], Initial::Orthogonal { gain }),
-            bias: b.parameter("bias", [4 * features], Initial::Zeros),
+            inputs: b.parameter("inputs", [inputs, features.saturating_mul(4)], Initial::Orthogonal { gain }),
+            hidden: b.parameter(
+                "hidden",
+                [features, features.saturating_mul(4)],
+                Initial::Orthogonal { gain },
+            ),
+            bias: b.parameter("bias", [features.saturating_mul(4)], Initial::Zeros),
         })
     }
 
@@ -78,9 +84,11 @@ impl Lstm {
         resets: Option<Tensor<'g>>,
     ) -> LstmOutput<'g> {
         // The forget gate is the second of four.
-        let mut start = vec![0.0; 4 * self.features];
-        start[self.features..2 * self.features].fill(1.0);
-        let bias = weights.get(self.bias) + weights.graph().constant([4 * self.features], &start);
+        let bias = weights.get(self.bias);
+        let features = bias.shape().last().map_or(0, |gates| gates / 4);
+        let mut start = vec![0.0; 4 * features];
+        start[features..2 * features].fill(1.0);
+        let bias = bias + weights.graph().constant([4 * features], &start);
         sequence.lstm(state, [weights.get(self.inputs), weights.get(self.hidden), bias], resets)
     }
 }

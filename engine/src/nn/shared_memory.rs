@@ -64,10 +64,7 @@ impl SharedMemory {
         slots: Tensor<'g>,
         importance: Tensor<'g>,
     ) -> (Tensor<'g>, Tensor<'g>) {
-        let column = |x: Tensor<'g>| {
-            let shape = x.shape();
-            x.reshape(&shape[..shape.len() - 1])
-        };
+        let column = |x: Tensor<'g>| x.reshape(x.shape().leading(1));
         let candidates = self.candidate.forward(weights, agents).tanh();
         let gates = column(self.gate.forward(weights, agents).sigmoid());
         let own = column(self.importance.forward(weights, agents).sigmoid());

@@ -18,7 +18,6 @@ use crate::shape::Shape;
 /// With parameters of their own for each agent, sequences have the agents as their first dimension.
 #[derive(Debug, Clone)]
 pub struct DiagonalSsm {
-    states: usize,
     log_rate: Parameter,
     log_step: Parameter,
     readout: Parameter,
@@ -30,7 +29,6 @@ impl DiagonalSsm {
     pub fn new(builder: &mut Builder, name: &str, features: usize, states: usize) -> Self {
         let bound = 10f32.ln();
         builder.within(name, |b| DiagonalSsm {
-            states,
             // Over what they start from.
             log_rate: b.parameter("log_rate", [features, states], Initial::Zeros),
             log_step: b.parameter("log_step", [features], Initial::Uniform { bound }),
@@ -56,8 +54,9 @@ impl DiagonalSsm {
             let (lead, tail) = shape.split_at(shape.len().saturating_sub(own));
             tensor.reshape(Shape::from([lead, &[1], tail, &vec![1; behind]].concat()))
         };
-        let numbers: Vec<f32> = (1..=self.states).map(|n| (n as f32).ln()).collect();
-        let start = weights.graph().constant([self.states], &numbers);
+        let states = weights.get(self.log_rate).shape().last().copied().unwrap_or(1);
+        let numbers: Vec<f32> = (1..=states).map(|n| (n as f32).ln()).collect();
+        let start = weights.graph().constant([states], &numbers);
         let rate = (shaped(self.log_rate, 2, 0) + start).exp();
         let step = (shaped(self.log_step, 1, 1) + 0.01f32.ln()).exp();
         let passed = -(rate * step);

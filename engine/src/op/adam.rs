@@ -117,6 +117,7 @@ impl Op for Adam {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [p, g, m, v, scalars] = [0, 1, 2, 3, 4].map(|i| call.inputs[i].f32());
         let lane = call.inputs[0].shape().last().copied().unwrap_or(1);
         let lanes = g.len() / lane;

@@ -40,6 +40,7 @@ impl Op for Cast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (x, out) = (call.inputs[0], &mut call.outputs[0]);
         match (x.of.dtype, self.0) {
             (DType::U32, DType::F32) => map(x.u32(), out.f32(), |x| x as f32),

@@ -8,11 +8,12 @@ use super::product::{LANE_DIMENSIONS, OWN, Product, Tile};
 use crate::cpu::conv;
 use crate::cpu::gemm::Epilogue;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Scalar, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// WGSL of the convolutions.
 const SHADER: &str = concat!(
+    include_str!("../../shaders/special.wgsl"),
     include_str!("../../shaders/elementwise.wgsl"),
     include_str!("../../shaders/product.wgsl"),
     include_str!("../../shaders/product_tile.wgsl"),
@@ -281,6 +282,10 @@ impl Op for Conv2d {
         Ok(vec![with_lead(&plan, x, weight.len() > 4, [height, width, outputs])])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         if self.bias || self.activation.is_some() {
             let message = "bias and activation are fused after differentiation".into();
@@ -293,6 +298,7 @@ impl Op for Conv2d {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, weight] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&x.of.shape, &weight.of.shape).map_err(Error::Graph)?;
         let z = plan.sizes;
@@ -390,6 +396,10 @@ impl Op for Conv2dInputGradient {
         Ok(vec![with_lead(&plan, c, weight.len() > 4, [height, width, inputs])])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (y, weight, c) = (call.operands[0], call.operands[1], call.cotangent(0));
         // Linear in both: the adjoint of what goes from y to x is what goes from x to y.
@@ -402,6 +412,7 @@ impl Op for Conv2dInputGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [c, weight] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&c.of.shape, &weight.of.shape).map_err(Error::Graph)?;
         let (z, parallel) = (plan.sizes, call.parallel);
@@ -459,6 +470,10 @@ impl Op for Conv2dWeightGradient {
         Ok(vec![TensorType::f32([&plan.lanes[..], &[rows, columns, inputs, outputs]].concat())])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         let (x, y, c) = (call.operands[0], call.operands[1], call.cotangent(0));
         let of_x = call.wanted[0].then(|| input_gradient(self.window, y, c, x.shape()));
@@ -470,6 +485,7 @@ impl Op for Conv2dWeightGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, c] = [0, 1].map(|i| call.inputs[i]);
         let plan = self.plan(&x.of.shape, &c.of.shape).map_err(Error::Graph)?;
         let (z, parallel) = (plan.sizes, call.parallel);

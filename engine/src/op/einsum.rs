@@ -28,11 +28,12 @@ fn labels(term: &str, dots: usize) -> Result<Vec<Label>, String> {
         Some((before, after)) => (before, Some(after)),
         None => (term, None),
     };
-    let mut letters = |part: &str| {
-        part.chars().try_for_each(|c| match c {
-            _ if c.is_ascii_alphabetic() => Ok(found.push(Label::Letter(c))),
-            _ => Err(format!("`{c}` is no letter of a dimension")),
-        })
+    let mut letters = |part: &str| match part.chars().find(|c| !c.is_ascii_alphabetic()) {
+        Some(c) => Err(format!("`{c}` is no letter of a dimension")),
+        None => {
+            found.extend(part.chars().map(Label::Letter));
+            Ok(())
+        }
     };
     letters(before)?;
     if let Some(after) = after {
@@ -55,7 +56,7 @@ impl<'g> Named<'g> {
 
     /// An operand whose labels may stand twice, of which the diagonal is taken, and whose stretched dimensions are left out.
     fn new(x: Tensor<'g>, mut labels: Vec<Label>, sizes: &BTreeMap<Label, usize>) -> Self {
-        let mut x = x;
+        let (mut x, mut shape) = (x, x.shape().to_vec());
         while let Some((first, second)) = (0..labels.len())
             .find_map(|i| Some((i, (i + 1..labels.len()).find(|&j| labels[j] == labels[i])?)))
         {
@@ -63,11 +64,10 @@ impl<'g> Named<'g> {
             let mut order: Vec<usize> = (0..labels.len()).filter(|i| *i != first && *i != second).collect();
             order.extend([first, second]);
             x = x.transpose(&order).diagonal();
-            let label = labels[first];
-            labels = order[..order.len() - 2].iter().map(|&i| labels[i]).collect();
-            labels.push(label);
+            order.pop();
+            labels = order.iter().map(|&i| labels[i]).collect();
+            shape = order.iter().map(|&i| shape[i]).collect();
         }
-        let shape = x.shape();
         let stretched = |i: usize| shape[i] == 1 && sizes.get(&labels[i]).is_some_and(|size| *size != 1);
         let kept: Vec<usize> = (0..labels.len()).filter(|&i| !stretched(i)).collect();
         let x = x.reshape(kept.iter().map(|&i| shape[i]).collect::<Vec<_>>());

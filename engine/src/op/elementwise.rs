@@ -146,8 +146,11 @@ impl Op for Elementwise {
                 let exponent = operand(1);
                 // At a base of 0 or less the derivative with respect to the exponent is taken as 0.
                 let positive = x.greater(zero);
-                let log = positive.select(x, x.graph().scalar(1.0)).log();
-                vec![Some(c * exponent * x.pow(exponent - 1.0)), Some(c * y * log)]
+                let one = x.graph().scalar(1.0);
+                let log = positive.select(x, one).log();
+                // At an exponent of 0 the factor is 0, which must not meet `0^-1`, here or in derivatives of this one.
+                let lowered = exponent.select(exponent, one) - 1.0;
+                vec![Some(c * exponent * x.pow(lowered)), Some(c * y * log)]
             }
             Scalar::Modulo => vec![Some(c), Some(-(c * (x / operand(1)).floor()))],
             Scalar::Atan2 => {
@@ -177,6 +180,7 @@ impl Op for Elementwise {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         Fused::single(self.0, &call.outputs[0].of.shape).cpu(call)
     }
 
@@ -222,6 +226,7 @@ impl Op for Broadcast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         if call.inputs[0].of.dtype != DType::F32 {
             integer::run(integer::Function::Identity, call);
             return Ok(());

@@ -42,7 +42,19 @@ impl Op for Flip {
         Ok(vec![call.cotangents[0].map(|c| c.flip(self.axis as isize))])
     }
 
+    fn decompose<'g>(&self, operands: &[Tensor<'g>]) -> Option<Vec<Tensor<'g>>> {
+        // For devices on which the axis is too long: its halves change places.
+        let (x, axis) = (operands[0], self.axis as isize);
+        let size = x.shape()[self.axis];
+        let pieces = match size {
+            0 | 1 => return Some(vec![x]),
+            _ => x.split(axis, &[size / 2, size - size / 2]),
+        };
+        Some(vec![x.graph().concat(&[pieces[1].flip(axis), pieces[0].flip(axis)], axis)])
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (_, size, inner) = around(call.inputs[0].shape(), self.axis);
         let from = call.inputs[0].u32();
         let parallel = call.parallel.above(from.len(), 8 * TASK);

@@ -20,6 +20,9 @@ use crate::shape::{DType, Shape, TensorType};
 
 /// The ops of this file.
 pub(super) const NAMES: &[&str] = &["fused"];
+/// WGSL of the scalar functions.
+const FUNCTIONS: &str =
+    concat!(include_str!("../../shaders/special.wgsl"), include_str!("../../shaders/elementwise.wgsl"));
 /// Floats of the register file of one block: 32 KiB, the first-level cache of common processors.
 const REGISTER_FILE: usize = 8192;
 /// Elements of a block where registers are few.
@@ -191,6 +194,7 @@ impl Op for Fused {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let access = self.access(call.inputs);
         let elements = call.outputs[0].of.elements();
         let mut outputs = [std::ptr::null_mut::<f32>(); 64];
@@ -220,7 +224,7 @@ impl Op for Fused {
             entry: "main",
             constants: Vec::new(),
             bindings,
-            parameters: vec![elements as u32],
+            parameters: vec![elements as u32, 0, 0, 0],
             workgroups: call.groups(elements, 256),
         }
         .into())
@@ -472,8 +476,12 @@ unsafe fn apply<S: Simd>(s: S, function: Scalar, arguments: [Source; 3], out: *m
 
 impl Fused {
     /// The program as WGSL.
+    ///
+    /// Compilers of shaders may compute as if nothing were infinite or NaN: for them `0 x` is 0, `x - x` is 0 and `(a + b)
+    /// - a` is `b`. What one instruction gives to another, zeros, and numbers that are not finite therefore go through
+    /// `opaque`, so that one kernel for many functions gives what a kernel for each does.
     fn wgsl(&self, operands: &[TensorType]) -> String {
-        let mut text = String::from(include_str!("../../shaders/elementwise.wgsl"));
+        let mut text = String::from(FUNCTIONS);
         for i in 0..operands.len() {
             let _ = writeln!(text, "@group(0) @binding({i}) var<storage, read> operand{i}: array<f32>;");
         }
@@ -485,25 +493,54 @@ impl Fused {
             );
         }
         let binding = operands.len() + self.outputs.len();
-        let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> elements: u32;");
+        let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> job: vec4<u32>;");
         text.push_str(
-            "@compute @workgroup_size(256)\n\
+            "// Both give x itself, which only the host knows. Twice the same is as good as once: exclusive or would undo itself.\n\
+             fn opaque(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) | job.y); }\n\
+             fn apart(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) | job.z); }\n\
+             @compute @workgroup_size(256)\n\
              fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,\n\
              \x20       @builtin(local_invocation_index) local: u32) {\n\
              \x20   let i = (group.y * groups.x + group.x) * 256u + local;\n\
-             \x20   if (i >= elements) { return; }\n",
+             \x20   if (i >= job.x) { return; }\n",
         );
         for (o, operand) in operands.iter().enumerate() {
             let index = index_of(&access_of(&operand.shape, &self.shape));
             let _ = writeln!(text, "    let x{o} = operand{o}[{index}];");
         }
+        let arguments = |instruction: &Instruction| {
+            let count = instruction.function.arity();
+            instruction.arguments.into_iter().take(count)
+        };
+        let mut is_read = vec![false; self.instructions.len()];
+        for argument in self.instructions.iter().flat_map(arguments) {
+            if let Argument::Register(r) = argument {
+                is_read[r] = true;
+            }
+        }
         for (i, instruction) in self.instructions.iter().enumerate() {
-            let argument = |a: usize| match instruction.arguments[a] {
-                Argument::Operand(o) => format!("x{o}"),
-                Argument::Register(r) => format!("r{r}"),
-                Argument::Immediate(value) => immediate(value),
+            // The value of a constant expression must be finite.
+            let constant = arguments(instruction).all(|a| matches!(a, Argument::Immediate(_)));
+            // Of a number and itself, what is taken for the same number would decide before it is looked at.
+            let compares = matches!(
+                instruction.function,
+                Scalar::Subtract | Scalar::Divide | Scalar::Less | Scalar::LessEqual | Scalar::Equal
+            );
+            let argument = |a: usize| {
+                let hide = if compares && a == 1 { "apart" } else { "opaque" };
+                match instruction.arguments[a] {
+                    Argument::Immediate(value) if constant || value == 0.0 || !value.is_finite() => {
+                        format!("{hide}({})", immediate(value))
+                    }
+                    Argument::Immediate(value) => immediate(value),
+                    Argument::Operand(o) if compares && a == 1 => format!("apart(x{o})"),
+                    Argument::Register(r) if compares && a == 1 => format!("apart(r{r})"),
+                    Argument::Operand(o) => format!("x{o}"),
+                    Argument::Register(r) => format!("r{r}"),
+                }
             };
             let expression = expression(instruction.function, argument);
+            let expression = if is_read[i] { format!("opaque({expression})") } else { expression };
             let _ = writeln!(text, "    let r{i} = {expression};");
         }
         for (o, r) in self.outputs.iter().enumerate() {
@@ -575,6 +612,7 @@ fn expression(function: Scalar, argument: impl Fn(usize) -> String) -> String {
         Scalar::Less => format!("select(0f, 1f, {a} < {})", b()),
         Scalar::LessEqual => format!("select(0f, 1f, {a} <= {})", b()),
         Scalar::Equal => format!("select(0f, 1f, {a} == {})", b()),
-        Scalar::Select => format!("select({}, {}, {a} != 0f)", argument(2), b()),
+        // NaN is not 0, but `!=` may not hold of it.
+        Scalar::Select => format!("select({}, {}, {a} == 0f)", b(), argument(2)),
     }
 }

@@ -13,10 +13,14 @@ use crate::shape::{DType, Shape, TensorType, list};
 pub(super) const NAMES: &[&str] = &["gather", "scatter_add"];
 
 /// WGSL of the kernels that take indices.
-pub(crate) const SHADER: &str = include_str!("../../shaders/gather.wgsl");
+pub(crate) const SHADER: &str =
+    concat!(include_str!("../../shaders/special.wgsl"), include_str!("../../shaders/gather.wgsl"));
 
 /// Elements that one task of the pool moves.
 const TASK: usize = 32 * 1024;
+
+/// The last of the parameters of kernels that are launched once.
+pub(super) const NO_PIECE: [u32; 4] = [0; 4];
 
 /// Checks that every index is below `size`.
 pub(crate) fn check_indices(op: &dyn Op, inputs: &[CpuInput<'_>], which: usize, size: usize) -> Result<()> {
@@ -89,6 +93,7 @@ impl Op for Gather {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (x, indices) = (call.inputs[0], call.inputs[1]);
         let (rank, rows) = (x.shape().len(), x.shape()[x.shape().len() - 2]);
         let (features, n) = (x.shape()[rank - 1], indices.shape()[indices.shape().len() - 1]);
@@ -135,6 +140,7 @@ impl Op for Gather {
         let mut parameters = [elements, n, features, rows].map(|v| v as u32).to_vec();
         let lead = call.outputs[0].shape.leading(2);
         parameters.extend(maps(self, call, lead, &[x.leading(2), indices.leading(1)])?);
+        parameters.extend(NO_PIECE);
         Ok(Launch {
             shader: SHADER.into(),
             entry: "gather",
@@ -163,6 +169,17 @@ pub struct ScatterAdd {
 
 /// Ranges of rows that are summed by tasks of their own where there is one batch only.
 const BANDS: usize = 8;
+/// Values that are added one after another to a sum of their own: a sum that has grown large would swallow them.
+const BLOCK: usize = 4 * 1024;
+/// Values that a launch adds up: a software adapter ends its loops after 65,535 rounds.
+const PIECE: usize = 32 * 1024;
+
+impl ScatterAdd {
+    /// Values of a block, so many that adding up the blocks costs no more than adding up the values.
+    fn block(&self) -> usize {
+        self.rows.max(BLOCK)
+    }
+}
 
 impl Op for ScatterAdd {
     fn name(&self) -> &'static str {
@@ -192,7 +209,13 @@ impl Op for ScatterAdd {
         Ok(vec![call.cotangents[0].map(|c| c.gather(indices).sum_to(values.shape())), None])
     }
 
+    fn cpu_scratch(&self, operands: &[TensorType], outputs: &[TensorType]) -> usize {
+        let n = operands[1].shape.last().copied().unwrap_or(1);
+        if n > self.block() { outputs[0].elements() } else { 0 }
+    }
+
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (values, indices) = (call.inputs[0], call.inputs[1]);
         let n = indices.shape()[indices.shape().len() - 1];
         let features = values.shape()[values.shape().len() - 1];
@@ -208,6 +231,8 @@ impl Op for ScatterAdd {
         let bands = if batches == 1 && n * features > 8 * TASK { BANDS.min(rows) } else { 1 };
         let band = rows.div_ceil(bands);
         let out = SharedPointer(call.outputs[0].f32().as_mut_ptr());
+        let scratch = SharedPointer(call.scratch.as_mut_ptr());
+        let block = self.block();
         for_each_chunk(parallel, batches * bands, TASK.div_ceil(n * features), |range| {
             for task in range {
                 let batch = task / bands;
@@ -215,21 +240,32 @@ impl Op for ScatterAdd {
                 if first >= last {
                     continue;
                 }
+                let (start, length) = ((batch * rows + first) * features, (last - first) * features);
                 // SAFETY: rows `first..last` of this batch lie within the output and belong to this task alone.
-                let out = unsafe {
-                    let start = out.get().add((batch * rows + first) * features);
-                    std::slice::from_raw_parts_mut(start, (last - first) * features)
-                };
+                let out = unsafe { std::slice::from_raw_parts_mut(out.get().add(start), length) };
                 out.fill(0.0);
                 let values = &values[value_map.at(batch) * n * features..][..n * features];
                 let indices = &indices[index_map.at(batch) * n..][..n];
-                for (value, &index) in values.chunks_exact(features).zip(indices) {
-                    let index = index as usize;
-                    if first <= index && index < last {
-                        let target = &mut out[(index - first) * features..][..features];
-                        for (o, v) in target.iter_mut().zip(value) {
-                            *o += v;
+                let mut blocks = values.chunks(block * features).zip(indices.chunks(block));
+                let add = |to: &mut [f32], (values, indices): (&[f32], &[u32])| {
+                    for (value, &index) in values.chunks_exact(features).zip(indices) {
+                        let index = index as usize;
+                        if first <= index && index < last {
+                            let target = &mut to[(index - first) * features..][..features];
+                            for (o, v) in target.iter_mut().zip(value) {
+                                *o += v;
+                            }
                         }
+                    }
+                };
+                blocks.next().into_iter().for_each(|first| add(out, first));
+                for next in blocks {
+                    // SAFETY: where there are several blocks there is scratch memory of the output's size, cut alike.
+                    let sums = unsafe { std::slice::from_raw_parts_mut(scratch.get().add(start), length) };
+                    sums.fill(0.0);
+                    add(sums, next);
+                    for (o, sum) in out.iter_mut().zip(sums) {
+                        *o += *sum;
                     }
                 }
             }
@@ -244,21 +280,22 @@ impl Op for ScatterAdd {
         let rows = lead.iter().product::<usize>() * self.rows;
         let mut parameters = [rows, n, features, self.rows].map(|v| v as u32).to_vec();
         parameters.extend(maps(self, call, lead, &[values.leading(2), indices.leading(1)])?);
-        Ok(Launch {
+        let launch = |first: usize| Launch {
             shader: SHADER.into(),
             entry: "scatter_add",
             constants: Vec::new(),
             bindings: vec![Binding::Input(0), Binding::Input(1), Binding::Output(0)],
-            parameters,
+            parameters: [&parameters[..], &[first as u32, n.min(first + PIECE) as u32, 0, 0]].concat(),
             workgroups: call.groups(rows * features.div_ceil(256), 1),
-        }
-        .into())
+        };
+        Ok(GpuPlan { launches: (0..n).step_by(PIECE).map(launch).collect(), scratch: Vec::new() })
     }
 
-    fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
+    fn cuts(&self, operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {
         let (values, indices) = (&operands[0].shape, &operands[1].shape);
+        let leads = [values.leading(2), indices.leading(1)];
         let terms = [(&values[..], values.len() - 2), (&indices[..], indices.len() - 1)];
-        Cut::across(&terms)
+        [Cut::along(outputs[0].shape.leading(2), &leads, 1), Cut::across(&terms)].concat()
     }
 
     fn operations(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {

@@ -10,6 +10,9 @@ use crate::shape::{DType, TensorType};
 /// The ops of this file.
 pub(super) const NAMES: &[&str] = &["written_by"];
 
+/// Indices that a launch looks at: a software adapter ends its loops after 65,535 rounds.
+const PIECE: usize = 32 * 1024;
+
 /// Which of `rows` old rows and `n` new ones stands in each place after the new ones were written where `indices [.., n]`
 /// say, one after the other: u32 `[.., rows]`, the row's own number where it stays, and `rows + i` where row `i` of the new
 /// ones was the last to be written there. An index that is no row is an error on the CPU and is left out on a GPU.
@@ -42,6 +45,7 @@ impl Op for WrittenBy {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 0, self.rows)?;
         let n = call.inputs[0].shape().last().copied().unwrap_or(1);
         let lists = call.inputs[0].u32().chunks_exact(n);
@@ -59,15 +63,15 @@ impl Op for WrittenBy {
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let n = call.operands[0].shape.last().copied().unwrap_or(1);
         let elements = call.outputs[0].elements();
-        Ok(Launch {
+        let launch = |first: usize| Launch {
             shader: SHADER.into(),
             entry: "written_by",
             constants: Vec::new(),
             bindings: vec![Binding::Input(0), Binding::Output(0)],
-            parameters: [elements, self.rows, n].map(|v| v as u32).to_vec(),
+            parameters: [elements, self.rows, n, first, n.min(first + PIECE)].map(|v| v as u32).to_vec(),
             workgroups: call.groups(elements, 256),
-        }
-        .into())
+        };
+        Ok(GpuPlan { launches: (0..n).step_by(PIECE).map(launch).collect(), scratch: Vec::new() })
     }
 
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {

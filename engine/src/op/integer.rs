@@ -165,6 +165,7 @@ impl Op for Integer {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         run(self.0, call);
         Ok(())
     }

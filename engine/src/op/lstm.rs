@@ -115,6 +115,7 @@ impl Op for Lstm {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let sizes = Sizes::of(call.inputs[0].of, call.outputs[0].of);
         let Sizes { time, batch, input, hidden, .. } = sizes;
         let [hs, cs, gates] = [0, 1, 2].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));

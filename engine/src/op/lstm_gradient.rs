@@ -103,6 +103,7 @@ impl Op for LstmGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let at = self.outputs();
         let inputs = call.inputs;
         let sizes = Sizes::of(inputs[0].of, inputs[at].of);

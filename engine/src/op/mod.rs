@@ -4,6 +4,7 @@
 pub mod adam;
 pub mod attention;
 pub mod cast;
+pub mod categorical;
 mod composed;
 pub mod conv;
 mod create;
@@ -18,6 +19,7 @@ pub mod gru;
 mod gru_gradient;
 pub mod index;
 pub mod integer;
+pub mod integer_reduce;
 mod lanes;
 pub mod lstm;
 mod lstm_gradient;

@@ -223,6 +223,7 @@ impl Op for Copy {
         Ok(vec![call.cotangents[0]])
     }
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         copy_cpu(call)
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -256,6 +257,7 @@ impl Op for Reshape {
         Ok(vec![call.cotangents[0].map(|c| c.reshape(call.operands[0].shape()))])
     }
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         copy_cpu(call)
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -285,6 +287,7 @@ impl Op for Detach {
         Ok(vec![None])
     }
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         copy_cpu(call)
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::group::with_groups;
+use super::group::{with_groups, with_rows};
 use super::softmax::keep_last;
 use crate::cpu::for_each_chunk;
 use crate::cpu::pool::SharedPointer;
@@ -39,6 +39,8 @@ pub struct LayerNormGradient;
 const TASK: usize = 8 * 1024;
 /// Elements above which the pool is worth entering.
 const THRESHOLD: usize = 128 * 1024;
+/// A mean of more deviations than this is off by so much, for a float, that it shows in what is left when it is taken away.
+const FAR: f32 = 16.0;
 
 /// Sizes: `groups` of `rows` rows of `n` elements; `scale` has one row a group.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +124,13 @@ fn first_lanes<S: Simd>(s: S, v: S::V, count: usize) -> S::V {
     s.load_slice(&lanes[..S::LANES])
 }
 
+/// The mean of what is left of a row when `center` is taken away.
+#[inline(always)]
+fn mean_of_rest<S: Simd>(s: S, x: &[f32], center: S::V) -> f32 {
+    let n = x.len();
+    sum_row!(s, n, |i, count| first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count)) / n as f32
+}
+
 impl Kernel for Forward<'_> {
     type Output = ();
 
@@ -133,15 +142,26 @@ impl Kernel for Forward<'_> {
             let group = row / rows;
             let scale = &self.scale[group * n..(group + 1) * n];
             let bias = &self.bias[group * n..(group + 1) * n];
-            let mean = sum_row!(s, n, |i, _count| s.load_slice(&x[i..])) / n as f32;
-            let center = s.splat(mean);
-            // The second pass over the row keeps the digits that `E[x^2] - E[x]^2` would lose.
-            let variance = sum_row!(s, n, |i, count| {
-                let d = first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count);
-                s.mul(d, d)
-            }) / n as f32;
-            let deviation = 1.0 / (variance + self.epsilon).sqrt();
-            let factor = s.splat(deviation);
+            let mut mean = sum_row!(s, n, |i, _count| s.load_slice(&x[i..])) / n as f32;
+            // What the mean is more than its float says.
+            let mut rest = None;
+            let deviation = loop {
+                let center = s.splat(mean);
+                // The second pass over the row keeps the digits that `E[x^2] - E[x]^2` would lose.
+                let variance = sum_row!(s, n, |i, count| {
+                    let d = first_lanes(s, s.sub(s.load_slice(&x[i..]), center), count);
+                    s.mul(d, d)
+                }) / n as f32;
+                let known: f32 = rest.unwrap_or(0.0);
+                let deviation = 1.0 / (variance - known * known + self.epsilon).sqrt();
+                if rest.is_some() || mean.abs() * deviation <= FAR || !deviation.is_finite() {
+                    break deviation;
+                }
+                mean += mean_of_rest(s, x, center);
+                rest = Some(mean_of_rest(s, x, s.splat(mean)));
+            };
+            let (center, factor) = (s.splat(mean), s.splat(deviation));
+            let shift = s.splat(-rest.unwrap_or(0.0) * deviation);
             // SAFETY: rows lie within the outputs and each belongs to one task.
             let y = unsafe {
                 *self.mean.get().add(row) = mean;
@@ -150,7 +170,7 @@ impl Kernel for Forward<'_> {
             };
             let mut i = 0;
             while i < n {
-                let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                 let value = s.mul_add(normal, s.load_slice(&scale[i..]), s.load_slice(&bias[i..]));
                 s.store_slice(&mut y[i..], value);
                 i += S::LANES;
@@ -194,13 +214,16 @@ impl Kernel for Backward<'_> {
                 // SAFETY: rows lie within the output and each belongs to one task.
                 let dx = unsafe { std::slice::from_raw_parts_mut(self.dx.get().add(row * n), n) };
                 let (center, factor) = (s.splat(self.mean[row]), s.splat(self.deviation[row]));
+                let far = self.mean[row].abs() * self.deviation[row] > FAR;
+                let rest = if far { mean_of_rest(s, x, center) } else { 0.0 };
+                let shift = s.splat(-rest * self.deviation[row]);
                 let (mut sum, mut product) = (s.zero(), s.zero());
                 let mut i = 0;
                 while i < n {
                     // Lanes past the end have c = 0 and add nothing.
                     let cotangent = s.load_slice(&c[i..]);
                     let g = s.mul(cotangent, s.load_slice(&scale[i..]));
-                    let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                    let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                     sum = s.add(sum, g);
                     product = s.mul_add(g, normal, product);
                     let for_scale = s.mul_add(cotangent, normal, s.load_slice(&dscale[i..]));
@@ -214,7 +237,7 @@ impl Kernel for Backward<'_> {
                 let mut i = 0;
                 while i < n {
                     let g = s.mul(s.load_slice(&c[i..]), s.load_slice(&scale[i..]));
-                    let normal = s.mul(s.sub(s.load_slice(&x[i..]), center), factor);
+                    let normal = s.mul_add(s.sub(s.load_slice(&x[i..]), center), factor, shift);
                     let value = s.mul(factor, s.neg_mul_add(normal, product, s.sub(g, sum)));
                     s.store_slice(&mut dx[i..], value);
                     i += S::LANES;
@@ -284,11 +307,14 @@ impl Op for LayerNorm {
         let [x, scale, bias] = operands else { return None };
         let mean = x.mean(&[-1]);
         let centered = *x - keep_last(mean);
+        // A large mean is off by enough to show.
+        let centered = centered - keep_last(centered.mean(&[-1]));
         let deviation = (centered.square().mean(&[-1]) + self.epsilon).sqrt().reciprocal();
         Some(vec![centered * keep_last(deviation) * *scale + *bias, mean, deviation])
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let sizes = Sizes::new(call.inputs[0].of, call.inputs[1].of);
         let (x, scale, bias) = (call.inputs[0].f32(), call.inputs[1].f32(), call.inputs[2].f32());
         let [y, mean, deviation] = call.outputs else { return Ok(()) };
@@ -305,13 +331,14 @@ impl Op for LayerNorm {
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let Sizes { groups, rows, n } = Sizes::new(&call.operands[0], &call.operands[1]);
+        let (shader, workgroups) = with_rows(call, SHADER, groups * rows, n);
         Ok(Launch {
-            shader: with_groups(call, SHADER),
+            shader,
             entry: "forward",
             constants: Vec::new(),
             bindings: (0..3).map(Binding::Input).chain((0..3).map(Binding::Output)).collect(),
             parameters: vec![(groups * rows) as u32, rows as u32, n as u32, self.epsilon.to_bits()],
-            workgroups: call.groups(groups * rows, 1),
+            workgroups,
         }
         .into())
     }
@@ -384,6 +411,7 @@ impl Op for LayerNormGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let sizes = Sizes::new(call.inputs[0].of, call.inputs[1].of);
         let [x, scale, mean, deviation, c] = call.inputs else { return Ok(()) };
         let (x, scale, c) = (x.f32(), scale.f32(), c.f32());
@@ -427,13 +455,14 @@ impl Op for LayerNormGradient {
             [Binding::Scratch(0), Binding::Scratch(1)]
         };
         let mut plan = GpuPlan::default();
+        let (shader, workgroups) = with_rows(call, SHADER, groups * rows, n);
         plan.launches.push(Launch {
-            shader: with_groups(call, SHADER),
+            shader,
             entry: "backward",
             constants: Vec::new(),
             bindings: inputs().chain([Binding::Output(0)]).collect(),
             parameters: vec![(groups * rows) as u32, rows as u32, n as u32, 0],
-            workgroups: call.groups(groups * rows, 1),
+            workgroups,
         });
         plan.launches.push(Launch {
             shader: with_groups(call, SHADER),

@@ -7,6 +7,7 @@ use crate::graph::{Binding, GpuCall, GpuPlan, Launch, Op, Scalar};
 
 /// WGSL that sums the parts of a product whose terms were split.
 const JOIN: &str = concat!(
+    include_str!("../../shaders/special.wgsl"),
     include_str!("../../shaders/elementwise.wgsl"),
     include_str!("../../shaders/product.wgsl"),
     include_str!("../../shaders/product_join.wgsl"),

@@ -202,6 +202,7 @@ impl Op for Random {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (distribution, n, keys) = (self.distribution, self.shape.elements(), call.inputs[0].u32());
         let blocks = keys.len() / 2 * n.div_ceil(2);
         let out = SharedPointer(call.outputs[0].u32().as_mut_ptr().cast());
@@ -260,6 +261,7 @@ impl Op for FoldIn {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let lead = call.outputs[0].of.shape.leading(1);
         let key_map = RowMap::new(lead, call.inputs[0].of.shape.leading(1));
         let data_map = RowMap::new(lead, &call.inputs[1].of.shape);
@@ -319,17 +321,6 @@ impl<'g> Tensor<'g> {
     /// Numbers of the standard Gumbel distribution, by this key.
     pub fn random_gumbel(self, shape: impl Into<Shape>) -> Tensor<'g> {
         self.draw(Distribution::Gumbel, shape.into())
-    }
-
-    /// Samples of the categorical distributions whose unnormalised log-probabilities are the rows of this tensor
-    /// `[.., n]`: u32 `[..]`, as the largest after Gumbel noise is added. A key `[lead.., 2]` needs logits whose first
-    /// dimensions are `lead`.
-    pub fn categorical(self, key: Tensor<'g>) -> Tensor<'g> {
-        match self.drawn_by("categorical", key) {
-            Some(shape) if !shape.is_empty() => (self + key.random_gumbel(shape)).argmax(),
-            Some(_) => self.refuse("categorical", "there are no dimensions but those of the key".into()),
-            None => self,
-        }
     }
 
     /// New keys `[.., 2]` from this key `[.., 2]` and u32 `data [..]` (a step, an index); leading dimensions

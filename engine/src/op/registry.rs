@@ -1,8 +1,9 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
 
 use super::{
-    adam, attention, cast, conv, elementwise, flip, fused, gather, gru, index, integer, lstm, matmul, memory,
-    message, movement, norm, random, reduce, row_chain, scan, select, slice, softmax, sort, ssm, transpose,
+    adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer,
+    integer_reduce, lstm, matmul, memory, message, movement, norm, random, reduce, row_chain, scan, select,
+    slice, softmax, sort, ssm, transpose,
 };
 
 /// Every op's name, family by family.
@@ -11,6 +12,7 @@ pub fn names() -> Vec<&'static str> {
         adam::NAMES,
         attention::NAMES,
         cast::NAMES,
+        categorical::NAMES,
         conv::NAMES,
         elementwise::NAMES,
         flip::NAMES,
@@ -19,6 +21,7 @@ pub fn names() -> Vec<&'static str> {
         gru::NAMES,
         index::NAMES,
         integer::NAMES,
+        integer_reduce::NAMES,
         lstm::NAMES,
         matmul::NAMES,
         memory::NAMES,

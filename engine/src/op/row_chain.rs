@@ -132,6 +132,7 @@ impl Block<'_> {
             outputs: &mut outputs,
             scratch: &mut [],
             parallel: Parallel::Serial,
+            own: true,
         })
     }
 }
@@ -146,6 +147,7 @@ impl Op for RowChain {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let inputs = call.inputs;
         let outputs: Vec<SharedPointer> =
             call.outputs.iter_mut().map(|o| SharedPointer(o.f32().as_mut_ptr())).collect();

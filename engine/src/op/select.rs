@@ -1,6 +1,6 @@
 //! One of many along the last axis: picking it by index, finding the largest, and writing an index as ones and zeros.
 
-use super::gather::{SHADER, check_indices, lead_of, maps};
+use super::gather::{NO_PIECE, SHADER, check_indices, lead_of, maps};
 use super::movement::{RowMap, check_rank, only};
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, Cut, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall, WithoutElements};
@@ -46,6 +46,7 @@ impl Op for TakeAlongLast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (x, indices) = (call.inputs[0], call.inputs[1]);
         let n = last(&x.of.shape);
         check_indices(self, call.inputs, 1, n)?;
@@ -108,6 +109,7 @@ impl Op for PutAlongLast {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 1, self.size)?;
         let (values, indices) = (call.inputs[0], call.inputs[1]);
         let lead = call.outputs[0].of.shape.leading(1);
@@ -135,7 +137,8 @@ impl Op for PutAlongLast {
     }
 }
 
-fn along_last(call: &GpuCall<'_>, entry: &'static str, elements: usize, parameters: Vec<u32>) -> GpuPlan {
+fn along_last(call: &GpuCall<'_>, entry: &'static str, elements: usize, mut parameters: Vec<u32>) -> GpuPlan {
+    parameters.extend(NO_PIECE);
     Launch {
         shader: SHADER.into(),
         entry,
@@ -192,6 +195,7 @@ impl Op for OneHot {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         check_indices(self, call.inputs, 0, self.classes)?;
         let out = call.outputs[0].f32();
         out.fill(0.0);
@@ -210,9 +214,26 @@ impl Op for OneHot {
     }
 }
 
-/// The index of the largest element of every row `[.., n]`, the first of equals. NaN is never the largest.
+/// Elements of a row from which on a workgroup of a GPU looks for its largest.
+const LONG: usize = 1024;
+
+/// The index of the largest element of every row `[.., n]`, the first of equals. NaN is never the largest; of nothing but
+/// NaN it is 0.
 #[derive(Debug, Clone)]
 pub struct Argmax;
+
+/// The index of the largest, see [`Argmax`].
+fn first_largest(row: &[f32]) -> usize {
+    // Minus infinity is larger than NaN.
+    let mut best = row.iter().position(|value| !value.is_nan()).unwrap_or(0);
+    let mut largest = row[best];
+    for (i, &value) in row.iter().enumerate().skip(best + 1) {
+        if value > largest {
+            (best, largest) = (i, value);
+        }
+    }
+    best
+}
 
 impl Op for Argmax {
     fn name(&self) -> &'static str {
@@ -236,6 +257,7 @@ impl Op for Argmax {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let n = last(&call.inputs[0].of.shape);
         let x = call.inputs[0].f32();
         let work = x.len();
@@ -243,21 +265,20 @@ impl Op for Argmax {
         let chunk = (32 * 1024usize).div_ceil(n);
         crate::cpu::for_each_chunk_mut(parallel, call.outputs[0].u32(), 1, chunk, |range, out| {
             for (row, out) in x[range.start * n..range.end * n].chunks_exact(n).zip(out) {
-                // The first element is the largest until another is: a NaN there must not stay so.
-                let (mut best, mut largest) = (0, f32::NEG_INFINITY);
-                for (i, &value) in row.iter().enumerate() {
-                    if value > largest {
-                        (best, largest) = (i, value);
-                    }
-                }
-                *out = best as u32;
+                *out = first_largest(row) as u32;
             }
         });
         Ok(())
     }
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
-        Ok(rows_launch(call, "argmax", call.outputs[0].elements(), last(&call.operands[0].shape)))
+        let (rows, n) = (call.outputs[0].elements(), last(&call.operands[0].shape));
+        let launch = rows_launch(call, "argmax", rows, n);
+        if n < LONG {
+            return Ok(launch);
+        }
+        let long = |launch| Launch { entry: "argmax_long", workgroups: call.groups(rows, 1), ..launch };
+        Ok(GpuPlan { launches: launch.launches.into_iter().map(long).collect(), ..launch })
     }
 
     fn cuts(&self, _operands: &[TensorType], outputs: &[TensorType]) -> Vec<Cut> {

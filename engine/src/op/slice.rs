@@ -68,6 +68,7 @@ impl Op for Slice {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (outer, size, inner) = around(call.inputs[0].shape(), self.axis);
         let source = Rows { start: self.start * inner, stride: size * inner };
         let target = Rows { start: 0, stride: self.length * inner };
@@ -111,8 +112,8 @@ impl Op for Split {
     fn infer(&self, operands: &[TensorType]) -> Result<Vec<TensorType>, String> {
         let operand = only(operands)?;
         let total = self.sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
-        if operand.shape.get(self.axis).copied() != total || self.sizes.is_empty() || self.sizes.contains(&0)
-        {
+        let fits = total.is_some() && operand.shape.get(self.axis).copied() == total;
+        if !fits || self.sizes.is_empty() || self.sizes.contains(&0) {
             return Err(format!("pieces of {:?} do not make up axis {}", self.sizes, self.axis));
         }
         Ok(self.sizes.iter().map(|&size| with_size(operand, self.axis, size)).collect())
@@ -137,6 +138,7 @@ impl Op for Split {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (outer, size, inner) = around(call.inputs[0].shape(), self.axis);
         let from = call.inputs[0].u32();
         let mut start = 0;
@@ -215,6 +217,7 @@ impl Op for Concat {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (outer, size, inner) = around(call.outputs[0].shape(), self.0);
         let mut start = 0;
         for input in call.inputs {
@@ -297,6 +300,7 @@ impl Op for Pad {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (outer, size, inner) = around(call.inputs[0].shape(), self.axis);
         let (before, length) = (self.before * inner, size * inner);
         let width = before + length + self.after * inner;

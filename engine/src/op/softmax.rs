@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::group::with_groups;
+use super::group::{with_groups, with_rows};
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::cpu::{for_each_chunk, vector_math as vm};
@@ -164,20 +164,20 @@ const SHORT: usize = 32;
 
 fn launch(call: &GpuCall<'_>, log: bool, gradient: bool) -> Launch {
     let (n, rows) = rows(&call.operands[0]);
-    let (entry, groups) = match (gradient, n <= SHORT) {
-        (false, true) => ("short", rows.div_ceil(128)),
-        (false, false) => ("long", rows),
-        (true, true) => ("short_gradient", rows.div_ceil(128)),
-        (true, false) => ("long_gradient", rows),
+    let (entry, (shader, workgroups)) = match (gradient, n <= SHORT) {
+        (false, true) => ("short", (with_groups(call, SHADER), call.groups(rows, 128))),
+        (false, false) => ("long", with_rows(call, SHADER, rows, n)),
+        (true, true) => ("short_gradient", (with_groups(call, SHADER), call.groups(rows, 128))),
+        (true, false) => ("long_gradient", with_rows(call, SHADER, rows, n)),
     };
     let bindings = (0..call.operands.len()).map(Binding::Input).chain([Binding::Output(0)]).collect();
     Launch {
-        shader: with_groups(call, SHADER),
+        shader,
         entry,
         constants: vec![("LOG", f64::from(u8::from(log)))],
         bindings,
         parameters: vec![rows as u32, n as u32],
-        workgroups: call.groups(groups, 1),
+        workgroups,
     }
 }
 
@@ -213,6 +213,7 @@ impl Op for Softmax {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (n, rows) = rows(call.inputs[0].of);
         let (log, x) = (self.log, call.inputs[0].f32());
         let y = SharedPointer(call.outputs[0].f32().as_mut_ptr());
@@ -261,6 +262,7 @@ impl Op for SoftmaxGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (n, rows) = rows(call.inputs[0].of);
         let (log, y, c) = (self.log, call.inputs[0].f32(), call.inputs[1].f32());
         let dx = SharedPointer(call.outputs[0].f32().as_mut_ptr());
@@ -315,13 +317,21 @@ impl<'g> Tensor<'g> {
         self.softmax_of(true, axis)
     }
 
-    /// `log(sum(exp(x)))` over `axis`, which is left out of the result, without overflow.
+    /// `log(sum(exp(x)))` over `axis`, which is left out of the result, without overflow. Of nothing but minus infinity
+    /// it is minus infinity, with gradient 0.
     pub fn logsumexp(self, axis: isize) -> Tensor<'g> {
         let Some(index) = self.axis("logsumexp", axis) else { return self };
-        let axis = index as isize;
+        let (g, axis) = (self.graph(), index as isize);
         let largest = self.max(&[axis]).detach();
         let mut kept = self.shape().to_vec();
         kept[index] = 1;
-        (self - largest.reshape(kept)).exp().sum(&[axis]).log() + largest
+        // An infinity would be taken from itself.
+        let finite = largest.abs().less_equal(g.scalar(f32::MAX));
+        let shift = finite.select(largest, g.scalar(0.0));
+        let sum = (self - shift.reshape(kept)).exp().sum(&[axis]);
+        // Where every term is 0, `1 / sum` must not arise in the gradient.
+        let nothing = sum.equal(g.scalar(0.0));
+        let logarithm = nothing.select(g.scalar(1.0), sum).log();
+        nothing.select(g.scalar(f32::NEG_INFINITY), logarithm + shift)
     }
 }

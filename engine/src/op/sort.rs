@@ -68,6 +68,7 @@ impl Op for Argsort {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let of = call.inputs[0].of;
         let n = of.shape.last().copied().unwrap_or(1);
         let (x, dtype) = (call.inputs[0].u32(), of.dtype);

@@ -34,11 +34,18 @@ impl<'g> Tensor<'g> {
     /// The Euclidean norm over `axes` (negative ones count from the end), which are left out of the result: the root of
     /// the sum of the squares. Its gradient at 0 is 0.
     pub fn norm(self, axes: &[isize]) -> Tensor<'g> {
-        let sum = self.square().sum(axes);
-        let g = self.graph();
-        // The root is kept from 0, where its derivative is infinite; NaN is not greater and passes as it is.
-        let positive = sum.greater(g.scalar(0.0));
-        positive.select(positive.select(sum, g.scalar(1.0)).sqrt(), sum)
+        let Some(indices) = self.axes("norm", axes) else { return self };
+        let (g, shape) = (self.graph(), self.shape());
+        if indices.iter().any(|&axis| shape[axis] == 0) {
+            return self.sum(axes);
+        }
+        // Squares of what is divided by the largest neither overflow nor vanish. It counts as a constant: the norm does not
+        // depend on it.
+        let scale = self.abs().max(axes).detach().clamp(1e-30, 1e30);
+        let squares = (self / scale.reshape(self.with_ones(&indices))).square().sum(axes);
+        // The root has no derivative at 0, where the norm's is taken as 0.
+        let nothing = squares.equal(g.scalar(0.0));
+        nothing.select(g.scalar(0.0), nothing.select(g.scalar(1.0), squares).sqrt() * scale)
     }
 
     /// Root mean square normalisation over the last axis (Zhang and Sennrich 2019): `x [.., n]` divided by

@@ -173,6 +173,7 @@ impl Op for Transpose {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let layout = Layout::new(&call.inputs[0].of.shape, &self.0);
         permute(call.parallel, &layout, call.inputs[0].u32(), call.outputs[0].u32());
         Ok(())

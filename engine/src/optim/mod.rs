@@ -9,7 +9,7 @@ pub use schedule::{KlAdaptive, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
 use crate::nn::Parameters;
 use crate::op::adam::AdamScalars;
@@ -204,8 +204,7 @@ impl Optimiser {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let step = checkpoint.tensor("optimiser/step")?.to_u64()?;
-        let step = step.first().copied().ok_or_else(|| Error::Usage("`optimiser/step` is empty".into()))?;
+        let step = checkpoint.counter("optimiser/step")?;
         for moment in &self.moments {
             self.parameters.load_flat(moment, &format!("optimiser/{}", moment.name()), checkpoint)?;
         }
@@ -216,7 +215,9 @@ impl Optimiser {
 
 /// A gradient scaled down to a Euclidean norm of at most `limit` (a scalar), and the norm it had (Pascanu et al. 2013).
 pub fn clip_by_global_norm<'g>(gradient: Tensor<'g>, limit: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
-    let norm = gradient.square().sum_all().sqrt();
-    let factor = (limit / (norm + 1e-6)).minimum(gradient.graph().scalar(1.0));
+    let g = gradient.graph();
+    let axes: Vec<isize> = (0..gradient.shape().len() as isize).collect();
+    let norm = gradient.norm(&axes);
+    let factor = (limit / (norm + 1e-6)).minimum(g.scalar(1.0));
     (gradient * factor, norm)
 }

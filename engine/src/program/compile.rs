@@ -10,6 +10,7 @@ use super::fit::{self, Fits};
 use super::fuse;
 use super::plan::{self, Interval};
 use super::rows;
+use super::verify;
 use super::{CompileOptions, Summary};
 use crate::error::Result;
 use crate::graph::{Graph, Op, Source, Tensor, ValueId, Variable};
@@ -169,6 +170,7 @@ pub(crate) fn compile(
         roots: outputs.iter().map(|t| t.id()).chain(assignments.iter().map(|(_, v)| *v)).collect(),
     };
     work.sweep();
+    verify::claims(&work)?;
     if empty::leave_out(&mut work) {
         work.sweep();
     }
@@ -186,9 +188,12 @@ pub(crate) fn compile(
         rows::chains(&mut work);
         work.sweep();
     }
-    copy_roots_that_may_change(&mut work);
+    copy_roots_that_may_change(&mut work, if on_cpu { outputs.len() } else { 0 });
     if let Some(fits) = fits {
         copy_parts(&mut work, |of| of.elements() > fits.binding);
+        // Copies may be as large as what they are copies of.
+        fit::fit(&mut work, fits, alignment);
+        work.sweep();
     }
 
     let order = schedule(&work);
@@ -293,6 +298,7 @@ pub(crate) fn compile(
         .map(|b| Interval { elements: b.elements, first: b.first, last: b.last })
         .collect();
     (compiled.offsets, compiled.arena) = plan::offsets(&intervals);
+    verify::sound(&compiled)?;
     Ok(compiled)
 }
 
@@ -341,11 +347,17 @@ fn variable_index(compiled: &mut Compiled, variable: &Variable) -> usize {
     }
 }
 
-/// Outputs and assigned values that lie in a variable would be read after that variable has changed: they are copied.
-fn copy_roots_that_may_change(work: &mut Work) {
+/// Outputs and assigned values that lie in a variable would be read after that variable has changed: they are copied. So are
+/// the first `read_in_place` roots, outputs that are read where they lie, where they lie in an input.
+fn copy_roots_that_may_change(work: &mut Work, read_in_place: usize) {
     let mut next = work.nodes.keys().next_back().map_or(0, |id| id + 1);
+    let mut copies: HashMap<ValueId, ValueId> = HashMap::new();
     for i in 0..work.roots.len() {
         let root = work.roots[i];
+        if let Some(copy) = copies.get(&root) {
+            work.roots[i] = *copy;
+            continue;
+        }
         let mut at = root;
         loop {
             let node = &work.nodes[&at.node];
@@ -354,12 +366,14 @@ fn copy_roots_that_may_change(work: &mut Work) {
                     Some(_) => at = node.inputs[0],
                     None => break,
                 },
-                Source::Variable(_) => {
+                Source::Input(_) if i >= read_in_place => break,
+                Source::Variable(_) | Source::Input(_) => {
                     let of = work.nodes[&root.node].outputs[root.output as usize].clone();
                     let copy: Arc<dyn Op> = Arc::new(crate::op::movement::Copy);
                     let node = WorkNode { source: Source::Op(copy), inputs: vec![root], outputs: vec![of] };
                     work.nodes.insert(next, node);
                     work.roots[i] = ValueId { node: next, output: 0 };
+                    copies.insert(root, work.roots[i]);
                     next += 1;
                     break;
                 }
@@ -404,23 +418,30 @@ pub(super) fn schedule(work: &Work) -> Vec<u32> {
 impl Compiled {
     pub fn summary(&self) -> Summary {
         let mut kernels: BTreeMap<String, usize> = BTreeMap::new();
-        let mut live = vec![0u64; self.steps.len() + 2];
+        // What each step begins with more than the one before it had, which may be less.
+        let mut change = vec![0i64; self.steps.len() + 3];
         for step in &self.steps {
             *kernels.entry(step.op.name().to_string()).or_default() += 1;
         }
         for buffer in &self.buffers {
-            for bytes in &mut live[buffer.first..=buffer.last] {
-                *bytes += 4 * buffer.elements as u64;
-            }
+            let bytes = 4 * buffer.elements as i64;
+            change[buffer.first] += bytes;
+            change[buffer.last + 1] -= bytes;
         }
+        let live = change.iter().scan(0, |live, change| {
+            *live += change;
+            Some(*live as u64)
+        });
         Summary {
             steps: self.steps.len(),
             kernels: kernels.into_iter().collect(),
             dispatches: 0,
             levels: 0,
             planned_bytes: 4 * self.arena as u64,
-            live_bytes: live.into_iter().max().unwrap_or(0),
-            operations: self.steps.iter().map(|s| s.op.operations(&s.input_types, &s.output_types)).sum(),
+            live_bytes: live.max().unwrap_or(0),
+            operations: self.steps.iter().fold(0, |sum, step| {
+                sum.saturating_add(step.op.operations(&step.input_types, &step.output_types))
+            }),
         }
     }
 }

@@ -49,10 +49,11 @@ impl Concatenations {
     /// The values behind the operands of a concatenation with their offsets, where each can be computed in place.
     fn parts(&self, work: &Work, operands: &[ValueId], alignment: usize) -> Option<Vec<(ValueId, usize)>> {
         let mut parts: Vec<(ValueId, usize)> = Vec::new();
+        let mut own = HashSet::new();
         let mut offset = 0usize;
         for operand in operands {
             let part = whole_maker(work, *operand)?;
-            let taken = self.within.contains_key(&part) || parts.iter().any(|(other, _)| *other == part);
+            let taken = self.within.contains_key(&part) || !own.insert(part);
             if taken || !offset.is_multiple_of(alignment) {
                 return None;
             }

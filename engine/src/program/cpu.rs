@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::compile::{Compiled, Location, Root};
 use crate::cpu::Parallel;
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, CpuInput, CpuOutput, CpuStorage, Variable};
+use crate::graph::{CpuCall, CpuInput, CpuOutput, CpuStorage, Variable, is_own};
+use crate::memory::Memory;
 use crate::shape::TensorType;
 
 /// Work below which waking other threads costs more than it gives, in floating-point operations: some 10 us on one
@@ -22,6 +23,8 @@ struct Piece {
 struct PreparedStep {
     inputs: Vec<Piece>,
     outputs: Vec<Piece>,
+    /// Whether its op is one of this package.
+    own: bool,
 }
 
 pub(super) struct CpuExecutor {
@@ -30,7 +33,7 @@ pub(super) struct CpuExecutor {
     /// Source and destination of every assignment.
     assignments: Vec<(Piece, Piece)>,
     outputs: Vec<Piece>,
-    inputs: Vec<Box<[u32]>>,
+    inputs: Vec<Memory>,
     given: Vec<bool>,
     scratch: Vec<f32>,
     /// Which variables are read and which are written, in the order of their numbers: locks are always taken in that
@@ -41,15 +44,12 @@ pub(super) struct CpuExecutor {
     large: bool,
     pub parallel: Parallel,
     /// The planned memory. Pieces point into it.
-    _arena: Box<[CacheLine]>,
+    _arena: Memory,
 }
 
-#[repr(align(64))]
-#[derive(Clone, Copy)]
-struct CacheLine(#[allow(dead_code)] [u32; 16]);
-
-// SAFETY: pieces point into memory that the executor owns, into constants that never change, and into variables, which
-// are reached only while their locks are held.
+// SAFETY: pieces point into memory that the executor owns and that does not move with it, into constants that never
+// change, and into variables, which are reached only while their locks are held. `compile` has checked that every piece
+// lies within its memory and that no step writes where it reads (`verify::sound`).
 unsafe impl Send for CpuExecutor {}
 // SAFETY: `&CpuExecutor` only reads outputs, which lie in memory that it owns.
 unsafe impl Sync for CpuExecutor {}
@@ -61,8 +61,28 @@ fn storage(variable: &Variable) -> Result<&CpuStorage> {
     })
 }
 
+fn no_room(what: &str, elements: usize) -> Error {
+    let message = format!("a program has no room for {elements} elements of {what}");
+    Error::Device { device: "cpu".into(), message }
+}
+
+fn room(what: &str, elements: usize) -> Result<Memory> {
+    Memory::zeroed(elements).ok_or_else(|| no_room(what, elements))
+}
+
 /// Gives the locks back however a run ends.
 struct Held<'a>(&'a [(Variable, bool)]);
+
+impl<'a> Held<'a> {
+    fn all(locks: &'a [(Variable, bool)]) -> Result<Held<'a>> {
+        let mut held = Held(&[]);
+        for (i, (variable, exclusive)) in locks.iter().enumerate() {
+            storage(variable)?.acquire(*exclusive);
+            held.0 = &locks[..=i];
+        }
+        Ok(held)
+    }
+}
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -76,24 +96,24 @@ impl Drop for Held<'_> {
 
 impl CpuExecutor {
     pub fn new(compiled: Arc<Compiled>) -> Result<Self> {
-        let lines = compiled.arena.div_ceil(16);
-        let mut arena = vec![CacheLine([0; 16]); lines].into_boxed_slice();
-        let base = arena.as_mut_ptr().cast::<u32>();
-        let mut inputs: Vec<Box<[u32]>> =
-            compiled.inputs.iter().map(|(_, of)| vec![0u32; of.elements()].into_boxed_slice()).collect();
+        let arena = room("what it computes", compiled.arena)?;
+        let inputs: Vec<Memory> = compiled
+            .inputs
+            .iter()
+            .map(|(name, of)| room(&format!("its input `{name}`"), of.elements()))
+            .collect::<Result<_>>()?;
         let variables = compiled
             .variables
             .iter()
             .map(|v| Ok(storage(v)?.pointer()))
             .collect::<Result<Vec<*mut u32>>>()?;
-        let input_pointers: Vec<*mut u32> = inputs.iter_mut().map(|b| b.as_mut_ptr()).collect();
         let piece = |location: &Location| -> Piece {
             let start = match location.root {
-                Root::Input(i) => input_pointers[i],
+                Root::Input(i) => inputs[i].pointer(),
                 // Constants are only ever read: no op writes to an operand.
                 Root::Constant(i) => compiled.constants[i].as_ptr().cast_mut(),
                 Root::Variable(i) => variables[i],
-                Root::Buffer(i) => base.wrapping_add(compiled.offsets[i]),
+                Root::Buffer(i) => arena.pointer().wrapping_add(compiled.offsets[i]),
             };
             let pointer = start.wrapping_add(location.offset);
             Piece { pointer, elements: location.of.elements(), of: location.of.clone() }
@@ -111,15 +131,16 @@ impl CpuExecutor {
                         input.elements = 0;
                     }
                 }
-                PreparedStep { inputs, outputs }
+                PreparedStep { inputs, outputs, own: is_own(step.op.as_ref()) }
             })
             .collect();
-        let scratch = compiled
-            .steps
-            .iter()
-            .map(|s| s.op.cpu_scratch(&s.input_types, &s.output_types))
-            .max()
-            .unwrap_or(0);
+        let mut scratch = Vec::new();
+        for step in &compiled.steps {
+            let needed = step.op.cpu_scratch(&step.input_types, &step.output_types);
+            let more = needed.saturating_sub(scratch.len());
+            scratch.try_reserve_exact(more).map_err(|_| no_room(step.op.name(), needed))?;
+            scratch.resize(scratch.len() + more, 0.0);
+        }
         let assignments = compiled
             .assignments
             .iter()
@@ -142,7 +163,7 @@ impl CpuExecutor {
         Ok(CpuExecutor {
             outputs: compiled.outputs.iter().map(|(location, _)| piece(location)).collect(),
             given: vec![false; inputs.len()],
-            scratch: vec![0.0; scratch],
+            scratch,
             input_list: Vec::with_capacity(widest_in),
             output_list: Vec::with_capacity(widest_out),
             parallel: Parallel::Pool,
@@ -158,7 +179,9 @@ impl CpuExecutor {
 
     pub fn input_mut(&mut self, index: usize) -> &mut [u32] {
         self.given[index] = true;
-        &mut self.inputs[index]
+        let memory = &self.inputs[index];
+        // SAFETY: the executor's own memory; only `run` and `output` reach it otherwise, and `self` is borrowed.
+        unsafe { std::slice::from_raw_parts_mut(memory.pointer(), memory.elements()) }
     }
 
     pub fn output(&self, index: usize) -> &[u32] {
@@ -178,10 +201,7 @@ impl CpuExecutor {
     }
 
     fn run_here(&mut self, parallel: Parallel) -> Result<()> {
-        for (variable, exclusive) in &self.locks {
-            storage(variable)?.acquire(*exclusive);
-        }
-        let held = Held(&self.locks);
+        let held = Held::all(&self.locks)?;
         for (step, prepared) in self.compiled.steps.iter().zip(&self.steps) {
             self.input_list.clear();
             self.output_list.clear();
@@ -212,12 +232,13 @@ impl CpuExecutor {
                     ),
                     scratch: std::slice::from_raw_parts_mut(self.scratch.as_mut_ptr(), self.scratch.len()),
                     parallel,
+                    own: prepared.own,
                 }
             };
             step.op.cpu(&mut call)?;
         }
         for (from, to) in &self.assignments {
-            // SAFETY: equal lengths (checked by `Graph::assign`); the source is no variable (see `compile`), and the
+            // SAFETY: equal lengths (checked by `verify::sound`); the source is no variable (see `compile`), and the
             // destination's exclusive lock is held.
             unsafe { std::ptr::copy_nonoverlapping(from.pointer, to.pointer, from.elements) };
         }

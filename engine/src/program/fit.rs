@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::compile::{Work, WorkNode};
+use super::compile::{Work, WorkNode, schedule};
 use crate::graph::{Cut, Graph, Halves, Op, Source, Tensor, ValueId};
 use crate::op::elementwise::Elementwise;
 use crate::shape::{Shape, TensorType};
@@ -24,7 +24,8 @@ pub(crate) struct Fits<'a> {
 pub(super) fn fit(work: &mut Work, fits: &Fits<'_>, alignment: usize) {
     let mut nodes: BTreeMap<u32, WorkNode> = BTreeMap::new();
     let mut places: HashMap<ValueId, ValueId> = HashMap::new();
-    for (&id, node) in &work.nodes {
+    for id in schedule(work) {
+        let node = &work.nodes[&id];
         let inputs = node.inputs.iter().map(|v| places[v]).collect();
         let outputs = insert(WorkNode { inputs, ..node.clone() }, &mut nodes, fits, alignment);
         let value = |output: usize| ValueId { node: id, output: output as u32 };
@@ -47,7 +48,7 @@ fn insert(
         Source::Op(op) if !runs(op.as_ref(), &types, &node.outputs, fits) => {
             let large = types.iter().chain(&node.outputs).any(|of| of.elements() > fits.binding);
             let smaller = || halved(op, &types, &node.outputs, fits.binding, alignment);
-            let plainer = || decomposed(op.as_ref(), &types, fits, alignment);
+            let plainer = || decomposed(op.as_ref(), &types, &node.outputs, fits, alignment);
             if large { smaller().or_else(plainer) } else { plainer().or_else(smaller) }
         }
         _ => None,
@@ -102,8 +103,20 @@ fn ids(tensors: &[Tensor<'_>]) -> Vec<ValueId> {
 }
 
 /// An op's plainer form, where all of it fits or can be made to.
-fn decomposed(op: &dyn Op, operands: &[TensorType], fits: &Fits<'_>, alignment: usize) -> Option<Parts> {
-    let (graph, outputs) = parts(operands, |inputs| Some(ids(&op.decompose(inputs)?)))?;
+fn decomposed(
+    op: &dyn Op,
+    operands: &[TensorType],
+    outputs: &[TensorType],
+    fits: &Fits<'_>,
+    alignment: usize,
+) -> Option<Parts> {
+    let plain = |inputs: &[Tensor<'_>]| {
+        let made = op.decompose(inputs)?;
+        let own = |t: &Tensor<'_>| std::ptr::eq(t.graph(), inputs[0].graph());
+        let same = made.iter().map(Tensor::tensor_type).eq(outputs.iter().cloned());
+        (made.iter().all(own) && same).then(|| ids(&made))
+    };
+    let (graph, outputs) = parts(operands, |inputs| plain(inputs).filter(|_| !inputs.is_empty()))?;
     let all = {
         let nodes = graph.nodes();
         let of = |v: &ValueId| nodes[v.node as usize].outputs[v.output as usize].clone();
@@ -112,7 +125,7 @@ fn decomposed(op: &dyn Op, operands: &[TensorType], fits: &Fits<'_>, alignment: 
                 let types: Vec<TensorType> = node.inputs.iter().map(of).collect();
                 runs(op.as_ref(), &types, &node.outputs, fits)
                     || halved(op, &types, &node.outputs, fits.binding, alignment).is_some()
-                    || decomposed(op.as_ref(), &types, fits, alignment).is_some()
+                    || decomposed(op.as_ref(), &types, &node.outputs, fits, alignment).is_some()
             }
             _ => true,
         })
@@ -138,8 +151,26 @@ fn halved(
         let follows = |half: &Halves| matches!(half, Halves::Follow(_));
         !any || operand || outputs.iter().zip(&cut.outputs).any(|(of, half)| follows(half) && over(of))
     };
-    let cuts = op.cuts(operands, outputs);
+    let mut cuts = op.cuts(operands, outputs);
+    cuts.retain(|cut| is_possible(cut, operands, outputs));
     cuts.iter().filter(|cut| helps(cut)).find_map(|cut| in_halves(op, cut, operands, outputs, alignment))
+}
+
+/// Whether a cut is one of these operands and outputs along dimensions of one size.
+fn is_possible(cut: &Cut, operands: &[TensorType], outputs: &[TensorType]) -> bool {
+    let read = operands.iter().zip(&cut.operands).filter_map(|(of, axis)| Some((of, (*axis)?)));
+    let made = outputs.iter().zip(&cut.outputs).filter_map(|(of, half)| match half {
+        Halves::Follow(axis) => Some((of, *axis)),
+        Halves::Meet(_) => None,
+    });
+    let binary = |half: &Halves| !matches!(half, Halves::Meet(function) if function.arity() != 2);
+    let mut sizes = read.chain(made).map(|(of, axis)| of.shape.get(axis));
+    let first = sizes.next().flatten();
+    cut.operands.len() == operands.len()
+        && cut.outputs.len() == outputs.len()
+        && cut.outputs.iter().all(binary)
+        && first.is_some()
+        && sizes.all(|size| size == first)
 }
 
 /// An elementwise op without broadcasting over one dimension, along which it can be cut anywhere.

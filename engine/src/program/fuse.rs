@@ -99,7 +99,8 @@ pub(super) fn elementwise(work: &mut Work, fuse: bool, buffers_a_kernel: usize) 
             readers.entry(value.node).or_default().push(id);
         }
     }
-    let is_root = |id: u32| work.roots.iter().any(|v| v.node == id);
+    let roots: HashSet<u32> = work.roots.iter().map(|v| v.node).collect();
+    let is_root = |id: u32| roots.contains(&id);
     for (&id, node) in nodes.iter().rev() {
         let live_operands = node.inputs.iter().filter(|v| immediate(work, **v).is_none()).count();
         let own_readers = readers.get(&id).map_or(&[][..], |r| r);
@@ -215,22 +216,30 @@ fn apart_where_cyclic(
     home: &HashMap<u32, u32>,
 ) -> Vec<Vec<u32>> {
     let group = |id: u32| home.get(&id).copied().unwrap_or(id);
-    let mut waiting: BTreeMap<u32, std::collections::BTreeSet<u32>> = BTreeMap::new();
+    // From a group to one that reads from it, each pair once.
+    let mut edges: Vec<(u32, u32)> = Vec::new();
+    let mut waiting: HashMap<u32, usize> = HashMap::new();
     for (&id, node) in nodes {
         let own = group(id);
-        let entry = waiting.entry(own).or_default();
-        entry.extend(node.inputs.iter().map(|v| group(v.node)).filter(|&g| g != own));
+        waiting.entry(own).or_default();
+        edges.extend(node.inputs.iter().map(|v| (group(v.node), own)).filter(|(from, to)| from != to));
     }
-    loop {
-        let ready: Vec<u32> = waiting.iter().filter(|(_, needs)| needs.is_empty()).map(|(&g, _)| g).collect();
-        if ready.is_empty() {
-            break;
-        }
-        for done in &ready {
-            waiting.remove(done);
-        }
-        for needs in waiting.values_mut() {
-            needs.retain(|g| !ready.contains(g));
+    edges.sort_unstable();
+    edges.dedup();
+    for (_, to) in &edges {
+        *waiting.entry(*to).or_default() += 1;
+    }
+    let mut ready: Vec<u32> = waiting.iter().filter(|(_, needs)| **needs == 0).map(|(&g, _)| g).collect();
+    while let Some(done) = ready.pop() {
+        waiting.remove(&done);
+        let first = edges.partition_point(|(from, _)| *from < done);
+        for (_, to) in edges[first..].iter().take_while(|(from, _)| *from == done) {
+            if let Some(needs) = waiting.get_mut(to) {
+                *needs -= 1;
+                if *needs == 0 {
+                    ready.push(*to);
+                }
+            }
         }
     }
     cluster

@@ -10,6 +10,7 @@ mod fit;
 mod fuse;
 mod plan;
 mod rows;
+mod verify;
 
 use std::sync::Arc;
 
@@ -141,16 +142,19 @@ impl Program {
     /// that the graph has, but nothing needs, may be given and is ignored.
     ///
     /// # Errors
-    /// An unknown input, one of another length or element type, one that was never given; an index out of range
-    /// inside the computation; a lost device. Variables are then as they were before.
+    /// An unknown input, one of another length or element type: the inputs are then as they were before. One that was never
+    /// given; an index out of range or a distribution without probabilities inside the computation; a lost device.
+    /// Variables are then as they were before.
     pub fn run(&mut self, inputs: &[(&str, &dyn Data)]) -> Result<Outputs<'_>> {
+        // All or none are taken.
         for (name, data) in inputs {
-            let Some(index) = self.given_index(name, data.dtype(), data.bits().len())? else { continue };
-            match &mut self.executor {
-                Executor::Cpu(executor) => executor.input_mut(index).copy_from_slice(data.bits()),
-                #[cfg(feature = "gpu")]
-                Executor::Gpu(executor) => executor.set_input(index, data.bits()),
-            }
+            self.given_index(name, data.dtype(), data.bits().len())?;
+        }
+        for (name, data) in inputs {
+            // Asked for once: what is checked is what is copied.
+            let bits = data.bits();
+            let Some(index) = self.given_index(name, data.dtype(), bits.len())? else { continue };
+            self.input_bits(index).copy_from_slice(bits);
         }
         match &mut self.executor {
             Executor::Cpu(executor) => executor.run()?,

@@ -1,5 +1,7 @@
 //! The memory plan: buffers whose lives do not overlap share memory.
 
+use std::collections::BTreeSet;
+
 /// Elements in a cache line. Buffers start on one.
 const ALIGNMENT: usize = 16;
 
@@ -11,9 +13,48 @@ pub(crate) struct Interval {
     pub last: usize,
 }
 
+#[cfg(test)]
 impl Interval {
     fn overlaps(&self, other: &Interval) -> bool {
         self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Intervals that have their place, by when they begin and by the steps that they cover: a tree over all steps, in which an
+/// interval stands at the fewest nodes that cover it.
+struct Placed {
+    by_first: BTreeSet<(usize, usize)>,
+    covering: Vec<Vec<usize>>,
+}
+
+impl Placed {
+    fn new(steps: usize) -> Self {
+        Placed { by_first: BTreeSet::new(), covering: vec![Vec::new(); 2 * steps] }
+    }
+
+    fn insert(&mut self, index: usize, interval: &Interval) {
+        self.by_first.insert((interval.first, index));
+        let steps = self.covering.len() / 2;
+        let (mut low, mut high) = (interval.first + steps, interval.last + steps + 1);
+        while low < high {
+            if low % 2 == 1 {
+                self.covering[low].push(index);
+                low += 1;
+            }
+            if high % 2 == 1 {
+                high -= 1;
+                self.covering[high].push(index);
+            }
+            (low, high) = (low / 2, high / 2);
+        }
+    }
+
+    /// Those that overlap an interval: they hold a value when it begins, or begin while it holds one.
+    fn overlapping(&self, interval: &Interval) -> impl Iterator<Item = usize> {
+        let leaf = interval.first + self.covering.len() / 2;
+        let above = std::iter::successors(Some(leaf), |node| (*node > 1).then_some(node / 2));
+        let later = self.by_first.range((interval.first + 1, 0)..(interval.last + 1, 0));
+        above.flat_map(|node| self.covering[node].iter().copied()).chain(later.map(|(_, index)| *index))
     }
 }
 
@@ -23,14 +64,13 @@ pub(crate) fn offsets(intervals: &[Interval]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..intervals.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(intervals[i].elements), intervals[i].first, i));
     let mut offsets = vec![0; intervals.len()];
-    let mut placed: Vec<usize> = Vec::new();
+    let mut placed = Placed::new(intervals.iter().map(|i| i.last + 1).max().unwrap_or(0));
     let mut arena = 0;
     for &i in &order {
         let size = intervals[i].elements.next_multiple_of(ALIGNMENT);
         let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|&&j| intervals[j].overlaps(&intervals[i]))
-            .map(|&j| (offsets[j], offsets[j] + intervals[j].elements.next_multiple_of(ALIGNMENT)))
+            .overlapping(&intervals[i])
+            .map(|j| (offsets[j], offsets[j] + intervals[j].elements.next_multiple_of(ALIGNMENT)))
             .collect();
         taken.sort_unstable();
         let mut at = 0;
@@ -42,7 +82,7 @@ pub(crate) fn offsets(intervals: &[Interval]) -> (Vec<usize>, usize) {
         }
         offsets[i] = at;
         arena = arena.max(at + size);
-        placed.push(i);
+        placed.insert(i, &intervals[i]);
     }
     (offsets, arena)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::compile::{Work, WorkNode, schedule};
 use super::fuse::{clusters, levels};
 use super::plan::{self, Interval};
-use crate::graph::{ByRows, Op, Source, ValueId};
+use crate::graph::{ByRows, Op, Source, ValueId, is_own};
 use crate::op::row_chain::{Place, Placed, RowChain};
 use crate::shape::TensorType;
 
@@ -27,6 +27,8 @@ pub(super) fn chains(work: &mut Work) {
         .filter(|(_, node)| node.outputs[0].shape.len() > 1 && node.outputs[0].elements() >= LEAST)
         .filter_map(|(&id, node)| {
             let Source::Op(op) = &node.source else { return None };
+            // Those of other packages work alone: nothing tells that they do for some rows what they do for all.
+            let op = is_own(op.as_ref()).then_some(op)?;
             Some((id, op.by_rows(&work.operands(node), &node.outputs)?))
         })
         .collect();
@@ -40,11 +42,23 @@ pub(super) fn chains(work: &mut Work) {
     };
     let level = levels(work, &order, joins);
     let at: HashMap<u32, usize> = order.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+    let mut readers: HashMap<ValueId, Vec<u32>> = HashMap::new();
+    for (id, node) in nodes {
+        for value in &node.inputs {
+            readers.entry(*value).or_default().push(*id);
+        }
+    }
+    let roots: HashSet<ValueId> = work.roots.iter().copied().collect();
     let mut replacements = Vec::new();
     for mut group in clusters(nodes, &order, &level, joins, LONGEST) {
         if group.len() > 1 {
             group.sort_unstable_by_key(|id| at[id]);
-            replacements.extend(build(work, &group, &members));
+            let own: HashSet<u32> = group.iter().copied().collect();
+            let read_outside = |value: &ValueId| {
+                let by_others = |all: &Vec<u32>| all.iter().any(|reader| !own.contains(reader));
+                roots.contains(value) || readers.get(value).is_some_and(by_others)
+            };
+            replacements.extend(build(work, &group, &members, read_outside));
         }
     }
     let mut renamed = HashMap::new();
@@ -62,16 +76,9 @@ fn build(
     work: &Work,
     group: &[u32],
     members: &HashMap<u32, ByRows>,
+    read_outside: impl Fn(&ValueId) -> bool,
 ) -> Option<(u32, WorkNode, Vec<ValueId>)> {
     let own: HashSet<u32> = group.iter().copied().collect();
-    let read_outside: HashSet<ValueId> = work
-        .nodes
-        .iter()
-        .filter(|(id, _)| !own.contains(id))
-        .flat_map(|(_, node)| &node.inputs)
-        .chain(&work.roots)
-        .copied()
-        .collect();
     let shape = &work.nodes[group.first()?].outputs[0].shape;
     let rows: usize = shape.leading(1).iter().product();
     let of = |value: &ValueId| &work.nodes[&value.node].outputs[value.output as usize];
@@ -95,7 +102,7 @@ fn build(
         }
         for output in 0..node.outputs.len() as u32 {
             let value = ValueId { node: *id, output };
-            match read_outside.contains(&value) {
+            match read_outside(&value) {
                 true => outputs.push(value),
                 false => drop(lives.insert((step, output), (value, step))),
             }
@@ -138,7 +145,7 @@ fn build(
         let written = (0..node.outputs.len() as u32).map(|output| made(&ValueId { node: *id, output }));
         placed.push((by_rows.op.clone(), read, written.collect::<Option<Vec<Place>>>()?));
         if let Source::Op(op) = &node.source {
-            operations += op.operations(&work.operands(node), &node.outputs);
+            operations = u64::saturating_add(operations, op.operations(&work.operands(node), &node.outputs));
         }
     }
     let types: Vec<TensorType> = outputs.iter().map(|v| of(v).clone()).collect();

@@ -2,6 +2,7 @@
 //! with its derivatives.
 
 use crate::common::{Case, Input, Kind, devices, erf, floats, indices, integers, mask, signed, uniform};
+use synod_engine::nn::{Activation, Builder, Embedding, RmsNorm};
 use synod_engine::{Graph, Tensor};
 
 /// `f` of every element of one operand or two of one shape.
@@ -132,6 +133,46 @@ fn cumulative_sums_and_products() {
     .check();
 }
 
+#[test]
+fn cumulative_sums_and_products_never_lose_what_is_not_finite() {
+    let (nan, infinity) = (f32::NAN, f32::INFINITY);
+    // Longer than what a GPU computes in one go.
+    let long: Vec<f32> = (0..400)
+        .map(|i| {
+            if i == 3 {
+                nan
+            } else if i % 7 == 5 {
+                0.0
+            } else {
+                1.0
+            }
+        })
+        .collect();
+    for device in devices() {
+        for values in [
+            &[2.0, nan, 0.0, 3.0][..],
+            &[infinity, 0.0, 1.0],
+            &[infinity, -infinity, 1.0],
+            &[0.0, -2.0],
+            &long,
+        ] {
+            let g = Graph::new();
+            let x = g.input("x", [values.len()]);
+            let mut program = device.compile(&g, &[x.cumsum(0), x.cumprod(0)]).unwrap();
+            let out = program.run(&[("x", &values)]).unwrap();
+            let (mut sum, mut product) = (0.0, 1.0);
+            for (i, x) in values.iter().enumerate() {
+                sum += x;
+                product *= x;
+                for (got, want) in [(out.f32(0)[i], sum), (out.f32(1)[i], product)] {
+                    let same = got == want || got.is_nan() && want.is_nan();
+                    assert!(same, "{}: element {i} of {values:?} is {got}, expected {want}", device.name());
+                }
+            }
+        }
+    }
+}
+
 fn variance(row: &[f64]) -> f64 {
     let n = row.len() as f64;
     let mean = row.iter().sum::<f64>() / n;
@@ -209,6 +250,10 @@ fn a_norm_of_zeros_has_a_gradient_of_zeros() {
         }
         let out = program.run(&[("x", &[f32::NAN, 0.0, 0.0, f32::INFINITY, 0.0, 4.0])]).unwrap();
         assert!(out.f32(0)[0].is_nan() && out.f32(0)[1] == f32::INFINITY, "{}", device.name());
+        let out = program.run(&[("x", &[3e30f32, 4e30, 0.0, 3e-30, 0.0, -4e-30])]).unwrap();
+        for (got, want) in out.f32(0).iter().zip([5e30, 5e-30]) {
+            assert!((got / want - 1.0).abs() < 1e-6, "{}: {got} instead of {want}", device.name());
+        }
     }
 }
 
@@ -342,5 +387,45 @@ fn parts_by_index() {
         let g = Graph::new();
         g.input("x", [5]).strided_slice(0, refused.0, refused.1, refused.2);
         assert!(g.check().unwrap_err().to_string().contains("strided_slice"), "{refused:?}");
+    }
+}
+
+#[test]
+fn layers_of_tables_and_norms() {
+    let count = 5;
+    for (lanes, things, shape) in [(None, [6, 1], [6, 3]), (Some(2), [3, 2], [6, 3])] {
+        for device in devices() {
+            let mut builder = match lanes {
+                None => Builder::new(1),
+                Some(lanes) => Builder::with_lanes(1, lanes),
+            };
+            let table = Embedding::new(&mut builder, "table", count, 3);
+            let norm = RmsNorm::new(&mut builder, "norm", 3);
+            let parameters = builder.build(&device).unwrap();
+            let g = Graph::new();
+            let weights = parameters.weights(&g);
+            let chosen = [4u32, 0, 1, 4, 3, 2];
+            let rows = table.forward(&weights, g.constant_u32(things, &chosen));
+            let y = Activation::Silu.apply(norm.forward(&weights, rows));
+            assert_eq!(rows.shape()[..], [&things[..], &[3]].concat());
+            let gradient = parameters.gradient(rows.sum_all(), &weights).unwrap();
+            let mut program = device.compile(&g, &[rows.reshape(shape), y.reshape(shape), gradient]).unwrap();
+            let out = program.run(&[]).unwrap();
+            let flat = parameters.flat().read().unwrap();
+            for (i, &thing) in chosen.iter().enumerate() {
+                // Each agent has its own table, one after the other.
+                let own = lanes.map_or(0, |lanes| i % lanes) * count * 3;
+                let row = &flat[own + thing as usize * 3..][..3];
+                assert_eq!(&out.f32(0)[3 * i..][..3], row, "{}", device.name());
+                let root = (row.iter().map(|x| x * x).sum::<f32>() / 3.0 + 1e-5).sqrt();
+                for (got, x) in out.f32(1)[3 * i..].iter().zip(row) {
+                    let want = x / root * sigmoid(f64::from(x / root)) as f32;
+                    assert!((got - want).abs() < 1e-5, "{}: {got} instead of {want}", device.name());
+                }
+            }
+            // Thing 4 was asked for twice, by one table or by two.
+            let twice = out.f32(2)[4 * 3];
+            assert_eq!(twice, if lanes.is_none() { 2.0 } else { 1.0 }, "{}", device.name());
+        }
     }
 }

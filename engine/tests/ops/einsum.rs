@@ -94,6 +94,18 @@ fn dots_and_results_that_are_not_said() {
 }
 
 #[test]
+fn more_dimensions_than_ops_take_are_an_error() {
+    let g = Graph::new();
+    let x = g.input("x", [1; 20]);
+    g.einsum("abcdefghijklmnopqrsa->a", &[x]);
+    assert!(g.check().unwrap_err().to_string().contains("dimensions"));
+    // Whatever comes after a mistake does no harm.
+    let y = g.einsum("ij,jk->ik", &[x, x]);
+    let _ = (y.sort(0, true), y.top_k(2), y.tril(0), y.max_pool1d(2, 2, 0), y.cumprod(-1), y.variance(&[1]));
+    let _ = (y.roll(0, 1), y.diagonal(), y.index_select(1, y), y.scatter_set(y, y), y.conv1d(y, 1, 0));
+}
+
+#[test]
 fn mistakes_name_the_equation() {
     for (equation, shapes, what) in [
         ("ij,jk->ik", &[&[3, 5][..]][..], "names 2 operands"),

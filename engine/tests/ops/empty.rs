@@ -71,6 +71,7 @@ fn sums_of_nothing_are_zeros_and_the_rest_is_the_rest() {
             ones.scatter_set(g.constant_u32([0], &[]), x),
             ones.split(0, &[0, 2])[1],
             x.variance(&[0]),
+            x.to_i32().sum(&[0]).to_f32() + x.norm(&[0]),
         ]
     });
     assert_eq!(made[0], (vec![3], vec![0.0; 3]));
@@ -84,6 +85,7 @@ fn sums_of_nothing_are_zeros_and_the_rest_is_the_rest() {
     assert_eq!(made[8], (vec![2, 3], vec![1.0; 6]));
     assert_eq!(made[9], (vec![2, 3], vec![1.0; 6]));
     assert!(made[10].1.iter().all(|x| x.is_nan()));
+    assert_eq!(made[11], (vec![3], vec![0.0; 3]));
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn what_cannot_be_made_of_nothing_is_an_error() {
         ("max", |_, x| vec![x.logsumexp(0)]),
         ("argmax", |_, x| vec![x.transpose(&[1, 0]).argmax()]),
         ("gather", |g, x| vec![x.gather(g.constant_u32([1], &[0]))]),
-        ("attention", |g, x| vec![g.full([2, 3], 1.0).attention(x, x, 1, None, false)]),
+        ("linear_scan", |g, x| vec![x.linear_scan(g.full([1, 3], 1.0), g.full([3], 0.0), None)]),
         ("add", |g, x| vec![x + g.full([2, 3], 1.0)]),
     ];
     for (op, build) in all {
@@ -119,5 +121,27 @@ fn what_cannot_be_made_of_nothing_is_an_error() {
         build(&g, g.input("x", [0, 3]));
         let message = g.check().expect_err(op).to_string();
         assert!(message.contains(op), "{op}: {message}");
+    }
+}
+
+#[test]
+fn images_and_tokens_of_which_there_are_none() {
+    for device in devices() {
+        let g = Graph::new();
+        let (images, weight) = (g.input("images", [0, 5, 5, 2]), g.input("weight", [3, 3, 2, 4]));
+        let y = (images.conv2d(weight, [1, 1], [0, 0]) + g.full([4], 1.0)).relu();
+        assert_eq!(y.shape()[..], [0, 3, 3, 4]);
+        let (queries, tokens) = (g.input("queries", [2, 6]), g.input("tokens", [0, 6]));
+        let read = queries.attention(tokens, tokens, 2, None, false);
+        let loss = y.sum_all() + (read + queries).square().sum_all();
+        let gradients = g.grad(loss, &[weight, queries, tokens]).unwrap();
+        let outputs = [y, read, gradients[0], gradients[1], gradients[2]];
+        let mut program = device.compile(&g, &outputs).unwrap();
+        let none = [0f32; 0];
+        let out = program
+            .run(&[("images", &none), ("weight", &[1f32; 72]), ("queries", &[1.5f32; 12]), ("tokens", &none)])
+            .unwrap();
+        assert_eq!((out.f32(0), out.f32(1)), (&[][..], &[0f32; 12][..]), "{}", device.name());
+        assert_eq!((out.f32(2), out.f32(3), out.f32(4)), (&[0f32; 72][..], &[3f32; 12][..], &[][..]));
     }
 }

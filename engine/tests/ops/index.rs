@@ -61,6 +61,14 @@ fn cases() -> Vec<Case> {
         one(&[2, 3], 4, 9),
         one(&[], 1, 1),
         one(&[3], 300, 70),
+        one(&[], 5, 70_001),
+        Case::new(
+            "written_by",
+            vec![integers([70_000], &[&[1][..], &[0; 69_999]].concat())],
+            |g, x| vec![g.apply_one(WrittenBy { rows: 3 }, x)],
+            |x| vec![written(&x[0], 3)],
+        )
+        .label("one long ago"),
         set_case([&[], &[], &[]], 1, (5, 3, 4)),
         set_case([&[2], &[2], &[2]], 2, (4, 2, 7)),
         set_case([&[], &[3], &[3]], 3, (4, 2, 3)),

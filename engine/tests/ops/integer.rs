@@ -26,6 +26,9 @@ const COVERS: &[&str] = &[
     "integer_equal",
     "integer_select",
     "to_i32",
+    "integer_sum",
+    "integer_max",
+    "integer_min",
 ];
 
 /// What a function gives in whole numbers, before it wraps around.
@@ -164,6 +167,39 @@ fn cases() -> Vec<Case> {
                 vec![times(4), times(2)]
             },
         ));
+    }
+    type Fold = (&'static str, for<'g> fn(Tensor<'g>, &[isize]) -> Tensor<'g>, fn(&[i64]) -> i64);
+    let folds: [Fold; 3] = [
+        ("integer_sum", |x, axes| x.sum(axes), |row| row.iter().sum()),
+        ("integer_max", |x, axes| x.max(axes), |row| row.iter().copied().max().unwrap_or(0)),
+        ("integer_min", |x, axes| x.min(axes), |row| row.iter().copied().min().unwrap_or(0)),
+    ];
+    for dtype in [DType::U32, DType::I32] {
+        for (name, build, fold) in folds {
+            // Over the middle, over the first and the last, over all.
+            for (shape, axes) in
+                [([2, 37, 3], &[1isize][..]), ([300, 2, 5], &[0, -1]), ([1, 1031, 1], &[0, 1, 2])]
+            {
+                let n: usize = shape.iter().product();
+                let reduced: Vec<bool> = (0..3).map(|i| axes.iter().any(|a| a.rem_euclid(3) == i)).collect();
+                cases.push(Case::new(
+                    name,
+                    vec![operand(dtype, &shape, &words(&mut random, n))],
+                    move |_, x| vec![build(x[0], axes)],
+                    move |x| {
+                        let mut rows: Vec<Vec<i64>> = Vec::new();
+                        for (i, x) in x[0].iter().enumerate() {
+                            let index = [i / shape[2] / shape[1], i / shape[2] % shape[1], i % shape[2]];
+                            let kept = (0..3).filter(|&d| !reduced[d]);
+                            let row = kept.fold(0, |row, d| row * shape[d] + index[d]);
+                            rows.resize(rows.len().max(row + 1), Vec::new());
+                            rows[row].push(*x as i64);
+                        }
+                        vec![rows.iter().map(|row| wrapped(dtype, fold(row))).collect()]
+                    },
+                ));
+            }
+        }
     }
     let ends = [
         0.0f32,

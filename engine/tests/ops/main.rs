@@ -4,6 +4,7 @@
 mod common;
 
 mod adam;
+mod agreement;
 mod attention;
 mod compositions;
 mod conv;
@@ -29,5 +30,6 @@ mod row_chain;
 mod sampling;
 mod scan;
 mod sort;
+mod special_values;
 mod ssm;
 mod windows;

@@ -237,12 +237,14 @@ fn leading_slices_and_moved_ones_are_no_kernels() {
     let x = g.input("x", [6, 4]);
     let y = x.slice(0, 2, 3);
     let z = y.reshape([3, 1, 4]).swap(0, 1).slice(1, 1, 1);
-    let mut program = Device::cpu().compile(&g, &[y, z]).unwrap();
-    assert_eq!(program.summary().steps, 0);
+    // Outputs that lie in an input would be copied: these are computed from the views.
+    let mut program = Device::cpu().compile(&g, &[y * 2.0, z * 2.0]).unwrap();
+    assert_eq!(program.summary().kernels, [("fused".to_string(), 2)]);
     let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
     let out = program.run(&[("x", &values)]).unwrap();
-    assert_eq!(out.f32(0), &values[8..20]);
-    assert_eq!(out.f32(1), &values[12..16]);
+    let twice = |part: &[f32]| part.iter().map(|x| 2.0 * x).collect::<Vec<_>>();
+    assert_eq!(out.f32(0), twice(&values[8..20]));
+    assert_eq!(out.f32(1), twice(&values[12..16]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tensors larger than what a GPU can bind: the same results, with gradients, as on the CPU.
 
 use crate::common::{self, random::Random};
-use synod_engine::{Device, Error, Graph, Tensor};
+use synod_engine::{Device, Error, Graph, Tensor, TensorType};
 
 /// What is bound at most: 1,024 elements. The tensors below have up to some twenty times as many.
 const BYTES: u64 = 4096;
@@ -118,6 +118,24 @@ fn sequences() {
     });
 }
 
+/// Copies of what lies elsewhere for good are as large as that is.
+#[test]
+fn copies() {
+    same_as_on_the_cpu("an input twice", &[&[8, 360]], |x| x[0].graph().concat(&[x[0], x[0]], 0));
+    same_as_on_the_cpu("an input and what is made of it", &[&[8, 360]], |x| {
+        x[0].graph().concat(&[x[0], x[0].tanh()], 0)
+    });
+    let Some(narrow) = narrow() else { return };
+    let values: Vec<f32> = (0..2880).map(|i| i as f32).collect();
+    let variable = narrow.variable("v", TensorType::f32([8, 360]), &values).unwrap();
+    let g = Graph::new();
+    let v = g.variable(&variable);
+    g.assign(&variable, v + 1.0);
+    let mut program = narrow.compile(&g, &[v]).unwrap();
+    assert_eq!(program.run(&[]).unwrap().f32(0), values);
+    assert_eq!(program.run(&[]).unwrap().f32(0)[7], 8.0);
+}
+
 /// What cannot be cut is named.
 #[test]
 fn what_cannot_be_cut_is_an_error() {
@@ -130,4 +148,26 @@ fn what_cannot_be_cut_is_an_error() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn order_and_places() {
+    same_as_on_the_cpu("flipped rows", &[&[320, 64]], |x| x[0].flip(1));
+    same_as_on_the_cpu("flipped columns", &[&[320, 64]], |x| x[0].flip(0));
+    same_as_on_the_cpu("sorted rows", &[&[320, 64]], |x| x[0].sort(1, false).0);
+}
+
+#[test]
+fn integers() {
+    let Some(narrow) = narrow() else { return };
+    let g = Graph::new();
+    let (x, y) = (g.input_i32("x", [60, 50]), g.constant_i32([50], &[7; 50]));
+    let outputs = [x.modulo(y), (x + y).sum(&[1]), x.to_f32()];
+    let values: Vec<i32> = (0..3000).map(|i| (i - 1500) * 1_000_003).collect();
+    let run = |device: &Device| -> Vec<Vec<u32>> {
+        let mut program = device.compile(&g, &outputs).unwrap();
+        let made = program.run(&[("x", &values)]).unwrap();
+        (0..3).map(|i| made.u32(i).to_vec()).collect()
+    };
+    assert_eq!(run(&narrow), run(&Device::cpu()));
 }

@@ -1,10 +1,11 @@
 //! Random numbers: the generator's published vectors, the distributions, and that keys never meet.
 
-use crate::common::{Case, Random, check_covers, integers};
+use crate::common::{Case, Random, check_covers, integers, uniform};
 use synod_engine::op::random::threefry;
 use synod_engine::{Device, Graph, Tensor};
 
-const COVERS: &[&str] = &["random_bits", "random_uniform", "random_normal", "random_gumbel", "fold_in"];
+const COVERS: &[&str] =
+    &["random_bits", "random_uniform", "random_normal", "random_gumbel", "fold_in", "categorical"];
 
 /// Threefry-2x32-20 once more, written as the paper has it: a loop over rounds and a key schedule.
 fn reference(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
@@ -124,6 +125,26 @@ fn cases() -> Vec<Case> {
                 vec![(0..count).flat_map(one).collect()]
             },
         ));
+    }
+    for (lead, n) in [(&[][..], 1), (&[7], 5), (&[2, 3], 4), (&[3], 1500)] {
+        let key = integers([2], &[random.bits() as u32, random.bits() as u32]);
+        cases.push(
+            Case::new(
+                "categorical",
+                vec![uniform([lead, &[n]].concat(), 50.0..53.0).fixed(), key],
+                |_, x| vec![x[0].categorical(x[1])],
+                move |x| {
+                    let noise: Vec<f64> =
+                        words(&x[1], x[0].len()).iter().map(|w| -(-open(*w).ln()).ln()).collect();
+                    let largest = |row: (&[f64], &[f64])| {
+                        let score = |i: &usize| row.0[*i] + row.1[*i];
+                        (0..n).reduce(|a, b| if score(&b) > score(&a) { b } else { a }).unwrap_or(0) as f64
+                    };
+                    vec![x[0].chunks(n).zip(noise.chunks(n)).map(largest).collect()]
+                },
+            )
+            .outputs_only(),
+        );
     }
     cases
 }

@@ -15,12 +15,12 @@ use super::curiosity::{Curiosity, CuriosityConfig};
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
 use crate::agent::{Policy, neighbours};
 use crate::cpu::map_mut;
 use crate::env::{AgentKind, VecEnv};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Data;
 use crate::nn::initial::Stream;
 use crate::optim::{Rule, STEP_INPUT};
@@ -210,7 +210,7 @@ impl Dqn {
                 };
                 self.replay.targets(*draw, steps, config.n_step, config.gamma, team, &bonus)
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
         let share = (1.0 / counted.max(1.0)) as f32;
         let each = config.batch / self.learners.len();
@@ -253,7 +253,7 @@ impl Dqn {
             })
             .collect();
         let priority = self.priority();
-        self.replay.set_priorities(&draws, &errors, priority);
+        self.replay.set_priorities(&draws, &errors, priority)?;
         if self.updates().is_multiple_of(self.config.target_every as u64) {
             self.target.run(&[("rate", &[self.config.target_rate])])?;
         }
@@ -380,19 +380,25 @@ impl Trainer for Dqn {
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.policy.architecture())?;
-        // The worlds' own state may have another length: they check it themselves.
-        checkpoint.check_like(&self.save()?, &["worlds/state"])?;
-        let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;
-        self.replay.load(checkpoint)?;
-        self.rollout.load(checkpoint)?;
-        let prefixes: Vec<&str> = self.prefixes().collect();
-        for (learned, prefix) in self.learned.iter_mut().zip(prefixes) {
-            learned.load(checkpoint, prefix)?;
-        }
-        if let Some(curiosity) = &mut self.curiosity {
-            curiosity.load(checkpoint)?;
-        }
-        self.steps = counters[0];
-        Ok(())
+        take_up(self, checkpoint, |trainer, from| {
+            trainer.steps = from.counter("trainer/counters")?;
+            trainer.replay.load(from)?;
+            let kept = trainer.replay.written() as u128 * (trainer.agents * trainer.worlds) as u128;
+            if kept != u128::from(trainer.steps) {
+                return Err(Error::Usage(format!(
+                    "the checkpoint's replay has seen {kept} agent-steps, its trainer {}",
+                    trainer.steps
+                )));
+            }
+            trainer.rollout.load(from)?;
+            let prefixes: Vec<&str> = trainer.prefixes().collect();
+            for (learned, prefix) in trainer.learned.iter_mut().zip(prefixes) {
+                learned.load(from, prefix)?;
+            }
+            if let Some(curiosity) = &mut trainer.curiosity {
+                curiosity.load(from)?;
+            }
+            Ok(())
+        })
     }
 }

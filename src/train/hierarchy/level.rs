@@ -269,7 +269,7 @@ impl Level {
         let [before, after] = [floats("before")?, floats("after")?];
         let [returns, bootstraps] = [floats("returns")?, floats("bootstraps")?];
         let allowed = own.tensor("replay/allowed")?.to_u8()?;
-        let written = own.tensor("replay/written")?.to_u64()?;
+        let written = own.counters("replay/written", self.agents)?;
         self.learned[0].load(&own, "agent")?;
         (self.goal, self.action, self.allowed, self.written) = (goal, action, allowed, written);
         (self.before, self.after, self.returns, self.bootstraps) = (before, after, returns, bootstraps);

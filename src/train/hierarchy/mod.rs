@@ -19,7 +19,7 @@ mod options;
 pub use config::HierarchyConfig;
 
 use super::dqn::DqnConfig;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
@@ -323,10 +323,7 @@ impl Trainer for HierarchicalDqn {
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.agent.architecture())?;
-        let own = self.save()?;
-        // The worlds' own state may have another length: they check it themselves.
-        checkpoint.check_like(&own, &["worlds/state"])?;
-        let restore = |trainer: &mut Self, from: &Checkpoint| -> Result<()> {
+        take_up(self, checkpoint, |trainer, from| {
             trainer.options.load(from, trainer.agent.goals().count())?;
             trainer.manager.load(from)?;
             trainer.worker.load(from)?;
@@ -336,14 +333,9 @@ impl Trainer for HierarchicalDqn {
             trainer.buffers.masks = from.tensor("rollout/masks")?.to_f32()?;
             let active = from.tensor("rollout/active")?.to_u8()?;
             trainer.buffers.active = active.into_iter().map(|active| active != 0).collect();
-            let counters = from.tensor("trainer/counters")?.to_u64()?;
-            [trainer.steps, trainer.world_steps] = [counters[0], counters[1]];
+            let counters = from.counters("trainer/counters", 2)?;
+            (trainer.steps, trainer.world_steps) = (counters[0], counters[1]);
             Ok(())
-        };
-        restore(self, checkpoint).or_else(|error| {
-            // Back to what it was.
-            restore(self, &own)?;
-            Err(error)
         })
     }
 }

@@ -13,7 +13,7 @@ pub use config::PpoConfig;
 
 use super::curiosity::{Curiosity, CuriosityConfig};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
 use crate::agent::{Policy, WORLD_STATE, neighbours};
 use crate::cpu::map_mut;
@@ -266,7 +266,7 @@ impl Trainer for Ppo {
             rewards.iter_mut().zip(&absorbed.bonuses).for_each(|(reward, bonus)| *reward += bonus);
         }
         let experience = self.rollout.experience();
-        let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda);
+        let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda)?;
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
         let value =
             experience.values.iter().map(|v| f64::from(*v)).sum::<f64>() / experience.values.len() as f64;
@@ -331,18 +331,18 @@ impl Trainer for Ppo {
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.policy.architecture())?;
-        // The worlds' own state may have another length: they check it themselves.
-        checkpoint.check_like(&self.save()?, &["worlds/state"])?;
-        let counters = checkpoint.tensor("trainer/counters")?.to_u64()?;
-        let rate = checkpoint.tensor("trainer/learning_rate")?.to_f32()?;
-        self.rollout.load(checkpoint)?;
-        self.policy.parameters().load("agent", checkpoint)?;
-        self.optimiser.load(checkpoint)?;
-        if let Some(curiosity) = &mut self.curiosity {
-            curiosity.load(checkpoint)?;
-        }
-        (self.steps, self.iteration) = (counters[0], counters[1]);
-        self.learning_rate = rate[0];
-        Ok(())
+        take_up(self, checkpoint, |trainer, from| {
+            let rate = from.tensor("trainer/learning_rate")?.to_f32()?;
+            trainer.rollout.load(from)?;
+            trainer.policy.parameters().load("agent", from)?;
+            trainer.optimiser.load(from)?;
+            if let Some(curiosity) = &mut trainer.curiosity {
+                curiosity.load(from)?;
+            }
+            let counters = from.counters("trainer/counters", 2)?;
+            (trainer.steps, trainer.iteration) = (counters[0], counters[1]);
+            trainer.learning_rate = rate[0];
+            Ok(())
+        })
     }
 }

@@ -9,7 +9,7 @@ mod gpu;
 mod plain;
 
 use crate::error::{Error, Result};
-use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall};
+use crate::graph::{CpuCall, Cut, GpuCall, GpuPlan, Op, Tensor, VjpCall, WithoutElements};
 use crate::shape::{DType, Shape, TensorType};
 
 /// Names of the ops of this family.
@@ -180,6 +180,10 @@ impl Op for Attention {
         Ok(vec![TensorType::f32(out), TensorType::f32(rows)])
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn vjp<'g>(&self, call: &VjpCall<'_, 'g>) -> Result<Vec<Option<Tensor<'g>>>> {
         if call.cotangents[1].is_some() {
             return ByDecomposition(self.clone()).vjp(call);
@@ -201,6 +205,7 @@ impl Op for Attention {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let shapes: Vec<&Shape> = call.inputs.iter().map(|i| &i.of.shape).collect();
         let plan = self.plan_of(&shapes, &call.outputs[0].of.shape);
         let [out, rows] = call.outputs else {
@@ -238,6 +243,7 @@ impl Op for ByDecomposition {
         self.0.decompose(operands)
     }
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         self.0.cpu(call)
     }
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
@@ -262,6 +268,10 @@ impl Op for AttentionGradient {
         Ok(operands[..3].to_vec())
     }
 
+    fn without_elements(&self) -> WithoutElements {
+        WithoutElements::Zeros
+    }
+
     fn cuts(&self, operands: &[TensorType], _outputs: &[TensorType]) -> Vec<Cut> {
         let halves = self.0.halves(operands, &operands[self.0.operands()].shape, 3);
         halves.into_iter().map(|cut| cut.of_gradient(3)).collect()
@@ -273,6 +283,7 @@ impl Op for AttentionGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let own = self.0.operands();
         let shapes: Vec<&Shape> = call.inputs[..own].iter().map(|i| &i.of.shape).collect();
         let plan = self.0.plan_of(&shapes, &call.inputs[own].of.shape);

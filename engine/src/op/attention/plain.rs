@@ -58,9 +58,10 @@ pub(super) fn weights<'g>(
     let most = column(scores.max(&[-1]).detach());
     let raised = keep((scores - most).exp(), 0.0);
     let sum = column(raised.sum(&[-1]));
-    let some = sum.greater(g.scalar(0.0));
-    let safe = some.select(sum, g.scalar(1.0));
-    (raised / safe, some.select(safe.log() + most, g.scalar(0.0)))
+    // Where there is no key; NaN is not 0.
+    let none = sum.equal(g.scalar(0.0));
+    let safe = none.select(g.scalar(1.0), sum);
+    (raised / safe, none.select(g.scalar(0.0), safe.log() + most))
 }
 
 /// Both outputs of attention.

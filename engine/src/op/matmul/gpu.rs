@@ -36,6 +36,7 @@ use crate::graph::{GpuCall, GpuLimits, GpuPlan, Op};
 use crate::op::product::{LANE_DIMENSIONS, OWN, Product, Tile, splits};
 
 const COMMON: &str = concat!(
+    include_str!("../../../shaders/special.wgsl"),
     include_str!("../../../shaders/elementwise.wgsl"),
     include_str!("../../../shaders/product.wgsl"),
 );
@@ -320,6 +321,7 @@ mod tests {
         invocations: 256,
         workgroup_bytes: 16 * 1024,
         subgroups: false,
+        subgroup_size: 0,
     };
 
     #[test]

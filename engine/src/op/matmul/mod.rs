@@ -157,6 +157,7 @@ impl Op for Matmul {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let (a, b) = (call.inputs[0], call.inputs[1]);
         let plan = self
             .plan(&a.of.shape, &b.of.shape)

@@ -133,6 +133,7 @@ impl Op for MemoryWrite {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let types: Vec<TensorType> = call.inputs.iter().map(|i| i.of.clone()).collect();
         let plan = Plan::new(&types).map_err(Error::Graph)?;
         let inputs = [0, 1, 2, 3, 4].map(|i| call.inputs[i].f32());
@@ -182,6 +183,7 @@ impl Op for MemoryWriteGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let types: Vec<TensorType> = call.inputs[..5].iter().map(|i| i.of.clone()).collect();
         let plan = Plan::new(&types).map_err(Error::Graph)?;
         let taken = call.inputs[5].u32();

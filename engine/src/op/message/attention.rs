@@ -165,6 +165,7 @@ impl Op for MessageAttention {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let at = self.arrays();
         let x = call.inputs[0];
         let (of, of_weights) = (call.outputs[0].of, call.outputs[1].of);

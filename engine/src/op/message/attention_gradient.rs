@@ -86,6 +86,7 @@ impl Op for MessageAttentionGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let start = self.start();
         let at = start + self.forward.arrays();
         let (c, w, x) = (call.inputs[0], call.inputs[1], call.inputs[start]);
@@ -282,7 +283,8 @@ impl Kernel for ScoreGradient<'_> {
                         sum = s.mul_add(s.load_slice(&c[i..]), s.load_slice(&x[i..]), sum);
                         i += S::LANES;
                     }
-                    row[h] = s.reduce_add(sum);
+                    // Along a masked edge, which has no weight, nothing is looked at.
+                    row[h] = if self.w[edge * heads + h] == 0.0 { 0.0 } else { s.reduce_add(sum) };
                     h += 1;
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
+use crate::shape::MAXIMUM_ELEMENTS;
 
 /// The edges of a directed graph, sorted by destination, and again by source for gradients. The order of edges with
 /// equal ends is that in which they were given.
@@ -25,7 +26,8 @@ impl Csr {
     /// A graph of `nodes` nodes from `(source, destination)` pairs.
     ///
     /// # Errors
-    /// An edge names a node that is not there, or there are more than `u32::MAX` edges.
+    /// An edge names a node that is not there, or there are more nodes or edges than a tensor may have elements
+    /// ([`MAXIMUM_ELEMENTS`]).
     pub fn from_edges(nodes: usize, edges: &[(u32, u32)]) -> Result<Csr> {
         Csr::bipartite(nodes, nodes, edges)
     }
@@ -35,8 +37,11 @@ impl Csr {
     /// # Errors
     /// As there.
     pub fn bipartite(sources: usize, destinations: usize, edges: &[(u32, u32)]) -> Result<Csr> {
-        if u32::try_from(edges.len()).is_err() {
-            return Err(Error::Usage(format!("{} edges are more than {}", edges.len(), u32::MAX)));
+        for (what, count) in [("edges", edges.len()), ("sources", sources), ("destinations", destinations)] {
+            // Offsets are one more than nodes.
+            if count >= MAXIMUM_ELEMENTS {
+                return Err(Error::Usage(format!("{count} {what} are not less than {MAXIMUM_ELEMENTS}")));
+            }
         }
         let strange = |&&(s, d): &&(u32, u32)| s as usize >= sources || d as usize >= destinations;
         if let Some((source, destination)) = edges.iter().find(strange) {
@@ -71,9 +76,9 @@ impl Csr {
     /// The same edges with room for `edges`, so that graphs of several sizes fit one program.
     ///
     /// # Errors
-    /// There are more edges than that.
+    /// There are more edges than that, or that is more than a tensor may have elements.
     pub fn padded(mut self, edges: usize) -> Result<Csr> {
-        if self.len() > edges {
+        if self.len() > edges || edges > MAXIMUM_ELEMENTS {
             return Err(Error::Usage(format!("{} edges do not fit into {edges}", self.len())));
         }
         for array in [&mut self.sources, &mut self.destinations, &mut self.edges, &mut self.order] {
@@ -124,9 +129,9 @@ impl<'g> Edges<'g> {
         let input =
             |array: &str, size: usize| g.input_u32(&format!("{name}.{array}"), [lead, &[size]].concat());
         Edges {
-            offsets: input("offsets", nodes + 1),
+            offsets: input("offsets", nodes.saturating_add(1)),
             sources: input("sources", edges),
-            transposed_offsets: input("transposed_offsets", nodes + 1),
+            transposed_offsets: input("transposed_offsets", nodes.saturating_add(1)),
             destinations: input("destinations", edges),
             edges: input("edges", edges),
         }

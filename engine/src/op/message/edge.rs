@@ -97,6 +97,7 @@ impl Op for EdgeSpread {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [v, offsets, sources, other_offsets] = [0, 1, 2, 3].map(|i| call.inputs[i]);
         let of = call.outputs[0].of;
         let lead = of.shape.leading(2);
@@ -189,6 +190,7 @@ impl Op for EdgeReduce {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let v = call.inputs[0];
         let of = call.outputs[0].of;
         let lead = of.shape.leading(2);

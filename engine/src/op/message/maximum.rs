@@ -64,6 +64,7 @@ impl Op for MessageMax {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, offsets, ends] = [0, 1, 2].map(|i| call.inputs[i]);
         let of = call.outputs[0].of;
         let lead = of.shape.leading(2);
@@ -199,6 +200,7 @@ impl Op for MessageSelect {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [v, x, y, numbers] = [0, 1, 2, 3].map(|i| call.inputs[i]);
         let of = call.outputs[0].of;
         let lead = of.shape.leading(2);

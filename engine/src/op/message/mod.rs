@@ -38,7 +38,8 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// WGSL of message passing.
-pub(crate) const SHADER: &str = include_str!("../../../shaders/message.wgsl");
+pub(crate) const SHADER: &str =
+    concat!(include_str!("../../../shaders/special.wgsl"), include_str!("../../../shaders/message.wgsl"));
 
 /// Nodes of one task on the CPU.
 const TASK: usize = 64;

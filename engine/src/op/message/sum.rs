@@ -68,6 +68,7 @@ impl Op for MessageSum {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [x, offsets, ends, other_offsets, other_ends] = [0, 1, 2, 3, 4].map(|i| call.inputs[i]);
         let of = call.outputs[0].of;
         let lead = of.shape.leading(2);

@@ -46,8 +46,12 @@ impl Kernel for WeightedSum<'_> {
                     let mut v = 0;
                     while v < count {
                         let c = column + v * S::LANES;
-                        let value = s.load_slice(&row[c..c + lanes]);
-                        sums[v] = s.mul_add(value, s.splat(weights[c / width]), sums[v]);
+                        let weight = weights[c / width];
+                        // A masked edge has no weight, and what comes along it is not looked at.
+                        if weight != 0.0 {
+                            let value = s.load_slice(&row[c..c + lanes]);
+                            sums[v] = s.mul_add(value, s.splat(weight), sums[v]);
+                        }
                         v += 1;
                     }
                 }

@@ -21,7 +21,8 @@ use crate::shape::{DType, Shape, TensorType};
 pub(super) const NAMES: &[&str] = &["sum", "max", "min"];
 
 /// WGSL of the reduction kernels.
-pub(crate) const SHADER: &str = include_str!("../../../shaders/reduce.wgsl");
+pub(crate) const SHADER: &str =
+    concat!(include_str!("../../../shaders/special.wgsl"), include_str!("../../../shaders/reduce.wgsl"));
 
 /// What a reduction keeps of the elements it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +236,7 @@ impl Op for Reduce {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let x = (call.inputs[0].f32(), call.inputs[0].shape(), &self.axes[..]);
         cpu::reduce(call.parallel, self.reduction, x, call.outputs[0].f32(), call.scratch);
         Ok(())
@@ -272,16 +274,27 @@ impl Op for Reduce {
     }
 }
 
+/// The mean of as many numbers as `count` from their sum.
+fn mean_of<'g>(sum: Tensor<'g>, count: usize) -> Tensor<'g> {
+    match count {
+        // A compiler of shaders may take 0 / 0 for something else.
+        0 => sum + f32::NAN,
+        _ => sum / count as f32,
+    }
+}
+
 impl<'g> Tensor<'g> {
     fn reduce(self, reduction: Reduction, axes: &[isize]) -> Tensor<'g> {
         match self.axes("reduce", axes) {
             Some(axes) if axes.is_empty() => self,
+            Some(axes) if self.dtype() != DType::F32 => self.reduce_integers(reduction, &axes),
             Some(axes) => self.graph().apply_one(Reduce { reduction, axes }, &[self]),
             None => self,
         }
     }
 
-    /// The sum over `axes` (negative ones count from the end), which are left out of the result.
+    /// The sum over `axes` (negative ones count from the end), which are left out of the result. Of integers it wraps
+    /// around.
     pub fn sum(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Sum, axes)
     }
@@ -292,26 +305,26 @@ impl<'g> Tensor<'g> {
         self.sum(&axes)
     }
 
-    /// The mean over `axes`, which are left out of the result.
+    /// The mean over `axes`, which are left out of the result; NaN over no elements.
     pub fn mean(self, axes: &[isize]) -> Tensor<'g> {
         let Some(indices) = self.axes("reduce", axes) else { return self };
         let shape = self.shape();
-        self.sum(axes) / indices.iter().map(|&axis| shape[axis]).product::<usize>() as f32
+        mean_of(self.sum(axes), indices.iter().map(|&axis| shape[axis]).product())
     }
 
     /// The mean of all elements.
     pub fn mean_all(self) -> Tensor<'g> {
-        self.sum_all() / self.shape().elements() as f32
+        mean_of(self.sum_all(), self.shape().elements())
     }
 
-    /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN (a GPU may overlook
-    /// it). Equal maxima share the gradient.
+    /// The maximum over `axes`, which are left out of the result; NaN where an element is NaN. Equal maxima share the
+    /// gradient.
     pub fn max(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Maximum, axes)
     }
 
-    /// The minimum over `axes`, which are left out of the result; NaN where an element is NaN (a GPU may overlook
-    /// it). Equal minima share the gradient.
+    /// The minimum over `axes`, which are left out of the result; NaN where an element is NaN. Equal minima share the
+    /// gradient.
     pub fn min(self, axes: &[isize]) -> Tensor<'g> {
         self.reduce(Reduction::Minimum, axes)
     }

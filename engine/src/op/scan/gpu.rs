@@ -7,6 +7,8 @@ use crate::graph::{Binding, GpuCall, GpuPlan, Launch};
 const CHUNK: usize = 32;
 /// Invocations that keep a GPU busy without chunks.
 const ENOUGH: usize = 16 * 1024;
+/// Chunks at most, and steps that one invocation takes at most: a software adapter ends its loops after 65,535 rounds.
+pub(super) const MOST: usize = 16 * 1024;
 
 /// One recurrence on a GPU: which operands it reads and which output it writes.
 #[derive(Clone, Copy)]
@@ -37,11 +39,19 @@ impl Recurrence {
         parameters
     }
 
+    /// For the gradient of `a`, in place of chunks: the steps that a launch adds up for each row of `a`.
+    pub fn of_steps(&self, call: &GpuCall<'_>, plan: &Plan, first: usize, end: usize) -> Vec<u32> {
+        let mut parameters = self.parameters(call, plan, plan.time);
+        parameters[8..10].copy_from_slice(&[first as u32, end as u32]);
+        parameters
+    }
+
     /// One launch where time is short or there are many rows, else chunks of time: each is reduced to one factor and
     /// one term, the chunks are run through, and each starts again from its state.
     pub fn plan(&self, call: &GpuCall<'_>, plan: &Plan) -> GpuPlan {
         let rows = plan.lanes * plan.channels;
-        let chunk = if plan.time <= 2 * CHUNK || rows >= ENOUGH { plan.time } else { CHUNK };
+        let alone = plan.time <= 2 * CHUNK || (rows >= ENOUGH && plan.time <= MOST);
+        let chunk = if alone { plan.time } else { plan.time.div_ceil(MOST).max(CHUNK) };
         let chunks = plan.time.div_ceil(chunk);
         let parameters = self.parameters(call, plan, chunk);
         let launch = |entry, bindings, parameters, items| Launch {

@@ -4,6 +4,7 @@
 //! channels of a step at once, so that the state stays in the first-level cache. GPU: chunks of time, see
 //! `shaders/scan.wgsl`.
 
+mod exact;
 mod gpu;
 
 use super::lanes::{Lane, common_lead, lane_of, stretch, with_lead};
@@ -13,6 +14,7 @@ use crate::cpu::simd::{Kernel, Simd, dispatch};
 use crate::error::Result;
 use crate::graph::{Binding, CpuCall, GpuCall, GpuPlan, Launch, Op, Tensor, VjpCall};
 use crate::shape::{DType, TensorType};
+use exact::{LONG, step_exactly};
 use gpu::Recurrence;
 
 /// Ops of this family.
@@ -102,6 +104,7 @@ impl Op for LinearScan {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let plan = Plan::of(call.inputs[0].of, call.outputs[0].of);
         let [a, b, initial] = [0, 1, 2].map(|i| call.inputs[i]);
         let (a_lane, b_lane) = (plan.lane(a.of, 2), plan.lane(b.of, 2));
@@ -181,6 +184,13 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let width = self.end - self.start;
+        let long = self.time > LONG;
+        let mut room;
+        let mut lost: &mut [f32] = &mut [];
+        if long {
+            room = [0f32; BLOCK];
+            lost = &mut room[..width];
+        }
         for step in 0..self.time {
             let p = if self.reverse { self.time - 1 - step } else { step };
             let keep = match self.resets {
@@ -204,10 +214,19 @@ impl Kernel for Forward<'_> {
             if keep == 0.0 {
                 // Forgets even what is not finite.
                 x.copy_from_slice(b);
+                lost.fill(0.0);
                 continue;
             }
             let keep = s.splat(keep);
             let mut i = 0;
+            while long && i < width {
+                let factor = s.mul(s.load_slice(&a[i..]), keep);
+                let [before, term] = [before, b].map(|row| s.load_slice(&row[i..]));
+                let (value, rest) = step_exactly(s, factor, before, s.load_slice(&lost[i..]), term);
+                s.store_slice(&mut x[i..], value);
+                s.store_slice(&mut lost[i..], rest);
+                i += S::LANES;
+            }
             while i < width {
                 let factor = s.mul(s.load_slice(&a[i..]), keep);
                 let value = s.mul_add(factor, s.load_slice(&before[i..]), s.load_slice(&b[i..]));
@@ -295,6 +314,7 @@ impl Op for LinearScanGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let [a, x, initial, c] = [0, 1, 2, 3].map(|i| call.inputs[i]);
         let plan = Plan::of(a.of, x.of);
         let (a_lane, initial_lane) = (plan.lane(a.of, 2), plan.lane(initial.of, 1));
@@ -330,7 +350,8 @@ impl Op for LinearScanGradient {
             Recurrence { reverse: !self.reverse, lag: true, a: 0, b: 3, initial: None, resets, x: 1 };
         let mut plan = recurrence.plan(call, &shape);
         let own = Recurrence { reverse: self.reverse, lag: false, initial: Some(2), ..recurrence };
-        plan.launches.push(Launch {
+        let steps = shape.time / shape.a_rows;
+        plan.launches.extend((0..steps).step_by(gpu::MOST).map(|first| Launch {
             shader: SHADER.into(),
             entry: "gradient",
             constants: Vec::new(),
@@ -343,9 +364,9 @@ impl Op for LinearScanGradient {
                 Binding::Output(0),
                 Binding::Output(2),
             ],
-            parameters: own.parameters(call, &shape, shape.time),
+            parameters: own.of_steps(call, &shape, first, steps.min(first + gpu::MOST)),
             workgroups: call.groups(shape.lanes * shape.a_rows * shape.channels, 256),
-        });
+        }));
         Ok(plan)
     }
 
@@ -377,6 +398,15 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (width, stride) = (self.end - self.start, if self.a_rows == 1 { 0 } else { self.channels });
+        let long = self.time > LONG;
+        // Of the gradient that is carried, and of the sum for `a`.
+        let mut room;
+        let (mut lost, mut lost_of_a): (&mut [f32], &mut [f32]) = (&mut [], &mut []);
+        if long {
+            room = [[0f32; BLOCK]; 2];
+            let [first, second] = &mut room;
+            (lost, lost_of_a) = (&mut first[..width], &mut second[..width]);
+        }
         // The factor of the step that came after in time: what carries the gradient here.
         let mut after: Option<(usize, f32)> = None;
         for step in (0..self.time).rev() {
@@ -419,7 +449,15 @@ impl Kernel for Backward<'_> {
                     let factor = s.mul(s.load_slice(&a[i..]), keep);
                     // SAFETY: `count` columns are left.
                     let g_after = unsafe { s.load_partial(db_after.add(i), count) };
-                    g = s.mul_add(factor, g_after, g);
+                    if long {
+                        let rest;
+                        (g, rest) = step_exactly(s, factor, g_after, s.load_slice(&lost[i..]), g);
+                        s.store_slice(&mut lost[i..], rest);
+                    } else {
+                        g = s.mul_add(factor, g_after, g);
+                    }
+                } else if long {
+                    s.store_slice(&mut lost[i..], s.zero());
                 }
                 // SAFETY: as above.
                 unsafe { s.store_partial(db.add(i), g, count) };
@@ -427,7 +465,13 @@ impl Kernel for Backward<'_> {
                 if keep != 0.0 {
                     d = s.mul(s.mul(g, kept), s.load_slice(&before[i..]));
                 }
-                if accumulate {
+                if accumulate && long {
+                    let (one, sum, known) =
+                        (s.splat(1.0), s.load_slice(&da[i..]), s.load_slice(&lost_of_a[i..]));
+                    let rest;
+                    (d, rest) = step_exactly(s, one, sum, known, d);
+                    s.store_slice(&mut lost_of_a[i..], rest);
+                } else if accumulate {
                     d = s.add(s.load_slice(&da[i..]), d);
                 }
                 s.store_slice(&mut da[i..], d);

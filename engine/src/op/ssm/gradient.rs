@@ -78,6 +78,7 @@ impl Op for DiagonalSsmGradient {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let inputs = call.inputs;
         let plan = Plan::of(call.outputs[0].of, inputs[1].of);
         let out: Vec<SharedPointer> =

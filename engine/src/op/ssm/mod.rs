@@ -174,6 +174,7 @@ impl Op for DiagonalSsm {
     }
 
     fn cpu(&self, call: &mut CpuCall<'_>) -> Result<()> {
+        call.expect_own()?;
         let plan = Plan::of(call.outputs[0].of, call.inputs[1].of);
         let [y, last] = [0, 1].map(|i| SharedPointer(call.outputs[i].f32().as_mut_ptr()));
         let inputs = call.inputs;

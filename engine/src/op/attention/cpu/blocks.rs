@@ -28,12 +28,16 @@ impl Scratch {
         Scratch { bias: [0.0; GROUPS * 16], scores: [0.0; GROUPS * 16] }
     }
 
-    /// The bias of query `i` for its first `keys` keys, up to a whole group.
+    /// The bias of query `i` for its first `keys` keys, up to a whole group. Gives what the query gets where all its weights
+    /// are 0, as [`Part::without_weights`] does.
     #[inline(always)]
-    fn fill<S: Simd>(&mut self, part: &Part<'_>, i: usize, keys: usize) {
+    fn fill<S: Simd>(&mut self, part: &Part<'_>, i: usize, keys: usize) -> f32 {
+        let mut nothing = 0.0;
         let mut j = 0;
         while j < keys.next_multiple_of(4) {
-            let bias = if j < keys && part.open(i, j) { 0.0 } else { f32::NEG_INFINITY };
+            let open = j < keys && part.open(i, j);
+            let bias = if open { 0.0 } else { f32::NEG_INFINITY };
+            nothing = if open { f32::NAN } else { nothing };
             let at = j / 4 * S::LANES + j % 4;
             let mut block = 0;
             while block < S::LANES {
@@ -42,6 +46,7 @@ impl Scratch {
             }
             j += 1;
         }
+        nothing
     }
 
     /// Whether the bias of every query is the same.
@@ -128,14 +133,15 @@ impl Kernel for Forward<'_> {
         let features = plan.features();
         let scale = s.splat(plan.scale());
         let shared = Scratch::is_shared(&part);
+        let mut nothing = 0.0;
         if shared {
-            scratch.fill::<S>(&part, 0, plan.tk);
+            nothing = scratch.fill::<S>(&part, 0, plan.tk);
         }
         let mut i = 0;
         while i < part.count {
             let keys = part.visible(i);
             if !shared {
-                scratch.fill::<S>(&part, i, keys);
+                nothing = scratch.fill::<S>(&part, i, keys);
             }
             let groups = keys.div_ceil(4);
             let mut at = 0;
@@ -175,11 +181,12 @@ impl Kernel for Forward<'_> {
                         g += 1;
                     }
                     let sum = block_sum(s, sum);
-                    let some = s.gt(sum, s.zero());
-                    let safe = s.select(some, sum, s.splat(1.0));
-                    let result = s.select(some, s.div(total, safe), s.zero());
+                    // NaN is not 0.
+                    let (none, nothing) = (s.eq(sum, s.zero()), s.splat(nothing));
+                    let safe = s.select(none, s.splat(1.0), sum);
+                    let result = s.select(none, nothing, s.div(total, safe));
                     write(s, out.as_mut_ptr().add(i * features + at), result, lanes);
-                    let logarithm = s.select(some, s.add(most, vector_math::ln(s, safe)), s.zero());
+                    let logarithm = s.select(none, nothing, s.add(most, vector_math::ln(s, safe)));
                     let mut spaced = [0f32; 16];
                     s.store(spaced.as_mut_ptr(), logarithm);
                     let mut h = 0;

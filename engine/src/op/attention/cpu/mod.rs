@@ -1,10 +1,12 @@
 //! Attention on processors. Three kernels, chosen by the sizes alone: `blocks` for heads of four features (teams of small
-//! agents), `wide` on products of matrices for long lanes, `rows` for the rest.
+//! agents), `wide` on products of matrices for long lanes, `rows` for the rest. `careful` does again what a hidden key that is
+//! not finite has spoilt.
 //!
 //! Lanes are independent. In the gradient, lanes that share an operand add to one gradient: they stay in one task, in
 //! order, so that the sum does not depend on the number of threads.
 
 mod blocks;
+mod careful;
 mod rows;
 mod wide;
 
@@ -94,6 +96,11 @@ impl Plan {
         if self.causal { (i + 1 + self.tk).saturating_sub(self.tq).min(self.tk) } else { self.tk }
     }
 
+    /// Whether a query may not see some keys.
+    fn hides(&self, mask: Option<&[f32]>) -> bool {
+        self.causal || mask.is_some()
+    }
+
     /// Multiply-adds of the scores of a lane.
     fn work(&self) -> usize {
         self.tq * self.tk * self.features()
@@ -150,6 +157,12 @@ impl Part<'_> {
         }
     }
 
+    /// What a query gets whose weights are all 0: nothing where it sees no key, else NaN, since every score it has is minus
+    /// infinity.
+    fn without_weights(&self, i: usize) -> f32 {
+        if (0..self.visible(i)).any(|j| self.open(i, j)) { f32::NAN } else { 0.0 }
+    }
+
     /// How many keys query `i` of the part may see.
     #[inline(always)]
     fn visible(&self, i: usize) -> usize {
@@ -182,6 +195,7 @@ pub(super) fn forward(
     let items = plan.count() * blocks * heads;
     let chunk = TASK.div_ceil(2 * plan.work().div_ceil(blocks * heads).max(1));
     let parallel = parallel.above(2 * plan.work() * plan.count(), POOL_WORK);
+    let hides = plan.hides(mask);
     let (out, rows) = (SharedPointer(out.as_mut_ptr()), SharedPointer(rows.as_mut_ptr()));
     let part_of = |item: usize| {
         let (lane, first) = (item / blocks, item % blocks * block);
@@ -198,6 +212,10 @@ pub(super) fn forward(
                 wide::Scratch::with(dim, |scratch| {
                     wide::forward(&part, h, scratch);
                     for i in 0..part.count {
+                        let own = &mut scratch.block[i * dim..][..dim];
+                        if hides && careful::holds_nan(own) {
+                            scratch.logarithms[i] = careful::forward(&part, i, h, own);
+                        }
                         // SAFETY: every item has its own head of its own rows of the outputs.
                         unsafe {
                             let to = out.get().add((row + i) * features + h * dim);
@@ -222,8 +240,20 @@ pub(super) fn forward(
                 (out, std::slice::from_raw_parts_mut(rows, count * plan.heads))
             };
             match which {
-                Which::Blocks => dispatch(blocks::Forward { part, out, rows, scratch: &mut scratch }),
-                Which::Rows | Which::Wide => dispatch(rows::Forward { part, out, rows }),
+                Which::Blocks => dispatch(blocks::Forward {
+                    part,
+                    out: &mut *out,
+                    rows: &mut *rows,
+                    scratch: &mut scratch,
+                }),
+                Which::Rows | Which::Wide => {
+                    dispatch(rows::Forward { part, out: &mut *out, rows: &mut *rows })
+                }
+            }
+            if hides && careful::holds_nan(out) {
+                for (head, (out, row)) in out.chunks_exact_mut(plan.dim).zip(rows).enumerate() {
+                    *row = careful::forward(&part, head / plan.heads, head % plan.heads, out);
+                }
             }
         }
     });
@@ -246,7 +276,16 @@ pub(super) fn backward(
     let heads = if which == Which::Wide { plan.heads } else { 1 };
     let chunk = TASK.div_ceil(5 * plan.work() * lanes / heads);
     let parallel = parallel.above(5 * plan.work() * plan.count(), POOL_WORK);
+    let hides = plan.hides(given.mask);
     let gradients = [dq, dk, dv].map(|d| SharedPointer(d.as_mut_ptr()));
+    let head_of = |group: usize, h: usize| {
+        [0, 1, 2].map(|i| OneHead {
+            first: gradients[i].get().wrapping_add(group * sizes[i] + h * plan.dim),
+            dim: plan.dim,
+            stride: features,
+            count: sizes[i] / features,
+        })
+    };
     let call_of = |lane: usize| {
         let row = lane * plan.tq;
         Backward {
@@ -260,13 +299,12 @@ pub(super) fn backward(
         for_each_chunk(parallel, groups * heads, chunk, |range| {
             for item in range {
                 let (group, h) = (item / heads, item % heads);
-                let gradients = [0, 1, 2].map(|i| OneHead {
-                    first: gradients[i].get().wrapping_add(group * sizes[i] + h * plan.dim),
-                    dim: plan.dim,
-                    stride: features,
-                    count: sizes[i] / features,
-                });
-                one_head(plan, group * lanes..(group + 1) * lanes, h, call_of, gradients);
+                let gradients = head_of(group, h);
+                let own = group * lanes..(group + 1) * lanes;
+                one_head(plan, own.clone(), h, call_of, gradients);
+                if hides && gradients[0].holds_nan() {
+                    one_head_carefully(plan, own, h, call_of, gradients);
+                }
             }
         });
         return;
@@ -295,6 +333,13 @@ pub(super) fn backward(
                     Which::Rows | Which::Wide => dispatch(rows::Step { call, gradients }),
                 }
             }
+            // Whatever a hidden key has spoilt, it has spoilt the gradient of the queries too.
+            if hides && careful::holds_nan(dq) {
+                for h in 0..plan.heads {
+                    let own = group * lanes..(group + 1) * lanes;
+                    one_head_carefully(plan, own, h, call_of, head_of(group, h));
+                }
+            }
         }
     });
 }
@@ -318,6 +363,12 @@ impl OneHead {
                 unsafe { std::slice::from_raw_parts_mut(self.first.add((row + i) * self.stride), self.dim) };
             change(i, head);
         }
+    }
+
+    fn holds_nan(self) -> bool {
+        let mut found = false;
+        self.rows(0, self.count, |_, x| found |= careful::holds_nan(x));
+        found
     }
 
     /// Adds `[count, dim]` to the rows from `row` on.
@@ -358,7 +409,34 @@ fn one_head<'a>(
     }
 }
 
-/// The largest element; minus infinity where there is none.
+/// [`one_head`], by [`careful`].
+fn one_head_carefully<'a>(
+    plan: &'a Plan,
+    lanes: std::ops::Range<usize>,
+    h: usize,
+    call_of: impl Fn(usize) -> Backward<'a>,
+    [dq, dk, dv]: [OneHead; 3],
+) {
+    let start = plan.offsets(lanes.start);
+    for d in [dq, dk, dv] {
+        d.rows(0, d.count, |_, x| x.fill(0.0));
+    }
+    for lane in lanes {
+        let at = plan.offsets(lane);
+        let row = |i: usize| (at[i] - start[i]) / plan.features();
+        careful::backward(
+            &call_of(lane),
+            h,
+            |i, values| dq.add(row(0) + i, 1, values),
+            |j, keys, values| {
+                dk.add(row(1) + j, 1, keys);
+                dv.add(row(2) + j, 1, values);
+            },
+        );
+    }
+}
+
+/// The largest element; minus infinity where there is none. NaN is overlooked, or is it.
 #[inline(always)]
 fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
     let (mut most, mut j) = (s.splat(f32::NEG_INFINITY), 0);

@@ -105,16 +105,21 @@ impl Kernel for Forward<'_> {
                         sum = sum * kept + Raise { x: scores, scale: 1.0, shift: new }.run(s);
                         most = new;
                         weigh(s, scores, &self.part.v[start..], features, kept, out);
+                    } else if scores.iter().any(|x| x.is_nan()) {
+                        // There are keys, but no score that is a number.
+                        sum = f32::NAN;
+                        out.fill(f32::NAN);
                     }
                     first += n;
                 }
-                let factor = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+                let nothing = if sum == 0.0 { self.part.without_weights(i) } else { 0.0 };
+                let factor = if sum == 0.0 { nothing } else { 1.0 / sum };
                 let mut d = 0;
                 while d < dim {
                     out[d] *= factor;
                     d += 1;
                 }
-                self.rows[i * plan.heads + h] = if sum > 0.0 { most + sum.ln() } else { 0.0 };
+                self.rows[i * plan.heads + h] = if sum == 0.0 { nothing } else { most + sum.ln() };
                 h += 1;
             }
             i += 1;

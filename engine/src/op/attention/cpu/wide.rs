@@ -141,7 +141,10 @@ pub(super) fn forward(part: &Part<'_>, h: usize, scratch: &mut Scratch) {
                 let row = &mut scores[(i - start) * n..][..n];
                 let new = most[i].max(scale * dispatch(Hide { part: *part, i, first, scores: row }));
                 if new == f32::NEG_INFINITY {
-                    row.fill(0.0);
+                    // No key, or no score that is a number.
+                    let weight = if row.iter().any(|x| x.is_nan()) { f32::NAN } else { 0.0 };
+                    row.fill(weight);
+                    sums[i] += weight;
                     continue;
                 }
                 let kept = (most[i] - new).exp();
@@ -156,9 +159,10 @@ pub(super) fn forward(part: &Part<'_>, h: usize, scratch: &mut Scratch) {
         }
     }
     for i in 0..m {
-        let factor = if sums[i] > 0.0 { 1.0 / sums[i] } else { 0.0 };
+        let nothing = if sums[i] == 0.0 { part.without_weights(i) } else { 0.0 };
+        let factor = if sums[i] == 0.0 { nothing } else { 1.0 / sums[i] };
         block[i * dim..][..dim].iter_mut().for_each(|y| *y *= factor);
-        logarithms[i] = if sums[i] > 0.0 { most[i] + sums[i].ln() } else { 0.0 };
+        logarithms[i] = if sums[i] == 0.0 { nothing } else { most[i] + sums[i].ln() };
     }
 }
 

@@ -1,5 +1,10 @@
 //! Graphs, gradients and programs, on the smallest ops.
 
+mod foreign;
+mod refusals;
+
+use std::time::Instant;
+
 use synod_engine::{CompileOptions, Device, Graph, TensorType};
 
 #[test]
@@ -147,4 +152,56 @@ fn variables_hold_signed_integers() {
     device.compile(&g, &[]).unwrap().run(&[]).unwrap();
     assert_eq!(count.read_i32().unwrap(), [-4, i32::MIN]);
     assert!(count.read().is_err() && count.read_u32().is_err());
+}
+
+#[test]
+fn outputs_are_those_of_the_last_run() {
+    let g = Graph::new();
+    let x = g.input("x", [3]);
+    let mut program = Device::cpu().compile(&g, &[x.reshape([1, 3]), x]).unwrap();
+    program.run(&[("x", &[1.0f32, 2.0, 3.0])]).unwrap();
+    program.input_mut("x").unwrap()[0] = 9.0;
+    for i in 0..2 {
+        assert_eq!(program.outputs().f32(i), [1.0, 2.0, 3.0]);
+    }
+    assert_eq!(program.run(&[]).unwrap().f32(0), [9.0, 2.0, 3.0]);
+}
+
+#[test]
+fn a_refused_run_takes_no_input() {
+    let g = Graph::new();
+    let (x, y) = (g.input("x", [1]), g.input("y", [1]));
+    let mut program = Device::cpu().compile(&g, &[x + y]).unwrap();
+    program.run(&[("x", &[1.0f32]), ("y", &[2.0f32])]).unwrap();
+    assert!(program.run(&[("x", &[10.0f32]), ("y", &[1.0f32, 2.0])]).is_err());
+    assert!(program.run(&[("x", &[10.0f32]), ("z", &[1.0f32])]).is_err());
+    assert_eq!(program.run(&[]).unwrap().scalar(0), 3.0);
+}
+
+/// Sixteen times as many nodes take about sixteen times as long, and not 256 times. The bound is loose, since other work on
+/// the machine counts as well.
+#[test]
+fn compilation_is_linear_in_the_nodes() {
+    let chain = |n: usize| {
+        let g = Graph::new();
+        let w = g.constant([2, 2], &[0.6, 0.8, -0.8, 0.6]);
+        let y = (0..n).fold(g.input("x", [2, 2]), |y, _| y.matmul(w));
+        let start = Instant::now();
+        Device::cpu().compile(&g, &[y]).unwrap();
+        start.elapsed().as_secs_f64()
+    };
+    let concatenation = |n: usize| {
+        let g = Graph::new();
+        let x = g.input("x", [n, 3]);
+        let parts: Vec<_> = (0..n).map(|i| x.slice(0, n - 1 - i, 1).square()).collect();
+        let y = g.concat(&parts, 1);
+        let start = Instant::now();
+        Device::cpu().compile(&g, &[y]).unwrap();
+        start.elapsed().as_secs_f64()
+    };
+    for (name, compile) in [("products", &chain as &dyn Fn(usize) -> f64), ("parts", &concatenation)] {
+        let best = |n: usize| (0..3).map(|_| compile(n)).fold(f64::INFINITY, f64::min);
+        let (few, many) = (best(1000), best(16_000));
+        assert!(many < 100.0 * few, "{name}: {few} s for 1,000, {many} s for 16,000");
+    }
 }
