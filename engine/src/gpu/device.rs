@@ -242,6 +242,10 @@ impl GpuDevice {
             workgroup_bytes: has.max_compute_workgroup_storage_size,
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             subgroup_size: adapter.get_info().subgroup_max_size,
+            rounds: match adapter.get_info().device_type {
+                wgpu::DeviceType::Cpu => 65_535,
+                _ => u64::MAX,
+            },
         };
         let patience = match switch(PATIENCE) {
             Some(text) => match text.parse() {

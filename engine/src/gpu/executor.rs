@@ -271,6 +271,7 @@ pub(crate) fn plan(
     for of in operands.iter().chain(outputs) {
         over("binding (bytes)", 4 * of.elements() as u64, limits.binding_bytes)?;
     }
+    over("rounds of an invocation's loops", op.gpu_rounds(operands, outputs), limits.rounds)?;
     let plan = op.gpu(&call)?;
     for &elements in &plan.scratch {
         over("scratch memory (bytes)", (elements as u64).saturating_mul(4), limits.binding_bytes)?;

@@ -83,6 +83,12 @@ pub trait Op: Debug + Send + Sync + Any {
     /// [`Error::Limit`] where the device is too small and the work cannot be split.
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan>;
 
+    /// Rounds of loops that one invocation of [`Op::gpu`] goes through, where sizes that are common in use make them many. Over
+    /// [`GpuLimits::rounds`] the op is replaced by smaller or plainer ones where it can be, and is an error where not.
+    fn gpu_rounds(&self, _operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        0
+    }
+
     /// For an op that maps elements to elements: the function. Chains of these are fused.
     fn scalar(&self) -> Option<Scalar> {
         None
@@ -397,6 +403,8 @@ pub struct GpuLimits {
     pub subgroups: bool,
     /// Invocations of a subgroup, at most.
     pub subgroup_size: u32,
+    /// Rounds that all loops of an invocation may take together: Mesa's llvmpipe ends them there without a word.
+    pub rounds: u64,
 }
 
 impl GpuLimits {

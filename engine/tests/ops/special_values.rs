@@ -478,6 +478,24 @@ fn loops_may_be_longer_than_an_adapter_runs_at_once() {
         let out = program.run(&[("x", &vec![1.0f32; n])]).unwrap();
         assert_eq!(out.f32(0), [2_097_119.0, 2_097_120.0, 2_097_121.0, 2_097_122.0]);
 
+        let g = Graph::new();
+        let [q, k, v] = ["q", "k", "v"].map(|name| g.input(name, [if name == "q" { 16 } else { 2000 }, 64]));
+        let y = q.attention(k, v, 1, None, false);
+        let mut outputs = vec![y];
+        outputs.extend(g.grad(y.square().sum_all() * 1e2, &[q, k, v]).unwrap());
+        let mut random = Random::fresh();
+        let data = [16, 2000, 2000].map(|rows| random.floats(rows * 64, -1.0, 1.0));
+        let [got, want] = [&device, &Device::cpu()].map(|device| {
+            let mut program = compiled(device, &g, &outputs);
+            let out = program.run(&[("q", &data[0]), ("k", &data[1]), ("v", &data[2])]).unwrap();
+            (0..4).map(|i| out.f32(i).to_vec()).collect::<Vec<_>>()
+        });
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            let largest = want.iter().fold(0f32, |a, b| a.max(b.abs()));
+            let error = got.iter().zip(want).fold(0f32, |a, (g, w)| a.max((g - w).abs()));
+            assert!(error < 1e-4 * largest, "output {i} of attention: {error} of {largest}");
+        }
+
         let n = 100_000;
         let g = Graph::new();
         let (a, x) = (g.input("a", [1, 1]), g.input("x", [n, 1]));

@@ -138,3 +138,18 @@ pub(super) fn backward(op: &AttentionGradient, plan: &Plan, call: &GpuCall<'_>) 
     }
     Ok(result)
 }
+
+/// Rounds of the loops of an invocation: for each key twice the features of a head, and itself.
+pub(super) fn forward_rounds(plan: &Plan) -> u64 {
+    (plan.tk * (2 * plan.dim + 1)) as u64
+}
+
+/// The same of the gradient, where a query or a key goes through all lanes that share it.
+pub(super) fn backward_rounds(plan: &Plan) -> u64 {
+    let shared = |operands: &[usize]| -> usize {
+        let lanes = plan.lanes.iter().filter(|lane| operands.iter().any(|operand| lane[*operand] == 0));
+        lanes.map(|lane| lane[0]).product()
+    };
+    let most = (shared(&[1]) * plan.tk).max(shared(&[2, 3]) * plan.tq);
+    (most * (3 * plan.dim + 1)) as u64
+}

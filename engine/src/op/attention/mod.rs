@@ -217,6 +217,11 @@ impl Op for Attention {
         Ok(())
     }
 
+    fn gpu_rounds(&self, operands: &[TensorType], outputs: &[TensorType]) -> u64 {
+        let shapes: Vec<&Shape> = operands.iter().map(|t| &t.shape).collect();
+        gpu::forward_rounds(&self.plan_of(&shapes, &outputs[0].shape))
+    }
+
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let shapes: Vec<&Shape> = call.operands.iter().map(|t| &t.shape).collect();
         gpu::forward(self, &self.plan_of(&shapes, &call.outputs[0].shape), call)
@@ -295,6 +300,11 @@ impl Op for AttentionGradient {
         let given = cpu::Given { q, k, v, mask, out, rows, d_out };
         cpu::backward(&plan, &given, dq.f32(), dk.f32(), dv.f32(), call.parallel);
         Ok(())
+    }
+
+    fn gpu_rounds(&self, operands: &[TensorType], _outputs: &[TensorType]) -> u64 {
+        let shapes: Vec<&Shape> = operands.iter().map(|t| &t.shape).collect();
+        gpu::backward_rounds(&self.0.plan_of(&shapes, &operands[self.0.operands()].shape))
     }
 
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {

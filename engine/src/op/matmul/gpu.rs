@@ -322,6 +322,7 @@ mod tests {
         workgroup_bytes: 16 * 1024,
         subgroups: false,
         subgroup_size: 0,
+        rounds: u64::MAX,
     };
 
     #[test]
