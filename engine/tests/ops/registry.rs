@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Files of `tests/ops` that test no op of their own: on sizes, and on what is made of ops.
-const WITHOUT_OPS: [&str; 9] = [
+const WITHOUT_OPS: [&str; 10] = [
     "main.rs",
     "registry.rs",
+    "agreement.rs",
     "narrow.rs",
     "compositions.rs",
     "einsum.rs",
@@ -28,16 +29,17 @@ fn covered() -> BTreeSet<String> {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a readable test file");
-        let before = names.len();
+        let mut own = BTreeSet::new();
         if let Some((_, rest)) = text.split_once("const COVERS: &[&str]") {
             let list = rest.split_once("];").map_or("", |(list, _)| list);
-            names.extend(list.split('"').skip(1).step_by(2).map(String::from));
+            own.extend(list.split('"').skip(1).step_by(2).map(String::from));
         }
         for case in text.split("Case::new(").skip(1) {
             let name = case.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
-            names.extend(name.map(|(name, _)| name.to_string()));
+            own.extend(name.map(|(name, _)| name.to_string()));
         }
-        assert!(names.len() > before, "{file} names no op that it covers: `const COVERS: &[&str] = &[...];`");
+        assert!(!own.is_empty(), "{file} names no op that it covers: `const COVERS: &[&str] = &[...];`");
+        names.extend(own);
     }
     names
 }
