@@ -64,6 +64,7 @@ impl Preparation<'_> {
         let (mut dispatches, accesses, buffers) = self.dispatches(compiled, plans)?;
         let mut pipelines: Vec<wgpu::ComputePipeline> = Vec::new();
         let mut pipeline_of = Vec::with_capacity(dispatches.len());
+        #[allow(clippy::mutable_key_type)] // Pipelines are compared and hashed by their identity.
         let mut known: HashMap<wgpu::ComputePipeline, usize> = HashMap::new();
         for dispatch in &dispatches {
             pipeline_of.push(*known.entry(dispatch.pipeline.clone()).or_insert_with(|| {
