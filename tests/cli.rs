@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// A small run: 32 worlds of 2 agents, 512 agent-steps an iteration.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 14] = [
     "--set",
     "world.worlds=32",
     "--set",
@@ -18,6 +18,8 @@ const SMALL: [&str; 12] = [
     "checkpoint_every=1024",
     "--device",
     "cpu",
+    "--set",
+    "ppo.rollout=8",
 ];
 
 fn synod(arguments: &[&str], folder: &Path) -> Output {
