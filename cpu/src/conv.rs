@@ -313,7 +313,7 @@ impl Conv2d {
 
 fn out_size(size: usize, kernel: usize, stride: usize, padding: usize) -> usize {
     match size.saturating_add(padding.saturating_mul(2)).checked_sub(kernel) {
-        Some(room) => room / stride.max(1) + 1,
+        Some(room) => (room / stride.max(1)).saturating_add(1),
         None => 0,
     }
 }
