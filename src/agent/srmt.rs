@@ -405,8 +405,8 @@ impl Policy for Srmt {
             CoreLayers::Gru(layer) => self.recur(layer, weights, sequence, encodings, state),
             CoreLayers::Plain => Features { features: encodings, state: Vec::new(), attention: None },
         };
-        let logits = self.actor.forward(weights, core.features);
+        let parameters = self.actor.forward(weights, core.features);
         let values = self.critic.forward(weights, core.features).reshape(&shape[..3]);
-        Ok(Unrolled { logits, values, state: core.state, attention: core.attention })
+        Ok(Unrolled { parameters, values, state: core.state, attention: core.attention })
     }
 }

@@ -15,6 +15,7 @@ use super::communication::{Communication, Heard, Hearing, Layer};
 use super::neighbours::Neighbours;
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
+use crate::action::{ActionSpace, Bounded};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
@@ -88,6 +89,9 @@ pub struct TeamConfig {
     pub critic: Critic,
     /// Who is a neighbour, for communication over graphs.
     pub neighbours: Neighbours,
+    /// What continuous actions with bounds are drawn from: `gaussian` (worlds hold them to the bounds) or `tanh` (squashed
+    /// between them).
+    pub bounded: Bounded,
 }
 
 impl Default for TeamConfig {
@@ -106,6 +110,7 @@ impl Default for TeamConfig {
             dueling: false,
             critic: Critic::Shared,
             neighbours: Neighbours { positions: vec![0, 1], radius: 0.0, nearest: 8, itself: true },
+            bounded: Bounded::Gaussian,
         }
     }
 }
@@ -224,7 +229,7 @@ pub struct Team {
     config: TeamConfig,
     observation: Vec<usize>,
     agents: usize,
-    actions: usize,
+    actions: ActionSpace,
     separate: bool,
     trunk: Trunk,
     /// The critic's, where it has one of its own.
@@ -251,6 +256,9 @@ impl Team {
             let message = "own or shared: the state of this world is not known";
             return Err(Error::config("agent.critic", message));
         }
+        if config.dueling {
+            kind.actions.one_choice("a dueling head")?;
+        }
         let features = config.features;
         let mut builder = match separate {
             true => Builder::with_lanes(seed, kind.count),
@@ -266,7 +274,7 @@ impl Team {
             })
             .collect();
         // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
+        let actor = Linear::new(&mut builder, "actor", features, kind.actions.parameters(), 0.01);
         let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
         let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
@@ -279,7 +287,7 @@ impl Team {
             config: config.clone(),
             observation: kind.observation.clone(),
             agents: kind.count,
-            actions: kind.actions,
+            actions: kind.actions.clone(),
             separate,
             trunk,
             judge,
@@ -399,10 +407,10 @@ impl Team {
         if !self.config.talk_first {
             (x, rounds) = self.talk(weights, sequence, x)?;
         }
-        let mut logits = self.actor.forward(weights, x);
+        let mut parameters = self.actor.forward(weights, x);
         if let Some(value) = &self.dueling {
             let lanes = [&shape[..3], &[1]].concat();
-            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
+            parameters = value.forward(weights, x) + parameters - parameters.mean(&[-1]).reshape(lanes);
         }
         let judged = match &self.judge {
             None => x,
@@ -414,7 +422,7 @@ impl Team {
         };
         let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
         let attention = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
-        Ok((Unrolled { logits, values, state, attention }, rounds))
+        Ok((Unrolled { parameters, values, state, attention }, rounds))
     }
 }
 
@@ -428,7 +436,7 @@ impl Policy for Team {
         };
         format!(
             "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
-             {}talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
+             {}talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}{}",
             c.features,
             c.layers,
             c.communication.name(),
@@ -443,12 +451,17 @@ impl Policy for Team {
             if c.identity { self.agents } else { 0 },
             if self.separate { self.agents } else { 0 },
             self.observation,
-            self.actions
+            self.actions,
+            if self.bounded() == Bounded::Tanh { " bounded=tanh" } else { "" }
         )
     }
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn bounded(&self) -> Bounded {
+        self.config.bounded
     }
 
     fn state(&self) -> Vec<StatePart> {

@@ -115,7 +115,7 @@ impl TeamSettings {
 
     /// Worlds as the agents see them. Agents of several kinds are made alike ([`Uniform`]).
     fn prepared(&self, world: &WorldConfig, seed: u64) -> Result<Box<dyn VecEnv>> {
-        let worlds = Uniform::of(world.build(seed)?);
+        let worlds = Uniform::of(world.build(seed)?)?;
         Ok(if self.show_last_action { Box::new(LastAction::new(worlds)?) } else { worlds })
     }
 

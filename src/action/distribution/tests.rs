@@ -400,7 +400,9 @@ fn draws_of_a_product_are_what_they_should_be() {
             of.mode().continuous.unwrap(),
         ];
         let mut program = Device::cpu().compile(&graph, &outputs).unwrap();
-        let own = normals(&mut stream, 12);
+        let mut own = normals(&mut stream, 12);
+        // Wide ones would have many draws at a bound itself, where nobody knows what they were before tanh.
+        own[8..10].iter_mut().for_each(|log| *log = -log.abs() / 2.0);
         let allowed = [1.0f32, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0];
         let out = program.run(&[("parameters", &own), ("masks", &allowed)]).unwrap();
         let actions =
