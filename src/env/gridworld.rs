@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::action::ActionSpace;
 use crate::error::{Error, Result};
 
 /// Many grids at once.
@@ -231,6 +232,30 @@ impl GridworldConfig {
             }
         }
     }
+
+    /// One step by the agents' actions.
+    fn advance(&self, world: &mut Grid, actions: &[u32], pay: &mut Pay) -> Outcome {
+        for agent in 0..self.agents {
+            let (from, before) = (world.agents[agent], self.nearest(world, agent));
+            let to = self.after(from, actions[agent]);
+            if !world.blocked[to as usize] && !world.occupied[to as usize] {
+                world.occupied[from as usize] = false;
+                world.occupied[to as usize] = true;
+                world.agents[agent] = to;
+            }
+            let gain = match (before, self.nearest(world, agent)) {
+                (Some(before), Some(after)) => before as f64 - after as f64,
+                _ => 0.0,
+            };
+            world.own[agent] = self.shaping * gain - self.step_cost;
+        }
+        self.reach(world);
+        let mean = world.own.iter().sum::<f64>() / self.agents as f64;
+        for (reward, own) in pay.rewards.iter_mut().zip(&world.own) {
+            *reward = ((1.0 - self.team) * own + self.team * mean) as f32;
+        }
+        if world.reached.iter().all(|reached| *reached) { Outcome::Ends } else { Outcome::GoesOn }
+    }
 }
 
 impl Rules for GridworldConfig {
@@ -268,7 +293,8 @@ impl Rules for GridworldConfig {
         let side = 2 * self.radius + 1;
         let window = 3 * side * side;
         let observation = if self.coordinates { vec![window + 2] } else { vec![3, side, side] };
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: ACTIONS }]
+        let actions = ActionSpace::Discrete(ACTIONS);
+        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
     }
 
     fn state(&self) -> usize {
@@ -319,27 +345,8 @@ impl Rules for GridworldConfig {
         Self::occupy(world);
     }
 
-    fn step(&self, world: &mut Grid, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-        for agent in 0..self.agents {
-            let (from, before) = (world.agents[agent], self.nearest(world, agent));
-            let to = self.after(from, actions[agent]);
-            if !world.blocked[to as usize] && !world.occupied[to as usize] {
-                world.occupied[from as usize] = false;
-                world.occupied[to as usize] = true;
-                world.agents[agent] = to;
-            }
-            let gain = match (before, self.nearest(world, agent)) {
-                (Some(before), Some(after)) => before as f64 - after as f64,
-                _ => 0.0,
-            };
-            world.own[agent] = self.shaping * gain - self.step_cost;
-        }
-        self.reach(world);
-        let mean = world.own.iter().sum::<f64>() / self.agents as f64;
-        for (reward, own) in pay.rewards.iter_mut().zip(&world.own) {
-            *reward = ((1.0 - self.team) * own + self.team * mean) as f32;
-        }
-        if world.reached.iter().all(|reached| *reached) { Outcome::Ends } else { Outcome::GoesOn }
+    fn step(&self, world: &mut Grid, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        self.advance(world, actions.discrete(0), pay)
     }
 
     fn observe(&self, world: &Grid, view: &mut View) {
@@ -438,7 +445,7 @@ mod tests {
     fn step(config: &GridworldConfig, grid: &mut Grid, actions: &[u32]) -> (Vec<f32>, Outcome) {
         let (mut rewards, mut terminated) = (vec![0.0; config.agents], vec![false; config.agents]);
         let mut pay = Pay { rewards: &mut rewards, terminated: &mut terminated };
-        let outcome = config.step(grid, actions, &mut Pcg64::new(0), &mut pay);
+        let outcome = config.advance(grid, actions, &mut pay);
         (rewards, outcome)
     }
 
@@ -490,7 +497,7 @@ mod tests {
         let mut env = Gridworld::new(config, 1)?;
         let mut out = Buffers::new(env.spec());
         env.reset(&[true], &mut out)?;
-        env.step(&[2, 0], &mut out)?;
+        env.step(&[2, 0].into(), &mut out)?;
         assert_eq!(env.spec().kinds[0].observation, [29]);
         assert_eq!(out.observations[27..29], [0.25, 0.0]);
         assert_eq!(out.observations[29 + 27..], [0.0, 0.25]);

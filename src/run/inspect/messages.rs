@@ -93,7 +93,7 @@ fn group(recording: &Recording, round: usize, most: usize) -> Said {
             count: 0,
             centre: plane.place(centre),
             by_agent: vec![0; recording.agents],
-            by_action: vec![0; recording.actions],
+            by_action: vec![0; recording.options()],
         })
         .collect();
     let mut messages = Vec::with_capacity(taken.len());
@@ -102,9 +102,7 @@ fn group(recording: &Recording, round: usize, most: usize) -> Said {
         let group = &mut groups[cluster];
         group.count += 1;
         group.by_agent[agent] += 1;
-        if let Some(count) = group.by_action.get_mut(recording.taken[i] as usize) {
-            *count += 1;
-        }
+        recording.options_taken(i).for_each(|option| group.by_action[option] += 1);
         let own: Vec<f64> = points.row(k).iter().map(|x| f64::from(*x)).collect();
         messages.push(Message { step, agent, cluster, at: plane.place(&own) });
     }
