@@ -9,6 +9,7 @@ pub mod env;
 pub mod preset;
 pub mod registry;
 pub mod run;
+pub mod schema;
 pub mod train;
 
 use synod_engine::program;
