@@ -12,6 +12,8 @@ pub mod run;
 pub mod schema;
 pub mod train;
 
+pub use schemars;
+pub use serde;
 use synod_engine::program;
 pub use synod_engine::{
     Adapter, CompileOptions, DType, Data, Device, Error, Graph, HostTime, Outputs, Program, Result, Shape,
