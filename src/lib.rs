@@ -5,6 +5,7 @@
 pub mod action;
 pub mod agent;
 pub mod command;
+pub mod door;
 pub mod env;
 pub mod preset;
 pub mod registry;
@@ -12,6 +13,7 @@ pub mod run;
 pub mod schema;
 pub mod train;
 
+pub use door::Team;
 pub use schemars;
 pub use serde;
 use synod_engine::program;

@@ -114,7 +114,7 @@ pub fn fill_noise(program: &mut Program, [seed, counter]: [u64; 2], shard: usize
 }
 
 /// A key of the generator that no other seed, counter or shard shares, up to a chance of 2^-64.
-fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
+pub(crate) fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
     let mut z =
         seed ^ counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shard.wrapping_mul(0xd1b5_4a32_d192_ed03);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -3,6 +3,7 @@
 mod compare;
 mod devices;
 mod eval;
+mod export;
 mod inspect;
 mod list;
 mod output;
@@ -49,6 +50,8 @@ enum Command {
     Render(render::Render),
     /// Look into an episode of a trained team: attention, graphs, messages, values, curiosity
     Inspect(inspect::Inspect),
+    /// Write the team of a run as one file, for programs that have it act
+    Export(export::Export),
     /// Show the devices of this machine and which one would be chosen
     Devices(devices::Devices),
     /// List the presets, worlds, agents, cores, ways to communicate and learners
@@ -230,6 +233,7 @@ fn run() -> Result<()> {
         Command::Eval(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Settings(command) => command.run(),
