@@ -4,8 +4,10 @@
 
 pub mod action;
 pub mod agent;
+pub mod command;
 pub mod env;
 pub mod preset;
+pub mod registry;
 pub mod run;
 pub mod train;
 

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::env::pathfinding::PathfindingConfig;
+use crate::preset::record;
+use crate::run::picture;
+use crate::{Error, Result};
 use clap::Args;
-use synod::preset::{Plan, record};
-use synod::run::picture;
-use synod::{Error, Result};
 
 use super::{Where, note};
 
@@ -31,13 +32,14 @@ impl Render {
             let shown = self.output.display();
             return Err(Error::Usage(format!("--output: a name that ends in .gif or .svg, not `{shown}`")));
         }
-        let Plan::Pathfinding(settings) = self.which.plan()? else {
+        let settings = self.which.settings()?;
+        if settings.world.get::<PathfindingConfig>().is_none() {
             return Err(Error::Usage("only runs of pathfinding can be drawn".into()));
-        };
-        let evaluation = self.which.evaluation(1)?;
+        }
+        let evaluation = self.which.evaluation(&settings, 1)?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
-        let episode = record(&device, &settings, &policy, &evaluation, self.length)?;
+        let episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
         match extension {
             "gif" => picture::write_gif(&self.output, &episode.scene)?,
             _ => picture::write_svg(&self.output, &episode.scene)?,

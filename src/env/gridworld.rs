@@ -75,6 +75,12 @@ pub struct GridworldConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    GridworldConfig => Gridworld,
+    "gridworld",
+    "any grid, agents and targets, small views"
+);
+
 impl Default for GridworldConfig {
     /// 3 agents with targets of their own on 10 x 10 cells, a tenth of them blocked, seen within 3 cells; a little
     /// shaping, half of the rewards the team's; 64 steps, 64 worlds.

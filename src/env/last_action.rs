@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn continuous_actions_are_shown_within_their_bounds() -> Result<()> {
         let config = SimpleSpreadConfig { worlds: 2, actions: Control::Continuous, ..Default::default() };
-        let mut shown = LastAction::new(WorldConfig::SimpleSpread(config).build(1)?)?;
+        let mut shown = LastAction::new(WorldConfig::new(config).build(1)?)?;
         let mut out = Buffers::new(shown.spec());
         shown.reset(&[true; 2], &mut out)?;
         let width = shown.spec().kinds[0].observation[0];

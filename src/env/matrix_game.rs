@@ -39,6 +39,12 @@ pub struct MatrixGameConfig {
     pub rounds: usize,
 }
 
+crate::env::config::world!(
+    MatrixGameConfig => MatrixGame,
+    "matrix_game",
+    "climbing, penalty, QMIX's two-step game"
+);
+
 impl Default for MatrixGameConfig {
     /// [`MatrixGameConfig::climbing`].
     fn default() -> Self {

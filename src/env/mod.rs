@@ -19,7 +19,7 @@ pub mod traffic_junction;
 pub mod uniform;
 pub mod vectorised;
 
-pub use config::WorldConfig;
+pub use config::{WorldConfig, WorldSettings, Worlds};
 pub use pathfinding::Pcg64;
 
 use crate::action::{ActionSpace, Actions};

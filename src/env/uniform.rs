@@ -181,7 +181,6 @@ impl VecEnv for Uniform {
 mod tests {
     use super::*;
     use crate::env::WorldConfig;
-    use crate::env::mpe::Control;
     use crate::nn::initial::Stream;
 
     /// The same actions in the worlds as they are and in those made alike: every number is where it should be.
@@ -262,18 +261,11 @@ mod tests {
 
     #[test]
     fn every_row_is_the_kinds_own_and_padding() -> Result<()> {
-        let continuous = |mut config: WorldConfig| {
-            match &mut config {
-                WorldConfig::SimpleTag(tag) => tag.actions = Control::Continuous,
-                WorldConfig::SimpleSpeakerListener(pair) => pair.actions = Control::Continuous,
-                _ => {}
-            }
-            config
-        };
         for name in ["simple_tag", "simple_adversary", "simple_speaker_listener"] {
             let config = WorldConfig::named(name)?.with_worlds(3);
             check(&config, name)?;
-            check(&continuous(config), name)?;
+            let continuous = serde_json::json!({ "actions": "continuous" });
+            check(&config.with(continuous.as_object().cloned().unwrap_or_default())?, name)?;
         }
         Ok(())
     }

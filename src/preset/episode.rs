@@ -1,7 +1,7 @@
 //! One episode of trained agents as a scene to look at.
 
 use super::Settings;
-use super::evaluate::{Evaluation, at_most_fixed, instances, maps};
+use super::evaluate::{Evaluation, at_most_fixed, instances, maps, maps_of};
 use crate::Device;
 use crate::agent::Policy;
 use crate::env::EpisodeReport;
@@ -31,7 +31,7 @@ pub fn record(
     length: usize,
 ) -> Result<Episode> {
     evaluation.check_instance_seed()?;
-    let mut world = PathfindingConfig { worlds: 1, seed: evaluation.seed, ..settings.world.clone() };
+    let mut world = PathfindingConfig { worlds: 1, seed: evaluation.seed, ..maps_of(settings)?.clone() };
     world.collision = evaluation.collision.unwrap_or(world.collision);
     let maps = maps(&evaluation.maps[..evaluation.maps.len().min(1)])?;
     world.agents = evaluation.agents.first().copied().unwrap_or_else(|| at_most_fixed(&maps, world.agents));

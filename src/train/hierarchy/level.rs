@@ -73,7 +73,7 @@ impl Level {
         let kind = &spec.kinds[0];
         let observation = kind.observation.iter().product::<usize>() - goals;
         let options = kind.actions.one_choice("a level of a hierarchy")?;
-        let key = if name == "manager" { "hierarchy.manager.replay" } else { "dqn.replay" };
+        let key = if name == "manager" { "learner.manager.replay" } else { "learner.worker.replay" };
         let rows = kind.count.checked_mul(config.replay);
         let numbers = rows.and_then(|rows| rows.checked_mul(2 * observation + options + 8));
         let Some(rows) = rows.filter(|_| numbers.is_some_and(|n| n <= 1 << 36)) else {
