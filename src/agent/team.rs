@@ -122,6 +122,14 @@ impl TeamConfig {
                 }
             }
         }
+        if self.bounded != Bounded::Gaussian && kind.actions.floats() == 0 {
+            let message = "`gaussian`: it does nothing where no action is continuous";
+            return Err(Error::config("agent.bounded", message));
+        }
+        if self.dueling && kind.actions.one_choice("a dueling head").is_err() {
+            let message = format!("false: a dueling head is for one discrete choice, not {}", kind.actions);
+            return Err(Error::config("agent.dueling", message));
+        }
         if self.communication.neighbours().is_some() && separate {
             return Err(Error::config(
                 "separate_parameters",
@@ -219,9 +227,6 @@ impl Team {
         if config.critic == Critic::Central && spec.state == 0 {
             let message = "own or shared: the state of this world is not known";
             return Err(Error::config("agent.critic", message));
-        }
-        if config.dueling {
-            kind.actions.one_choice("a dueling head")?;
         }
         let features = config.features;
         let mut builder = match separate {

@@ -8,6 +8,7 @@ pub mod goals;
 pub mod gridworld;
 pub mod last_action;
 pub mod lever;
+pub mod lqr;
 pub mod matrix_game;
 pub(crate) mod memory;
 pub mod mpe;

@@ -261,11 +261,11 @@ mod tests {
 
     #[test]
     fn every_row_is_the_kinds_own_and_padding() -> Result<()> {
-        let continuous = serde_json::Map::from_iter([("actions".to_string(), "continuous".into())]);
         for name in ["simple_tag", "simple_adversary", "simple_speaker_listener"] {
             let config = WorldConfig::named(name)?.with_worlds(3);
             check(&config, name)?;
-            check(&config.with(continuous.clone())?, name)?;
+            let continuous = serde_json::json!({ "actions": "continuous" });
+            check(&config.with(continuous.as_object().cloned().unwrap_or_default())?, name)?;
         }
         Ok(())
     }

@@ -63,6 +63,7 @@ impl Dqn {
         seed: u64,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
+        spec.only_kind("Q-learning")?.actions.one_choice("Q-learning")?;
         config.check(spec.worlds)?;
         // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
         let (acting, learning) =
