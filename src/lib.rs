@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod env;
+pub mod picture;
 pub mod preset;
 pub mod run;
 pub mod train;

@@ -500,7 +500,14 @@ fn a_team_is_trained_resumed_and_evaluated() {
 
     refuses(at, &["eval", "run", "--maps", "maze.map"], &["--maps", "pathfinding"]);
     refuses(at, &["eval", "run", "--instance-seed", "3"], &["--instance-seed", "pathfinding"]);
-    refuses(at, &["render", "run", "-o", "a.gif"], &["pathfinding"]);
+    refuses(at, &["render", "run", "-o", "a.gif", "--maps", "maze.map"], &["--maps", "pathfinding"]);
+    for name in ["game.gif", "game.svg"] {
+        let output = synod(&["render", "run", "-o", name, "--device", "cpu"], at);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(std::fs::metadata(at.join(name)).unwrap().len() > 500);
+    }
+    let svg = std::fs::read_to_string(at.join("game.svg")).unwrap();
+    assert!(svg.contains("matrix_game, step 2, reward ") && svg.contains("game 1"), "{svg}");
     refuses(at, &["train", "two-step-vdn", "--set", "preset=taxi-dqn"], &["preset", "by its name"]);
     refuses(at, &["compare", "two-step-vdn", "--seeds", "18446744073709551615"], &["at most", "seeds"]);
     let large = ["--set", "world.width=4096", "--set", "world.height=4096"];

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, Role, middle, names};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::{Error, Result};
@@ -389,6 +390,30 @@ impl Rules for GridworldConfig {
     fn metrics(&self, world: &Grid) -> Vec<f64> {
         let reached = world.reached.iter().filter(|reached| **reached).count();
         vec![reached as f64 / self.targets as f64, f64::from(u8::from(reached == self.targets))]
+    }
+
+    fn draw(&self, world: &Grid) -> Option<Drawing> {
+        let (columns, rows) = (self.width, self.height);
+        let mut drawing =
+            Drawing::of_cells(Cells { columns, rows, blocked: world.blocked.clone(), role: Role::Wall });
+        let at = |cell: u32| {
+            let (row, column) = self.place(cell);
+            middle(row, column)
+        };
+        for (target, (cell, reached)) in world.targets.iter().zip(&world.reached).enumerate() {
+            let role = if self.assignment == Assignment::Own { Role::Agent(target) } else { Role::Goal };
+            drawing.target(role, at(*cell), *reached);
+        }
+        for (agent, cell) in world.agents.iter().enumerate() {
+            drawing.disc(Role::Agent(agent), at(*cell), DISC);
+        }
+        let reached = world.reached.iter().filter(|reached| **reached).count();
+        drawing.note = format!("{reached} of {} reached", self.targets);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["stay", "up", "down", "left", "right"])
     }
 
     fn visit(&self, world: &mut Grid, codec: &mut Codec) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Agents that see what they last did, as recurrent Q-learners and those who talk by acting need (Hausknecht and Stone
 //! 2015; RIAL, Foerster et al. 2016): what chance made of an action is known to nobody else.
 
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 
 /// Worlds whose observations end with each agent's last action, one-hot; with zeros at the first step of an episode.
@@ -110,6 +110,18 @@ impl VecEnv for LastAction {
         self.inner.load(inner)?;
         self.last = last;
         Ok(())
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

@@ -2,7 +2,7 @@
 //! an agent sees which kind it is, and masks close the actions that it does not have. JaxMARL and EPyMARL prepare
 //! their worlds in the same way.
 
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::error::Result;
 
 /// Worlds whose agents are all of one kind, made of worlds with agents of several.
@@ -110,6 +110,18 @@ impl VecEnv for Uniform {
 
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         self.inner.load(bytes)
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

@@ -12,11 +12,11 @@ use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::Team;
 use crate::agent::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
-use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};
+use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::program::Program;
-use crate::run::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::run::{checkpoint, folder};
 use crate::shape::TensorType;
 use crate::train::curiosity::{CuriosityKind, episode_bonuses};
@@ -38,6 +38,8 @@ pub struct Inspection {
     pub steps: usize,
     /// Clusters of messages.
     pub clusters: usize,
+    /// Speakers that are drawn for each listener in the graph, the strongest first.
+    pub arcs: usize,
 }
 
 /// What came of it.
@@ -79,7 +81,10 @@ pub fn inspect(
             inspection.seed
         ),
         agents: kind.count,
+        names: (0..kind.count).map(|agent| tape.agent_name(agent)).collect(),
         actions: kind.actions,
+        action_names: action_names(&tape, kind.count),
+        arcs: inspection.arcs,
         steps: tape.actions.len(),
         values_of_actions: settings.algorithm == Algorithm::Dqn,
         ..Recording::default()
@@ -108,6 +113,8 @@ fn about(
         "episode": inspection.episode,
         "seed": inspection.seed,
         "agents": recording.agents,
+        "agent_names": recording.names,
+        "action_names": recording.action_names,
         "steps": recording.steps,
         "complete": report.is_some(),
         "measures": measures,
@@ -115,6 +122,15 @@ fn about(
     match object {
         serde_json::Value::Object(object) => object,
         _ => Map::new(),
+    }
+}
+
+/// What actions are called: one list where all agents have the same, else one for each.
+fn action_names(world: &dyn VecEnv, agents: usize) -> Vec<Vec<String>> {
+    let first = world.action_names(0);
+    match (1..agents).all(|agent| world.action_names(agent) == first) {
+        true => vec![first],
+        false => (0..agents).map(|agent| world.action_names(agent)).collect(),
     }
 }
 
@@ -158,6 +174,18 @@ impl VecEnv for Tape {
 
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         self.inner.load(bytes)
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

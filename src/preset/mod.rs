@@ -6,13 +6,15 @@ pub mod choice;
 pub mod compare;
 mod episode;
 mod evaluate;
+mod filming;
 mod inspect;
 mod plan;
 mod team;
 mod teams;
 
-pub use episode::{Episode, record};
+pub use episode::{record, record_team};
 pub use evaluate::{Evaluation, Row, Watch, evaluate, mean};
+pub use filming::{Episode, film_episode};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use plan::{Learner, Plan, presets};
 pub use team::{Algorithm, Measure, TeamSettings};

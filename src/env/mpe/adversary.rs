@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen, minus};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
@@ -108,6 +110,18 @@ impl Rules for SimpleAdversaryConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.sums[0], world.sums[1]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.08);
+        sheet.ring(Role::Goal, world.landmarks()[usize::from(world.goals[0])], 0.12);
+        sheet.ring(Role::Bad, world.agents()[0], BODY.size + 0.035);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

@@ -2,12 +2,13 @@
 //! of MPE2 1.1.1 and discrete actions: spread, tag, adversary, speaker and listener, reference. A world's stream of
 //! random numbers draws starts as MPE2 does: with [`Vectorised::set_random`](super::vectorised::Vectorised::set_random)
 //! and `Pcg64::new(seed)` an episode starts as MPE2's `reset(seed)`. Two points at the very same place do not push
-//! each other (in MPE2 they turn NaN). Pictures do not live here.
+//! each other (in MPE2 they turn NaN).
 //!
 //! Movement actions: 0 none, 1 left, 2 right, 3 down, 4 up. In all worlds the state for a centralised critic is the
 //! agents' observations, one after another.
 
 mod adversary;
+mod draw;
 mod particles;
 mod reference;
 mod speaker_listener;

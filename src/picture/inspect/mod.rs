@@ -27,8 +27,14 @@ pub struct Recording {
     pub about: Map<String, Value>,
     /// Agents in the world.
     pub agents: usize,
+    /// `[agents]`: what each is called; empty where numbers have to do.
+    pub names: Vec<String>,
     /// Actions of each.
     pub actions: usize,
+    /// What actions are called: `[agents]` lists, or one list for all; empty where numbers have to do.
+    pub action_names: Vec<Vec<String>>,
+    /// How many speakers of each listener are drawn in the graph, the strongest first, where attention weighs them.
+    pub arcs: usize,
     /// Steps recorded.
     pub steps: usize,
     /// `[steps, agents]`: whether the agent is in its world.
@@ -128,7 +134,10 @@ fn check(recording: &Recording) -> Result<()> {
     let (Some(lanes), true) = (lanes, actions > 0) else {
         return Err(Error::Usage(format!("nothing to look into: {steps} steps of {agents} agents")));
     };
+    let lists = recording.action_names.len();
     let mut lengths = vec![
+        ("names", recording.names.len(), Some(if recording.names.is_empty() { 0 } else { agents })),
+        ("action_names", lists, Some(if lists <= 1 { lists } else { agents })),
         ("present", recording.present.len(), Some(lanes)),
         ("taken", recording.taken.len(), Some(lanes)),
         ("rewards", recording.rewards.len(), Some(lanes)),
@@ -174,6 +183,41 @@ fn check(recording: &Recording) -> Result<()> {
 impl Recording {
     fn is_present(&self, step: usize, agent: usize) -> bool {
         self.present[step * self.agents + agent]
+    }
+
+    /// What an agent is called.
+    fn name_of(&self, agent: usize) -> String {
+        self.names.get(agent).cloned().unwrap_or_else(|| format!("agent {agent}"))
+    }
+
+    /// What an agent's action is called.
+    fn name_of_action(&self, agent: usize, action: usize) -> String {
+        let list = match &self.action_names[..] {
+            [list] => Some(list),
+            lists => lists.get(agent),
+        };
+        list.and_then(|list| list.get(action)).cloned().unwrap_or_else(|| action.to_string())
+    }
+
+    /// Which numbers are of which kind, where there are several: `; 0 to 2 are adversary, 3 is agent`.
+    fn kinds(&self) -> String {
+        let stem =
+            |name: &String| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_string();
+        let mut kinds: Vec<(String, usize, usize)> = Vec::new();
+        for (agent, name) in self.names.iter().enumerate() {
+            match kinds.last_mut().filter(|(kind, ..)| *kind == stem(name)) {
+                Some((_, _, last)) => *last = agent,
+                None => kinds.push((stem(name), agent, agent)),
+            }
+        }
+        if kinds.len() < 2 {
+            return String::new();
+        }
+        let range = |(kind, first, last): (String, usize, usize)| match first == last {
+            true => format!("{first} is {kind}"),
+            false => format!("{first} to {last} are {kind}"),
+        };
+        format!("; {}", kinds.into_iter().map(range).collect::<Vec<_>>().join(", "))
     }
 
     /// The numbers of a page behind what they belong to.

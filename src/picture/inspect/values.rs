@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::canvas::{ACCENT, Anchor, Canvas, HEAD, LEFT, WIDTH, range};
+use super::canvas::{ACCENT, HEAD, LEFT, WIDTH, finish, range, sheet};
 use super::{Page, Recording, number};
-use crate::run::picture::{AGENTS, kept};
+use crate::picture::svg::Anchor;
+use crate::picture::{AGENTS, cut, kept};
 
 /// Agents that are drawn.
 const MOST_AGENTS: usize = 12;
@@ -36,7 +37,7 @@ pub(super) fn page(recording: &Recording) -> Page {
     };
     let drawn = agents.min(MOST_AGENTS);
     let more = if drawn < agents { format!(", {drawn} of {agents} agents") } else { String::new() };
-    let mut canvas = Canvas::new(
+    let mut canvas = sheet(
         "What agents prefer, do, expect and get",
         &format!("{}: {what} over time{more}", recording.title),
     );
@@ -62,7 +63,7 @@ pub(super) fn page(recording: &Recording) -> Page {
     for agent in 0..drawn {
         let cell = |column: usize| shown[column] * agents + agent;
         canvas.disc([LEFT + 6.0, y - 4.0], 6.0, AGENTS[agent % AGENTS.len()], 1.0);
-        canvas.text([LEFT + 18.0, y], 13.5, Anchor::Start, &format!("Agent {agent}"));
+        canvas.text([LEFT + 18.0, y], 13.5, Anchor::Start, &cut(&recording.name_of(agent), 100));
         y += 10.0;
         canvas.cells([left, y], [actions, shown.len()], [width, row], |action, column| {
             let i = cell(column) * actions + action;
@@ -79,7 +80,8 @@ pub(super) fn page(recording: &Recording) -> Page {
         let every = if row >= 9.0 { 1 } else { actions.div_ceil(6).max(1) };
         for action in (0..actions).step_by(every) {
             let middle = y + (action as f32 + 0.5) * row + 3.5;
-            canvas.text([left - 5.0, middle], 9.5, Anchor::End, &action.to_string());
+            let name = cut(&recording.name_of_action(agent, action), 14);
+            canvas.text([left - 5.0, middle], 9.5, Anchor::End, &name);
         }
         canvas.text([LEFT, y + height / 2.0 + 4.0], 11.0, Anchor::Start, "action");
         y += height + 8.0;
@@ -99,5 +101,5 @@ pub(super) fn page(recording: &Recording) -> Page {
         canvas.text([LEFT, y + 8.0], 11.0, Anchor::Start, "step");
         y += 40.0;
     }
-    Page { name: "values", svg: canvas.finish(y), json }
+    Page { name: "values", svg: finish(canvas, y), json }
 }
