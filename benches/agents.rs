@@ -7,16 +7,14 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use synod::Device;
 use synod::agent::actors::{Actors, Choice, Seen};
-use synod::agent::communication::Communication;
+use synod::agent::communication::{Communication, GatConfig, GatV2Config, TarMacConfig};
 use synod::agent::neighbours::Neighbours;
 use synod::agent::team::{Team, TeamConfig};
 use synod::env::gridworld::GridworldConfig;
 use synod::env::{Buffers, WorldConfig};
 
 fn benches(criterion: &mut Criterion) {
-    for communication in
-        [Communication::None, Communication::Gat, Communication::GatV2, Communication::TarMac]
-    {
+    for way in ["none", "gat", "gatv2", "tarmac"] {
         for agents in [10, 100, 1000] {
             // As crowded with any number of agents.
             let side = (agents as f64 * 20.0).sqrt().ceil() as usize;
@@ -29,29 +27,26 @@ fn benches(criterion: &mut Criterion) {
                 coordinates: true,
                 ..GridworldConfig::default()
             };
-            let mut env = WorldConfig::Gridworld(world).build(1).expect("the settings are in range");
+            let mut env = WorldConfig::new(world).build(1).expect("the settings are in range");
             let spec = env.spec().clone();
             let mut out = Buffers::new(&spec);
             env.reset(&[true], &mut out).expect("it can be reset");
             let size = spec.kinds[0].observation[0];
-            let config = TeamConfig {
-                identity: false,
-                communication,
-                heads: 4,
-                neighbours: Neighbours {
-                    positions: vec![size - 2, size - 1],
-                    radius: 0.0,
-                    nearest: 4,
-                    itself: true,
-                },
-                ..TeamConfig::default()
+            let neighbours =
+                Neighbours { positions: vec![size - 2, size - 1], radius: 0.0, nearest: 4, itself: true };
+            let communication = match way {
+                "gat" => Communication::new(GatConfig { heads: 4, neighbours }),
+                "gatv2" => Communication::new(GatV2Config { heads: 4, neighbours }),
+                "tarmac" => Communication::new(TarMacConfig { heads: 4, gated: false }),
+                _ => Communication::named(way).expect("a known way"),
             };
+            let config = TeamConfig { identity: false, communication, ..TeamConfig::default() };
             let device = Device::cpu();
             let team = Team::new(&device, &config, &spec, false, 0).expect("the settings are in range");
             let mut actors =
                 Actors::new(&device, &team, &spec, 1, Choice::Greedy, false).expect("the network fits");
             let (ages, present) = (vec![1.0; agents], vec![1.0; agents]);
-            let mut group = criterion.benchmark_group(format!("team/{}", communication.name()));
+            let mut group = criterion.benchmark_group(format!("team/{way}"));
             group.throughput(Throughput::Elements(agents as u64));
             group.sample_size(30).measurement_time(Duration::from_secs(2));
             group.bench_function(agents.to_string(), |bencher| {

@@ -8,7 +8,7 @@ use synod::agent::team::{Team, TeamConfig};
 use synod::env::WorldConfig;
 use synod::env::deep_sea::DeepSeaConfig;
 use synod::train::Trainer;
-use synod::train::curiosity::{CuriosityConfig, CuriosityKind};
+use synod::train::curiosity::{CuriosityConfig, RndConfig};
 use synod::train::dqn::{Dqn, DqnConfig};
 use synod::{Device, Result};
 
@@ -16,9 +16,11 @@ const STEPS: u64 = 60_000;
 
 fn main() -> Result<()> {
     let device = Device::cpu();
-    for kind in [CuriosityKind::None, CuriosityKind::Rnd] {
+    let rnd = RndConfig { learning_rate: 3e-4, ..RndConfig::default() };
+    for curiosity in [CuriosityConfig::None, CuriosityConfig::Rnd(rnd)] {
+        println!("{curiosity:?}");
         let world = DeepSeaConfig { worlds: 4, size: 10, ..DeepSeaConfig::default() };
-        let world = WorldConfig::DeepSea(world).build(0)?;
+        let world = WorldConfig::new(world).build(0)?;
         let network = TeamConfig { identity: false, ..TeamConfig::default() };
         let team = Team::new(&device, &network, world.spec(), false, 0)?;
         let settings = DqnConfig {
@@ -30,13 +32,11 @@ fn main() -> Result<()> {
             learning_rate: 1e-3,
             epsilon_start: 0.05,
             epsilon_end: 0.01,
+            curiosity,
             learning_shards: 1,
             ..DqnConfig::default()
         };
-        let curiosity = CuriosityConfig { kind, learning_rate: 3e-4, ..CuriosityConfig::default() };
-        let trainer = Dqn::new(&device, Box::new(team), world, settings, STEPS, 0)?;
-        let mut trainer = trainer.with_curiosity(&curiosity)?;
-        println!("curiosity: {kind:?}");
+        let mut trainer = Dqn::new(&device, Box::new(team), world, settings, STEPS, 0)?;
         let (mut found, mut episodes) = (0.0, 0.0);
         loop {
             let report = trainer.step()?;

@@ -10,7 +10,7 @@ use synod::env::WorldConfig;
 use synod::env::matrix_game::MatrixGameConfig;
 use synod::train::Trainer;
 use synod::train::dqn::{Dqn, DqnConfig};
-use synod::train::mixer::Mixing;
+use synod::train::mixer::{Mixing, QmixConfig};
 use synod::train::player::Player;
 use synod::{Device, Result};
 
@@ -18,8 +18,8 @@ const STEPS: u64 = 50_000;
 
 fn main() -> Result<()> {
     let device = Device::cpu();
-    for (name, mixer) in [("VDN", Mixing::Vdn), ("QMIX", Mixing::Qmix)] {
-        let game = WorldConfig::MatrixGame(MatrixGameConfig { worlds: 8, ..MatrixGameConfig::two_step() });
+    for (name, mixer) in [("VDN", Mixing::Vdn), ("QMIX", Mixing::Qmix(QmixConfig::default()))] {
+        let game = WorldConfig::new(MatrixGameConfig { worlds: 8, ..MatrixGameConfig::two_step() });
         let world = game.build(0)?;
         let network = TeamConfig { features: 32, ..TeamConfig::default() };
         let team = Team::new(&device, &network, world.spec(), false, 0)?;

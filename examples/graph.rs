@@ -6,9 +6,10 @@
 
 use synod::agent::Policy;
 use synod::agent::actors::Choice;
-use synod::agent::communication::Communication;
+use synod::agent::communication::{Communication, GatV2Config};
+use synod::agent::core::CoreConfig;
 use synod::agent::neighbours::Neighbours;
-use synod::agent::team::{Recurrent, Team, TeamConfig};
+use synod::agent::team::{Team, TeamConfig};
 use synod::env::WorldConfig;
 use synod::env::gridworld::GridworldConfig;
 use synod::optim::Schedule;
@@ -21,7 +22,7 @@ const STEPS: u64 = 1_500_000;
 
 /// As crowded with any number of agents.
 fn grid(agents: usize, side: usize, worlds: usize) -> WorldConfig {
-    WorldConfig::Gridworld(GridworldConfig {
+    WorldConfig::new(GridworldConfig {
         worlds,
         agents,
         targets: agents,
@@ -40,13 +41,13 @@ fn main() -> Result<()> {
     let world = grid(5, 10, 64).build(0)?;
     // The last two numbers of an observation say where the agent is.
     let size = world.spec().kinds[0].observation[0];
+    let neighbours =
+        Neighbours { positions: vec![size - 2, size - 1], radius: 0.0, nearest: 4, itself: true };
     let network = TeamConfig {
         identity: false,
-        recurrent: Recurrent::Gru,
-        communication: Communication::GatV2,
-        heads: 4,
+        core: CoreConfig::named("gru")?,
+        communication: Communication::new(GatV2Config { heads: 4, neighbours }),
         residual: true,
-        neighbours: Neighbours { positions: vec![size - 2, size - 1], radius: 0.0, nearest: 4, itself: true },
         ..TeamConfig::default()
     };
     let team = Team::new(&device, &network, world.spec(), false, 0)?;

@@ -17,7 +17,7 @@ const STEPS: u64 = 100_000;
 
 fn main() -> Result<()> {
     let device = Device::cpu();
-    let chain = WorldConfig::Chain(ChainConfig { worlds: 16, ..ChainConfig::default() });
+    let chain = WorldConfig::new(ChainConfig { worlds: 16, ..ChainConfig::default() });
     let world = chain.build(0)?;
     let level = DqnConfig {
         rollout: 4,
@@ -33,13 +33,13 @@ fn main() -> Result<()> {
         ..DqnConfig::default()
     };
     let worker = DqnConfig { gamma: 0.9, ..level.clone() };
-    let config = HierarchyConfig { every: 100, manager: level, ..HierarchyConfig::default() };
+    let config = HierarchyConfig { every: 100, worker, manager: level, ..HierarchyConfig::default() };
     let observation = world.spec().kinds[0].observation.iter().product();
     // The world names its goals: to be in each of its states.
     let goals = config.goals(chain.goals(), observation)?;
     let network = TeamConfig { features: 32, identity: false, ..TeamConfig::default() };
     let agent = Hierarchy::new(&device, &network, world.spec(), goals, config.every, false, 0)?;
-    let mut trainer = HierarchicalDqn::new(&device, agent, world, &worker, &config, STEPS, 0)?;
+    let mut trainer = HierarchicalDqn::new(&device, agent, world, &config, STEPS, 0)?;
     loop {
         let report = trainer.step()?;
         if report.steps % 20_000 < 64 {

@@ -4,7 +4,7 @@
 //! `cargo run --release --example lever` trains agents that are silent, CommNet, TarMAC and graph attention, one after
 //! another (minutes in all), and prints how many different levers were pulled, of five. Silence gets .672.
 
-use synod::agent::communication::Communication;
+use synod::agent::communication::{Communication, GatV2Config};
 use synod::agent::neighbours::{self, Neighbours};
 use synod::agent::team::{Team, TeamConfig};
 use synod::agent::{Policy, Sequence};
@@ -42,22 +42,25 @@ fn draw(env: &mut dyn VecEnv, out: &mut Buffers, program: &mut Program, team: &T
     Ok(ranks)
 }
 
-fn train(communication: Communication, device: &Device) -> Result<f64> {
+fn train(way: &str, device: &Device) -> Result<f64> {
     let config = LeverConfig { worlds: WORLDS, ..LeverConfig::default() };
-    let mut env = WorldConfig::Lever(config).build(0)?;
+    let mut env = WorldConfig::new(config).build(0)?;
     let (spec, mut out) = (env.spec().clone(), Buffers::new(env.spec()));
     let kind = &spec.kinds[0];
     let lanes = [1, kind.count, WORLDS];
     // On a graph everybody is everybody's neighbour.
     let everybody = Neighbours { positions: vec![0], radius: 0.0, nearest: kind.count - 1, itself: true };
+    let communication = match way {
+        "gatv2" => Communication::new(GatV2Config { heads: 1, neighbours: everybody }),
+        way => Communication::named(way)?,
+    };
     let config = TeamConfig {
         features: 128,
         identity: false,
-        communication,
-        rounds: 2,
+        rounds: if way == "none" { 1 } else { 2 },
         // Where all hear all, what they hear is the same for all.
-        residual: communication.needs_neighbours(),
-        neighbours: everybody,
+        residual: communication.neighbours().is_some(),
+        communication,
         ..TeamConfig::default()
     };
     let team = Team::new(device, &config, &spec, false, 0)?;
@@ -95,10 +98,8 @@ fn train(communication: Communication, device: &Device) -> Result<f64> {
 
 fn main() -> Result<()> {
     let device = Device::auto();
-    for communication in
-        [Communication::None, Communication::CommNet, Communication::TarMac, Communication::GatV2]
-    {
-        println!("{:8} {:.3}", communication.name(), train(communication, &device)?);
+    for way in ["none", "commnet", "tarmac", "gatv2"] {
+        println!("{way:8} {:.3}", train(way, &device)?);
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! `cargo run --release --example memory`
 
 use synod::agent::actors::Choice;
-use synod::agent::team::{Recurrent, Team, TeamConfig};
+use synod::agent::core::CoreConfig;
+use synod::agent::team::{Team, TeamConfig};
 use synod::env::WorldConfig;
 use synod::env::repeat_previous::RepeatPreviousConfig;
 use synod::optim::Schedule;
@@ -17,11 +18,12 @@ const STEPS: u64 = 600_000;
 
 fn main() -> Result<()> {
     let device = Device::cpu();
-    for recurrent in [Recurrent::None, Recurrent::Gru] {
+    for core in ["none", "gru"] {
         let task = RepeatPreviousConfig { worlds: 16, ..RepeatPreviousConfig::default() };
-        let task = WorldConfig::RepeatPrevious(task);
+        let task = WorldConfig::new(task);
         let world = task.build(0)?;
-        let network = TeamConfig { identity: false, recurrent, dueling: true, ..TeamConfig::default() };
+        let core = CoreConfig::named(core)?;
+        let network = TeamConfig { identity: false, core, dueling: true, ..TeamConfig::default() };
         let team = Team::new(&device, &network, world.spec(), false, 0)?;
         let settings = DqnConfig {
             rollout: 52,
@@ -47,7 +49,7 @@ fn main() -> Result<()> {
             Player::new(&device, trainer.policy(), world.as_ref(), Choice::EpsilonGreedy, false)?;
         let reports = player.play(world.as_mut(), 0, |_, _, _| Ok(()))?;
         let mean = reports.iter().filter_map(|r| r.value("return")).sum::<f64>() / reports.len() as f64;
-        println!("{recurrent:?}: return {mean:.3} of 1");
+        println!("{}: return {mean:.3} of 1", network.core.name());
     }
     Ok(())
 }

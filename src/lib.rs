@@ -3,9 +3,11 @@
 //! Its autodiff ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own below this one, `synod-engine`.
 
 pub mod agent;
+pub mod command;
 pub mod env;
 pub mod picture;
 pub mod preset;
+pub mod registry;
 pub mod run;
 pub mod train;
 

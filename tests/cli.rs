@@ -9,17 +9,17 @@ const SMALL: [&str; 14] = [
     "--set",
     "world.worlds=32",
     "--set",
-    "ppo.minibatches=4",
+    "learner.minibatches=4",
     "--set",
-    "ppo.learning_shards=2",
+    "learner.learning_shards=2",
     "--set",
-    "ppo.acting_shards=2",
+    "learner.acting_shards=2",
     "--set",
     "checkpoint_every=1024",
     "--device",
     "cpu",
     "--set",
-    "ppo.rollout=8",
+    "learner.rollout=8",
 ];
 
 fn synod(arguments: &[&str], folder: &Path) -> Output {
@@ -176,12 +176,20 @@ fn bad_input_is_refused_with_its_reason() {
     refuses(at, &["train", "missing.toml"], &["missing.toml"]);
     refuses(at, &["train", "bottleneck", "--steps", "0"], &["steps"]);
     refuses(at, &["train", "bottleneck", "--out", "taken"], &["taken", "exists"]);
-    refuses(at, &["train", "bottleneck", "--set", "ppo.clipp=1"], &["ppo.clipp", "ppo.clip"]);
+    refuses(at, &["train", "bottleneck", "--set", "learner.clipp=1"], &["learner.clipp", "learner.clip"]);
     refuses(at, &["train", "bottleneck", "--set", "world.agents=3"], &["`world.agents`"]);
-    refuses(at, &["train", "bottleneck", "--set", "ppo.learning_rate=1e39"], &["ppo.learning_rate", "1e+39"]);
+    refuses(
+        at,
+        &["train", "bottleneck", "--set", "learner.learning_rate=1e39"],
+        &["learner.learning_rate", "1e+39"],
+    );
     // Also where nothing uses it.
-    refuses(at, &["train", "two-step-vdn", "--set", "ppo.clip=1e39"], &["ppo.clip", "1e+39"]);
-    refuses(at, &["train", "two-step-vdn", "--set", "dqn.replay=1e9"], &["dqn.replay", "memory"]);
+    refuses(
+        at,
+        &["train", "two-step-vdn", "--set", "learner.clip=0.1"],
+        &["learner.clip", "no such setting"],
+    );
+    refuses(at, &["train", "two-step-vdn", "--set", "learner.replay=1e9"], &["learner.replay", "memory"]);
     refuses(at, &["train", "bottleneck", "--set", "agent.heads=5"], &["agent.heads"]);
     refuses(at, &["train", "bottleneck", "--device", "tpu"], &["tpu", "cpu"]);
     refuses(at, &["train", "--resume", "empty"], &["empty"]);
@@ -282,7 +290,7 @@ fn a_limit_of_a_planner_says_what_to_do() {
 /// Every setting that an error names is one that can be set.
 #[test]
 fn errors_name_keys_that_exist() {
-    use synod::preset::{Plan, presets};
+    use synod::preset::{Settings, presets};
     fn keys(table: &toml::Table, prefix: &str, out: &mut Vec<(String, toml::Value)>) {
         for (key, value) in table {
             let path = format!("{prefix}{key}");
@@ -292,10 +300,11 @@ fn errors_name_keys_that_exist() {
             }
         }
     }
-    for (name, _) in presets() {
+    for preset in presets() {
+        let name = preset.name;
         let mut known = Vec::new();
-        let plan = Plan::preset(name).unwrap();
-        keys(&plan.to_toml().unwrap().parse().unwrap(), "", &mut known);
+        let settings = Settings::preset(name).unwrap();
+        keys(&settings.to_toml().unwrap().parse().unwrap(), "", &mut known);
         for (key, value) in &known {
             let tries = match value {
                 toml::Value::Integer(_) | toml::Value::Float(_) => ["0", "-1", "7"],
@@ -303,12 +312,12 @@ fn errors_name_keys_that_exist() {
                 _ => continue,
             };
             for value in tries {
-                let world = |plan: &Plan| match plan {
-                    Plan::Pathfinding(_) => Ok(()),
-                    Plan::Team(settings) => settings.world.clone().with_worlds(2).build(0).map(drop),
+                let world = |settings: &Settings| match settings.world.name() {
+                    "pathfinding" => Ok(()),
+                    _ => settings.world.with_worlds(2).build(0).map(drop),
                 };
-                let result = Plan::with_items(name, &[format!("{key}={value}")])
-                    .and_then(|plan| plan.check().and_then(|()| world(&plan)));
+                let result = Settings::with_items(name, &[format!("{key}={value}")])
+                    .and_then(|settings| settings.check().and_then(|()| world(&settings)));
                 if let Err(synod::Error::Config { key: named, .. }) = result {
                     assert!(known.iter().any(|(k, _)| *k == named), "{name}, {key}={value}: `{named}`");
                 }
@@ -472,7 +481,7 @@ fn presets_are_listed_and_help_has_examples() {
 fn a_team_is_trained_resumed_and_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let small = ["--set", "checkpoint_every=320", "--set", "dqn.prioritised=true", "--device", "cpu"];
+    let small = ["--set", "checkpoint_every=320", "--set", "learner.prioritised=true", "--device", "cpu"];
     let mut arguments = vec!["train", "two-step-qmix", "--steps", "4800", "--out", "run"];
     arguments.extend(small);
     let output = synod(&arguments, at);
@@ -511,10 +520,18 @@ fn a_team_is_trained_resumed_and_evaluated() {
     refuses(at, &["train", "two-step-vdn", "--set", "preset=taxi-dqn"], &["preset", "by its name"]);
     refuses(at, &["compare", "two-step-vdn", "--seeds", "18446744073709551615"], &["at most", "seeds"]);
     let large = ["--set", "world.width=4096", "--set", "world.height=4096"];
-    refuses(at, &[&["train", "sparse-dqn", "--set", "dqn.mixer=qmix"], &large[..]].concat(), &["dqn.replay"]);
+    refuses(
+        at,
+        &[&["train", "sparse-dqn", "--set", "learner.mixer=qmix"], &large[..]].concat(),
+        &["learner.replay"],
+    );
     refuses(at, &["train", "two-step-qmicks"], &["did you mean `two-step-qmix`"]);
     refuses(at, &["train", "two-step-vdn", "--set", "agent.heads=5"], &["agent.heads"]);
-    refuses(at, &["train", "two-step-vdn", "--set", "dqn.learning_shards=5"], &["dqn.learning_shards"]);
+    refuses(
+        at,
+        &["train", "two-step-vdn", "--set", "learner.learning_shards=5"],
+        &["learner.learning_shards"],
+    );
 }
 
 #[test]
@@ -548,7 +565,7 @@ fn presets_are_compared_and_a_comparison_goes_on_where_it_was() {
         assert_eq!(before["score"], after["score"]);
     }
     // Every preset once more with other settings, in rows and folders of their own.
-    let with = "dqn.batch=16,dqn.gamma=0.5";
+    let with = "learner.batch=16,learner.gamma=0.5";
     let more = of(&call(&["--steps", "4000", "--out", "compared", "--with", with]));
     let more = more["rows"].as_array().unwrap();
     assert_eq!(
@@ -559,13 +576,13 @@ fn presets_are_compared_and_a_comparison_goes_on_where_it_was() {
         more[..2].iter().map(|row| &row["score"]).collect::<Vec<_>>(),
         [&rows[0]["score"], &rows[1]["score"]]
     );
-    let config = out.join("two-step-qmix-dqn.batch-16-dqn.gamma-0.5-1/config.toml");
+    let config = out.join("two-step-qmix-learner.batch-16-learner.gamma-0.5-1/config.toml");
     assert!(std::fs::read_to_string(config).unwrap().contains("gamma = 0.5"));
     let csv = std::fs::read_to_string(out.join("comparison.csv")).unwrap();
-    assert!(csv.contains("two-step-vdn,\"dqn.batch=16,dqn.gamma=0.5\",0,return,"), "{csv}");
+    assert!(csv.contains("two-step-vdn,\"learner.batch=16,learner.gamma=0.5\",0,return,"), "{csv}");
     // A setting out of range is found before anything is trained.
-    let wrong = call(&["--steps", "4000", "--out", "nothing", "--with", "dqn.learning_shards=5"]);
-    assert!(text(&wrong.stderr).contains("dqn.learning_shards"), "{}", text(&wrong.stderr));
+    let wrong = call(&["--steps", "4000", "--out", "nothing", "--with", "learner.learning_shards=5"]);
+    assert!(text(&wrong.stderr).contains("learner.learning_shards"), "{}", text(&wrong.stderr));
     assert!(!folder.path().join("nothing").exists());
     let other = call(&["--steps", "5000", "--out", "compared"]);
     assert!(

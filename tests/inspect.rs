@@ -27,12 +27,12 @@ const SPREAD: [&str; 9] = [
     "steps=4800",
     "world.worlds=8",
     "agent.features=16",
-    "dqn.batch=8",
-    "dqn.warmup=200",
-    "dqn.replay=4000",
-    "ppo.rollout=25",
-    "ppo.learning_shards=2",
-    "ppo.acting_shards=2",
+    "learner.batch=8",
+    "learner.warmup=200",
+    "learner.replay=4000",
+    "learner.rollout=25",
+    "learner.learning_shards=2",
+    "learner.acting_shards=2",
 ];
 
 /// Every page, by its name; checks that there are these and no others, and that pictures are pictures.
@@ -124,9 +124,12 @@ fn check_messages(page: &Value, rounds: usize) {
 fn a_graph_team_with_curiosity_has_every_page() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let parts =
-        ["agent.communication=gatv2", "agent.neighbours.positions=[2,3]", "agent.neighbours.nearest=1"];
-    let more = ["agent.heads=2", "curiosity.kind=rnd"];
+    let parts = [
+        "agent.communication=gatv2",
+        "agent.communication.neighbours.positions=[2,3]",
+        "agent.communication.neighbours.nearest=1",
+    ];
+    let more = ["agent.communication.heads=2", "learner.curiosity=rnd"];
     train(at, "spread-vdn", "run", &[&SPREAD[..], &parts, &more].concat());
     let call = |name: &str, threads: &str| {
         let output = synod(&["inspect", "run", "-o", name, "--device", "cpu"], at, threads);
@@ -174,12 +177,13 @@ fn targeted_attention_and_probabilities_are_shown() {
     let at = folder.path();
     let parts = [
         "agent.communication=tarmac",
-        "agent.heads=2",
+        "agent.communication.heads=2",
         "agent.rounds=2",
-        "algorithm=ppo",
         "agent.critic=central",
+        "learner=ppo",
+        "learner.rollout=25",
     ];
-    train(at, "spread-vdn", "run", &[&SPREAD[..], &parts].concat());
+    train(at, "spread-vdn", "run", &[&SPREAD[..3], &parts].concat());
     let call = ["inspect", "run", "-o", "out", "--greedy", "--episode", "2", "--device", "cpu"];
     let output = synod(&call, at, "2");
     let message = words(&output);
@@ -204,7 +208,7 @@ fn targeted_attention_and_probabilities_are_shown() {
 fn agents_that_are_absent_neither_listen_nor_count() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let small = ["steps=1000", "agent.features=16", "agent.rounds=1", "agent.heads=1"];
+    let small = ["steps=1000", "agent.features=16", "agent.rounds=1", "agent.communication.heads=1"];
     train(at, "junction-tarmac", "run", &small);
     let output = synod(&["inspect", "run", "-o", "out", "--device", "cpu"], at, "2");
     assert!(output.status.success(), "{}", words(&output));
@@ -236,7 +240,8 @@ fn gates_are_shown_and_what_does_not_apply_is_said() {
     train(at, "lever-commnet", "gated", &[&small[..], &["agent.communication=ic3net"]].concat());
     train(at, "lever-commnet", "plain", &small);
     train(at, "two-step-vdn", "silent", &["steps=1600"]);
-    train(at, "bottleneck", "maps", &["steps=512", "world.worlds=32", "ppo.minibatches=4"]);
+    train(at, "bottleneck", "maps", &["steps=512", "world.worlds=32", "learner.minibatches=4"]);
+    train(at, "chain-hierarchical", "levels", &["steps=640"]);
     let call = |run: &str| synod(&["inspect", run, "-o", &format!("of-{run}"), "--device", "cpu"], at, "2");
     assert!(call("gated").status.success());
     let found = pages(&at.join("of-gated"), &["attention", "messages", "values"]);
@@ -252,12 +257,17 @@ fn gates_are_shown_and_what_does_not_apply_is_said() {
     let values = &pages(&at.join("of-silent"), &["values"])["values"];
     assert!(values["preferences"][0][0].as_array().is_some_and(|row| !row.is_empty()));
 
+    // Agents on maps are a team like any other.
+    let message = words(&call("maps"));
+    assert!(message.contains("csr") && message.contains("values"), "{message}");
+    pages(&at.join("of-maps"), &["values"]);
+
     // Nothing is overwritten, and bad requests say what is wrong with them.
     let before = std::fs::read(at.join("of-silent/values.json")).unwrap();
     for (arguments, word) in [
         (&["inspect", "silent", "-o", "of-silent"][..], "not empty"),
         (&["inspect", "silent", "-o", "of-silent/values.json"], "not a folder"),
-        (&["inspect", "maps", "-o", "new"], "synod render"),
+        (&["inspect", "levels", "-o", "new"], "hierarchical"),
         (&["inspect", "nowhere", "-o", "new"], "nowhere"),
         (&["inspect", "plain", "-o", "new", "--clusters", "0"], "clusters"),
         (&["inspect", "plain", "-o", "new", "--steps", "0"], "step"),

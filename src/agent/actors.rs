@@ -107,7 +107,7 @@ impl Actors {
         let worlds = spec.worlds;
         if shards == 0 || !worlds.is_multiple_of(shards) {
             let message = format!("a divisor of the number of worlds ({worlds}), got {shards}");
-            return Err(Error::config("ppo.acting_shards", message));
+            return Err(Error::config("learner.acting_shards", message));
         }
         let each = worlds / shards;
         let shards = (0..shards)
@@ -302,7 +302,7 @@ impl Shard {
             .iter()
             .map(|part| {
                 let of = TensorType::f32([&[agents, worlds], &part.shape[..]].concat());
-                device.variable(part.name, of.clone(), &vec![0.0f32; of.elements()])
+                device.variable(&part.name, of.clone(), &vec![0.0f32; of.elements()])
             })
             .collect::<Result<Vec<_>>>()?;
         let build = |act: bool| -> Result<Program> {

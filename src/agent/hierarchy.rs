@@ -5,8 +5,9 @@
 //! The agent as it acts is one [`Policy`], its goal a part of its recurrent state. The two levels learn apart, each
 //! with parameters of its own, by `train::hierarchy`.
 
-use super::communication::Communication;
-use super::team::{Critic, Recurrent, Team, TeamConfig};
+use super::communication::Silence;
+use super::core::NoCore;
+use super::team::{Critic, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::agent::actors::allowed;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
 use crate::nn::initial::Initial;
 use crate::nn::{Builder, Parameters, Weights};
+use crate::registry::Member;
 
 /// Manager and worker, and when a goal is over.
 pub struct Hierarchy {
@@ -42,19 +44,22 @@ impl Hierarchy {
         separate: bool,
         seed: u64,
     ) -> Result<Self> {
-        if config.recurrent != Recurrent::None {
+        if config.core.name() != NoCore::NAME {
             return Err(Error::config(
-                "agent.recurrent",
+                "agent.core.kind",
                 "`none`: an agent of two levels has no other memory",
             ));
         }
-        if !matches!(config.communication, Communication::None) {
-            return Err(Error::config("agent.communication", "`none`: agents of two levels do not talk"));
+        if config.communication.name() != Silence::NAME {
+            return Err(Error::config(
+                "agent.communication.kind",
+                "`none`: agents of two levels do not talk",
+            ));
         }
         if config.critic != Critic::Shared {
             return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
         }
-        within("hierarchy.every", every, 1, 1 << 20)?;
+        within("learner.every", every, 1, 1 << 20)?;
         let [manager, worker] = levels(spec, &goals)?;
         let manager = Team::new(device, config, &manager, separate, seed)?;
         let worker = Team::new(device, config, &worker, separate, seed ^ 0x776f_726b)?;
@@ -170,8 +175,8 @@ impl Policy for Hierarchy {
 
     fn state(&self) -> Vec<StatePart> {
         vec![
-            StatePart { name: "goal", shape: vec![self.goals.count()] },
-            StatePart { name: "clock", shape: vec![1] },
+            StatePart { name: "goal".into(), shape: vec![self.goals.count()] },
+            StatePart { name: "clock".into(), shape: vec![1] },
         ]
     }
 

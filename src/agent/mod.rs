@@ -4,10 +4,15 @@
 
 pub mod actors;
 pub mod communication;
+mod config;
+pub mod core;
+pub mod encoder;
 pub mod hierarchy;
 pub mod neighbours;
 pub mod srmt;
 pub mod team;
+
+pub use config::{AgentConfig, AgentSettings, Agents};
 
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -95,7 +100,7 @@ pub struct Unrolled<'g> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatePart {
     /// Its name in checkpoints.
-    pub name: &'static str,
+    pub name: String,
     /// Its shape for one agent; for all it is `[agents, worlds, shape...]`.
     pub shape: Vec<usize>,
 }

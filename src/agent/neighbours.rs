@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::op::message::Csr;
 use crate::program::Program;
 
@@ -22,6 +22,13 @@ pub struct Neighbours {
     pub itself: bool,
 }
 
+impl Default for Neighbours {
+    /// The first two numbers are coordinates; the eight nearest are heard, and oneself.
+    fn default() -> Self {
+        Neighbours { positions: vec![0, 1], radius: 0.0, nearest: 8, itself: true }
+    }
+}
+
 impl Neighbours {
     /// The most edges that a graph of so many agents can have, and at least 1.
     pub fn most(&self, agents: usize) -> usize {
@@ -36,15 +43,16 @@ impl Neighbours {
     pub fn check(&self, observation: usize) -> Result<()> {
         if !(1..=3).contains(&self.positions.len()) {
             let message = format!("one to three columns, got {}", self.positions.len());
-            return Err(Error::config("agent.neighbours.positions", message));
+            return Err(Error::config("agent.communication.neighbours.positions", message));
         }
         if let Some(column) = self.positions.iter().find(|c| **c >= observation) {
             let message = format!("columns below {observation}, got {column}");
-            return Err(Error::config("agent.neighbours.positions", message));
+            return Err(Error::config("agent.communication.neighbours.positions", message));
         }
+        within("agent.communication.neighbours.nearest", self.nearest, 0, 1 << 20)?;
         if !(self.radius >= 0.0 && self.radius.is_finite()) {
             let message = format!("0 (no limit) or more, got {}", self.radius);
-            return Err(Error::config("agent.neighbours.radius", message));
+            return Err(Error::config("agent.communication.neighbours.radius", message));
         }
         Ok(())
     }

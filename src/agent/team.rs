@@ -11,26 +11,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::communication::{Communication, Heard, Hearing, Layer};
+use super::communication::{Communication, Heard, Hearing, Layer, Silence};
+use super::core::{Core, CoreConfig, NoCore, Remembered};
+use super::encoder::{Encoder, EncoderConfig};
 use super::neighbours::Neighbours;
-use super::{Policy, Sequence, StatePart, Unrolled};
+use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Builder, Gru, Linear, Lstm, Parameters, RELU_GAIN, Weights};
-
-/// A recurrent core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Recurrent {
-    /// The agent sees the present only.
-    None,
-    /// A gated recurrent unit.
-    Gru,
-    /// Long short-term memory.
-    Lstm,
-}
+use crate::nn::{Builder, Linear, Parameters, Weights};
+use crate::registry::Member;
 
 /// What the critic sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,21 +53,17 @@ impl Critic {
 pub struct TeamConfig {
     /// Features of every layer.
     pub features: usize,
-    /// Layers of the encoder, each a linear map and a ReLU.
-    pub layers: usize,
+    /// From observations to features.
+    pub encoder: EncoderConfig,
     /// The observation is joined by the number of the agent, as a row with a one, so that agents with the same
     /// parameters can act apart.
     pub identity: bool,
     /// The recurrent core.
-    pub recurrent: Recurrent,
+    pub core: CoreConfig,
     /// How agents talk.
     pub communication: Communication,
     /// Rounds of communication, each with weights of its own.
     pub rounds: usize,
-    /// Heads of attention; must divide the features.
-    pub heads: usize,
-    /// TarMAC lets in what is heard through a gate.
-    pub gated: bool,
     /// What an agent makes of what it hears is added to what it had. Without it rounds over a graph in which all hear
     /// all leave agents without a difference between them.
     pub residual: bool,
@@ -86,26 +73,21 @@ pub struct TeamConfig {
     pub dueling: bool,
     /// What the critic sees, for trainers that want one.
     pub critic: Critic,
-    /// Who is a neighbour, for communication over graphs.
-    pub neighbours: Neighbours,
 }
 
 impl Default for TeamConfig {
     fn default() -> Self {
         TeamConfig {
             features: 64,
-            layers: 1,
+            encoder: EncoderConfig::Linear { layers: 1 },
             identity: true,
-            recurrent: Recurrent::None,
-            communication: Communication::None,
+            core: CoreConfig::new(NoCore {}),
+            communication: Communication::new(Silence {}),
             rounds: 1,
-            heads: 1,
-            gated: false,
             residual: false,
             talk_first: false,
             dueling: false,
             critic: Critic::Shared,
-            neighbours: Neighbours { positions: vec![0, 1], radius: 0.0, nearest: 8, itself: true },
         }
     }
 }
@@ -114,108 +96,87 @@ impl TeamConfig {
     /// Checks every setting against what agents see.
     ///
     /// # Errors
-    /// The first setting out of range.
+    /// The first setting out of range, or without an effect.
     pub fn check(&self, kind: &AgentKind, separate: bool) -> Result<()> {
-        let numbers = [
-            ("features", self.features, 1, 8192),
-            ("layers", self.layers, 1, 64),
-            ("rounds", self.rounds, 1, 64),
-            ("heads", self.heads, 1, 1024),
-            ("neighbours.nearest", self.neighbours.nearest, 0, 1 << 20),
-        ];
-        for (key, value, low, high) in numbers {
-            within(format!("agent.{key}"), value, low, high)?;
-        }
-        if !self.features.is_multiple_of(self.heads) {
-            let message = format!("a divisor of agent.features ({}), got {}", self.features, self.heads);
-            return Err(Error::config("agent.heads", message));
-        }
-        if self.communication.needs_neighbours() {
-            self.neighbours.check(kind.observation.iter().product())?;
-            if separate {
-                return Err(Error::config(
-                    "separate_parameters",
-                    format!("agents on graphs ({}) share their parameters", self.communication.name()),
-                ));
+        within("agent.features", self.features, 1, 8192)?;
+        within("agent.rounds", self.rounds, 1, 64)?;
+        self.encoder.check(&kind.observation)?;
+        self.core.check(self.features)?;
+        self.communication.check(self.features, kind.observation.iter().product())?;
+        let name = self.communication.name();
+        if name == Silence::NAME {
+            for (key, set) in
+                [("rounds", self.rounds != 1), ("residual", self.residual), ("talk_first", self.talk_first)]
+            {
+                if set {
+                    let message = "its default: it does nothing where agent.communication is `none`";
+                    return Err(Error::config(format!("agent.{key}"), message));
+                }
             }
+        }
+        if self.communication.neighbours().is_some() && separate {
+            return Err(Error::config(
+                "separate_parameters",
+                format!("agents on graphs ({name}) share their parameters"),
+            ));
         }
         Ok(())
     }
+
+    /// Numbers that an agent lets others have in a step: messages of all rounds, and its memory.
+    pub fn said(&self) -> usize {
+        let messages = self.rounds.saturating_mul(self.communication.said(self.features));
+        messages.saturating_add(self.core.said(self.features))
+    }
 }
 
-enum Core {
-    None,
-    Gru(Gru),
-    Lstm(Lstm),
+impl Member for TeamConfig {
+    const NAME: &'static str = "team";
+    const SUMMARY: &'static str = "any encoder, recurrent core, communication and critic put together";
+}
+
+impl AgentSettings for TeamConfig {
+    fn policy(&self, device: &Device, spec: &Spec, separate: bool, seed: u64) -> Result<Box<dyn Policy>> {
+        Ok(Box::new(Team::new(device, self, spec, separate, seed)?))
+    }
+
+    fn parts(&self, _: &[usize]) -> Option<TeamConfig> {
+        Some(self.clone())
+    }
 }
 
 /// An encoder and a recurrent core.
 struct Trunk {
-    encoder: Vec<Linear>,
-    core: Core,
+    encoder: Encoder,
+    core: Option<Box<dyn Core>>,
 }
 
 impl Trunk {
-    fn new(builder: &mut Builder, config: &TeamConfig, inputs: usize) -> Trunk {
+    /// For observations of that shape, joined by so many `more` numbers.
+    fn new(builder: &mut Builder, config: &TeamConfig, observation: &[usize], more: usize) -> Trunk {
         let features = config.features;
-        let encoder = builder.within("encoder", |b| {
-            (0..config.layers)
-                .map(|i| {
-                    let inputs = if i == 0 { inputs } else { features };
-                    Linear::new(b, &i.to_string(), inputs, features, RELU_GAIN)
-                })
-                .collect()
-        });
-        let core = match config.recurrent {
-            Recurrent::None => Core::None,
-            Recurrent::Gru => Core::Gru(Gru::new(builder, "gru", features, features)),
-            Recurrent::Lstm => Core::Lstm(Lstm::new(builder, "lstm", features, features)),
-        };
+        let encoder =
+            builder.within("encoder", |b| Encoder::new(b, config.encoder, observation, more, features));
+        let core = builder.within("core", |b| config.core.core(b, features));
         Trunk { encoder, core }
     }
 
-    /// Observations `[time, agents, worlds, numbers]` to features.
-    fn encode<'g>(&self, weights: &Weights<'g>, observations: Tensor<'g>) -> Tensor<'g> {
-        self.encoder.iter().fold(observations, |x, layer| layer.forward(weights, x).relu())
-    }
-
-    /// The core over features `[time, agents, worlds, features]`, and the state after the last step. With `separate`
-    /// every agent has weights of its own.
+    /// The core over features `[time, agents, worlds, features]`, where there is one.
     fn recur<'g>(
         &self,
         weights: &Weights<'g>,
-        x: Tensor<'g>,
-        ages: Tensor<'g>,
-        separate: bool,
+        features: Tensor<'g>,
+        sequence: Sequence<'g>,
         state: &[Tensor<'g>],
-    ) -> (Tensor<'g>, Vec<Tensor<'g>>) {
-        let shape = x.shape();
-        let (time, agents, worlds, features) = (shape[0], shape[1], shape[2], shape[3]);
-        let resets = ages.equal(weights.graph().scalar(0.0));
-        // With weights of their own agents are lanes and come first; else they are so many more rows.
-        let (inputs, resets, rows) = if separate {
-            (x.transpose(&[1, 0, 2, 3]), resets.transpose(&[1, 0, 2]), vec![agents, worlds])
-        } else {
-            let rows = agents * worlds;
-            (x.reshape([time, rows, features]), resets.reshape([time, rows]), vec![rows])
-        };
-        let axis = isize::from(separate);
-        let before = |i: usize| state[i].reshape([&rows[..], &[features]].concat());
-        let back = |y: Tensor<'g>| {
-            if separate { y.transpose(&[1, 0, 2, 3]) } else { y.reshape([time, agents, worlds, features]) }
-        };
-        let last = |y: Tensor<'g>| y.slice(axis, time - 1, 1).reshape([agents, worlds, features]);
+    ) -> Remembered<'g> {
         match &self.core {
-            Core::None => (x, Vec::new()),
-            Core::Gru(layer) => {
-                let hidden = layer.forward(weights, inputs, before(0), Some(resets));
-                (back(hidden), vec![last(hidden)])
-            }
-            Core::Lstm(layer) => {
-                let out = layer.forward(weights, inputs, [before(0), before(1)], Some(resets));
-                (back(out.hidden), vec![last(out.hidden), last(out.cells)])
-            }
+            Some(core) => core.run(weights, features, sequence, state),
+            None => Remembered { features, state: Vec::new(), attention: None },
         }
+    }
+
+    fn state(&self) -> Vec<StatePart> {
+        self.core.as_ref().map_or(Vec::new(), |core| core.state())
     }
 }
 
@@ -257,12 +218,11 @@ impl Team {
             false => Builder::new(seed),
         };
         let number = if config.identity { kind.count } else { 0 };
-        let seen = kind.observation.iter().product::<usize>() + number;
-        let trunk = Trunk::new(&mut builder, config, seen);
+        let trunk = Trunk::new(&mut builder, config, &kind.observation, number);
         let talk = (0..config.rounds)
             .filter_map(|i| {
                 let name = format!("{}{i}", config.communication.name());
-                config.communication.layer(&mut builder, &name, features, config.heads, config.gated)
+                config.communication.layer(&mut builder, &name, features)
             })
             .collect();
         // Near 0 at first: an even policy, or values that no action stands out by.
@@ -271,10 +231,10 @@ impl Team {
         let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
             Critic::Shared => None,
-            Critic::Own => Some(seen),
-            Critic::Central => Some(spec.state + number),
+            Critic::Own => Some(&kind.observation[..]),
+            Critic::Central => Some(&[spec.state][..]),
         };
-        let judge = viewed.map(|inputs| builder.within("judge", |b| Trunk::new(b, config, inputs)));
+        let judge = viewed.map(|seen| builder.within("judge", |b| Trunk::new(b, config, seen, number)));
         Ok(Team {
             config: config.clone(),
             observation: kind.observation.clone(),
@@ -297,16 +257,15 @@ impl Team {
         &self.config
     }
 
-    /// `x` `[time, agents, worlds, numbers]` joined by the number of the agent, where that is wanted.
-    fn identified<'g>(&self, graph: &'g Graph, x: Tensor<'g>) -> Tensor<'g> {
-        if !self.config.identity {
-            return x;
-        }
-        let shape = x.shape();
-        let mut identity = vec![0.0; self.agents * self.agents];
-        (0..self.agents).for_each(|i| identity[i * self.agents + i] = 1.0);
-        let identity = graph.constant([1, self.agents, 1, self.agents], &identity);
-        graph.concat(&[x, identity.broadcast_to([shape[0], shape[1], shape[2], self.agents])], 3)
+    /// The number of each agent as a row with a one, `[time, agents, worlds, agents]`, where that is wanted.
+    fn identities<'g>(&self, graph: &'g Graph, [time, worlds]: [usize; 2]) -> Option<Tensor<'g>> {
+        let agents = self.agents;
+        self.config.identity.then(|| {
+            let mut identity = vec![0.0; agents * agents];
+            (0..agents).for_each(|i| identity[i * agents + i] = 1.0);
+            let identity = graph.constant([1, agents, 1, agents], &identity);
+            identity.broadcast_to([time, agents, worlds, agents])
+        })
     }
 
     /// What the critic's own network makes of its view, and its state after the last step.
@@ -315,24 +274,23 @@ impl Team {
         weights: &Weights<'g>,
         trunk: &Trunk,
         sequence: Sequence<'g>,
-        seen: Tensor<'g>,
+        identities: Option<Tensor<'g>>,
         state: &[Tensor<'g>],
-    ) -> Result<(Tensor<'g>, Vec<Tensor<'g>>)> {
-        let graph = weights.graph();
+    ) -> Result<Remembered<'g>> {
         let view = match (self.config.critic, sequence.world) {
             (Critic::Central, Some(world)) => {
                 let shape = sequence.present.shape();
                 let size = world.shape()[2];
                 let all = world.reshape([shape[0], 1, shape[2], size]);
-                self.identified(graph, all.broadcast_to([shape[0], shape[1], shape[2], size]))
+                all.broadcast_to([shape[0], shape[1], shape[2], size])
             }
             (Critic::Central, None) => {
                 return Err(Error::Graph("a central critic needs the state of the world".into()));
             }
-            _ => seen,
+            _ => sequence.observations,
         };
-        let x = trunk.encode(weights, view);
-        Ok(trunk.recur(weights, x, sequence.ages, self.separate, state))
+        let x = trunk.encoder.forward(weights, view, identities);
+        Ok(trunk.recur(weights, x, sequence, state))
     }
 
     /// All rounds of communication: the features after the last, and what each round made, watched where a single step
@@ -385,17 +343,17 @@ impl Team {
                 state.len()
             )));
         }
-        let size = self.observation.iter().product::<usize>();
-        let lanes = [shape[0], shape[1], shape[2], size];
-        let seen = self.identified(graph, sequence.observations.reshape(lanes));
-        let mut x = self.trunk.encode(weights, seen);
+        let identities = self.identities(graph, [shape[0], shape[2]]);
+        let mut x = self.trunk.encoder.forward(weights, sequence.observations, identities);
         graph.check()?;
-        let (own, others) = state.split_at(state.len() / if self.judge.is_some() { 2 } else { 1 });
+        let (own, others) = state.split_at(self.trunk.state().len());
         let mut rounds = Vec::new();
         if self.config.talk_first {
             (x, rounds) = self.talk(weights, sequence, x)?;
         }
-        let (mut x, mut state) = self.trunk.recur(weights, x, sequence.ages, self.separate, own);
+        let remembered = self.trunk.recur(weights, x, sequence, own);
+        let mut state = remembered.state;
+        x = remembered.features;
         if !self.config.talk_first {
             (x, rounds) = self.talk(weights, sequence, x)?;
         }
@@ -407,13 +365,14 @@ impl Team {
         let judged = match &self.judge {
             None => x,
             Some(trunk) => {
-                let (judged, after) = self.judge(weights, trunk, sequence, seen, others)?;
-                state.extend(after);
-                judged
+                let judged = self.judge(weights, trunk, sequence, identities, others)?;
+                state.extend(judged.state);
+                judged.features
             }
         };
         let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
-        let attention = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
+        let heard = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
+        let attention = heard.or(remembered.attention);
         Ok((Unrolled { logits, values, state, attention }, rounds))
     }
 }
@@ -421,22 +380,19 @@ impl Team {
 impl Policy for Team {
     fn architecture(&self) -> String {
         let c = &self.config;
-        let recurrent = match c.recurrent {
-            Recurrent::None => "none",
-            Recurrent::Gru => "gru",
-            Recurrent::Lstm => "lstm",
+        let described = |name: &str, how: String| match how.is_empty() {
+            true => name.to_string(),
+            false => format!("{name}({how})"),
         };
         format!(
-            "team features={} layers={} recurrent={recurrent} communication={} rounds={} heads={} gated={} \
-             {}talk_first={} dueling={} critic={} identity={} separate={} observation={:?} actions={}",
+            "team features={} encoder={} core={} communication={} rounds={} residual={} talk_first={} dueling={} \
+             critic={} identity={} separate={} observation={:?} actions={}",
             c.features,
-            c.layers,
-            c.communication.name(),
+            c.encoder.describe(),
+            described(c.core.name(), c.core.describe()),
+            described(c.communication.name(), c.communication.describe()),
             c.rounds,
-            c.heads,
-            c.gated,
-            // Networks without it are called what they were called before there was a choice.
-            if c.residual { "residual=true " } else { "" },
+            c.residual,
             c.talk_first,
             c.dueling,
             c.critic.name(),
@@ -452,18 +408,14 @@ impl Policy for Team {
     }
 
     fn state(&self) -> Vec<StatePart> {
-        let names: &[&str] = match (self.config.recurrent, &self.judge) {
-            (Recurrent::None, _) => &[],
-            (Recurrent::Gru, None) => &["hidden"],
-            (Recurrent::Gru, Some(_)) => &["hidden", "critic hidden"],
-            (Recurrent::Lstm, None) => &["hidden", "cell"],
-            (Recurrent::Lstm, Some(_)) => &["hidden", "cell", "critic hidden", "critic cell"],
-        };
-        names.iter().map(|name| StatePart { name, shape: vec![self.config.features] }).collect()
+        let mut state = self.trunk.state();
+        let judge = self.judge.iter().flat_map(Trunk::state);
+        state.extend(judge.map(|part| StatePart { name: format!("critic {}", part.name), ..part }));
+        state
     }
 
     fn neighbours(&self) -> Option<&Neighbours> {
-        self.config.communication.needs_neighbours().then_some(&self.config.neighbours)
+        self.config.communication.neighbours()
     }
 
     fn world_state(&self) -> Option<usize> {

@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::preset::Settings;
+use crate::preset::compare::{Comparison, Contender, by_seed, compare, table, write};
+use crate::run::progress::Counter;
+use crate::run::{folder, signal};
+use crate::{Device, Result};
 use clap::Args;
-use synod::preset::Plan;
-use synod::preset::compare::{Comparison, Contender, by_seed, compare, table, write};
-use synod::run::progress::Counter;
-use synod::run::{folder, signal};
-use synod::{Device, Result};
 
 use super::{note, print, print_json};
 
@@ -60,11 +60,11 @@ impl Compare {
             for what in &self.what {
                 let mut items = self.set.clone();
                 items.extend(settings(with));
-                let plan = match what.ends_with(".toml") || Path::new(what).is_file() {
-                    true => Plan::load(Path::new(what), &items)?,
-                    false => Plan::with_items(what, &items)?,
+                let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
+                    true => Settings::load(Path::new(what), &items)?,
+                    false => Settings::with_items(what, &items)?,
                 };
-                contenders.push(Contender { plan, with: with.to_string() });
+                contenders.push(Contender { settings, with: with.to_string() });
             }
         }
         let device = match self.device.as_str() {

@@ -1,9 +1,9 @@
 //! `synod devices`.
 
+use crate::preset::choice;
+use crate::{Device, Result};
 use clap::Args;
 use serde_json::json;
-use synod::preset::choice;
-use synod::{Device, Result};
 
 use super::{print, print_json};
 

@@ -1,11 +1,12 @@
 //! `synod eval`.
 
+use crate::Result;
+use crate::env::pathfinding::PathfindingConfig;
+use crate::preset::{Measure, Row, Settings, evaluate, evaluate_maps, mean};
+use crate::run::progress::Counter;
+use crate::run::table::{Cell, Table};
 use clap::Args;
 use serde_json::json;
-use synod::Result;
-use synod::preset::{Measure, Plan, Row, Settings, TeamSettings, evaluate, mean};
-use synod::run::progress::Counter;
-use synod::run::table::{Cell, Table};
 
 use super::{Where, print, print_json};
 
@@ -29,29 +30,24 @@ pub struct Eval {
 
 impl Eval {
     pub fn run(self) -> Result<()> {
-        match self.which.plan()? {
-            Plan::Pathfinding(settings) => self.maps(*settings),
-            Plan::Team(settings) => self.team(*settings),
+        let settings = self.which.settings()?;
+        match settings.world.get::<PathfindingConfig>() {
+            Some(_) => self.maps(settings),
+            None => self.team(settings),
         }
     }
 
-    fn team(self, settings: TeamSettings) -> Result<()> {
+    fn team(self, settings: Settings) -> Result<()> {
         self.which.only_general_flags()?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
         let bar = Counter::on_stderr("episodes");
         let (seed, greedy) = (self.which.seed, self.which.greedy);
-        let measures = settings.evaluate(
-            &device,
-            policy.as_ref(),
-            self.episodes,
-            seed,
-            greedy,
-            &mut |done, total| {
-                bar.show(done, total);
-                Ok(())
-            },
-        )?;
+        let watch = &mut |done, total| {
+            bar.show(done, total);
+            Ok(())
+        };
+        let measures = evaluate(&device, &settings, policy.as_ref(), self.episodes, seed, greedy, watch)?;
         bar.finish();
         match self.json {
             true => print_json(&json!({ "measures": measures })),
@@ -60,11 +56,11 @@ impl Eval {
     }
 
     fn maps(self, settings: Settings) -> Result<()> {
-        let evaluation = self.which.evaluation(self.episodes)?;
+        let evaluation = self.which.evaluation(&settings, self.episodes)?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
         let bar = Counter::on_stderr("episodes");
-        let rows = evaluate(&device, &settings, &policy, &evaluation, &mut |done, total| {
+        let rows = evaluate_maps(&device, &settings, policy.as_ref(), &evaluation, &mut |done, total| {
             bar.show(done, total);
             Ok(())
         })?;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::Result;
+use crate::preset::{Inspection, Settings, inspect};
+use crate::run::folder;
 use clap::Args;
-use synod::preset::{Inspection, Plan, inspect};
-use synod::run::folder;
-use synod::{Error, Result};
 
 use super::note;
 
@@ -21,7 +21,7 @@ Pictures, each with the same numbers as JSON beside it:
   graph.svg       the graph of neighbours (gcn, gat, gatv2)
   intrinsic.svg   what curiosity pays (icm, rnd)
   messages.svg    clusters of messages, where agents communicate
-What a run has nothing for is left out, with the reason on stderr. Runs of pathfinding: use `synod render`.")]
+What a run has nothing for is left out, with the reason on stderr.")]
 pub struct Inspect {
     /// The folder of a team's run
     run: PathBuf,
@@ -54,15 +54,8 @@ pub struct Inspect {
 impl Inspect {
     pub fn run(self) -> Result<()> {
         folder::require_run(&self.run)?;
-        let plan = Plan::load(&folder::config_of(&self.run), &[])?;
-        let device = super::device_to_act(&self.device, &plan)?;
-        let Plan::Team(settings) = plan else {
-            let run = folder::shell_quoted(&self.run);
-            return Err(Error::Usage(format!(
-                "{run} is a run of pathfinding; `synod render {run} -o episode.svg` draws its attention, and inspect \
-                 looks into teams"
-            )));
-        };
+        let settings = Settings::load(&folder::config_of(&self.run), &[])?;
+        let device = super::device_to_act(&self.device, &settings)?;
         folder::require_new(&self.output)?;
         let inspection = Inspection {
             episode: self.episode,

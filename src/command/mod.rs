@@ -1,4 +1,4 @@
-//! One file a subcommand.
+//! The command line, one file a subcommand. It parses words and prints; what they do lives in the other rooms.
 
 mod compare;
 mod devices;
@@ -9,17 +9,17 @@ mod output;
 mod render;
 mod train;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use crate::env::pathfinding::Collision;
+use crate::preset::{Evaluation, Settings};
+use crate::run::folder;
+use crate::{Device, Error, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use synod::agent::actors::Choice;
-use synod::env::pathfinding::Collision;
-use synod::preset::{Evaluation, Plan};
-use synod::run::folder;
-use synod::{Device, Error, Result};
 
-pub use output::note;
-use output::{print, print_json};
+use output::{note, print, print_json};
 
 /// Multi-agent learning on any GPU, or on none.
 #[derive(Parser)]
@@ -111,13 +111,13 @@ struct Where {
 }
 
 impl Where {
-    fn plan(&self) -> Result<Plan> {
+    fn settings(&self) -> Result<Settings> {
         folder::require_run(&self.run)?;
-        Plan::load(&folder::config_of(&self.run), &self.set)
+        Settings::load(&folder::config_of(&self.run), &self.set)
     }
 
     fn device(&self) -> Result<Device> {
-        device_to_act(&self.device, &self.plan()?)
+        device_to_act(&self.device, &self.settings()?)
     }
 
     /// Refuses flags that only pathfinding has.
@@ -135,7 +135,7 @@ impl Where {
         }
     }
 
-    fn evaluation(&self, episodes: usize) -> Result<Evaluation> {
+    fn evaluation(&self, settings: &Settings, episodes: usize) -> Result<Evaluation> {
         if self.steps == Some(0) {
             return Err(Error::Usage("--steps: an episode needs at least one step".into()));
         }
@@ -150,15 +150,15 @@ impl Where {
             seed: self.seed,
             instance_seed: self.instance_seed,
             collision: self.collision.map(Collision::from),
-            choice: if self.greedy { Choice::Greedy } else { Choice::Sample },
+            choice: settings.choice(self.greedy),
         })
     }
 }
 
 /// A device by name, where `auto` is the one for acting with this trained run.
-fn device_to_act(name: &str, plan: &Plan) -> Result<Device> {
+fn device_to_act(name: &str, settings: &Settings) -> Result<Device> {
     match name {
-        "auto" => Ok(synod::preset::choice::to_act(plan)),
+        "auto" => Ok(crate::preset::choice::to_act(settings)),
         name => Device::by_name(name),
     }
 }
@@ -174,7 +174,30 @@ fn free_folder(base: &Path) -> PathBuf {
     path
 }
 
-pub fn run() -> Result<()> {
+/// The whole command line: what `synod` does, and what a program does that has worlds, agents or learners of its own. It
+/// registers them and then calls this.
+///
+/// Exit codes: 0 done, 2 for anything wrong, with one line on stderr. What ^C, SIGTERM or SIGHUP stopped, with everything
+/// saved, ends as by that signal: for a shell with 130, 143 or 129.
+pub fn main() -> ExitCode {
+    // A host that has made a subscriber of its own keeps it.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .log_internal_errors(false)
+        .try_init();
+    let result = run();
+    if let Err(error) = &result {
+        note(format_args!("synod: {error}"));
+    }
+    crate::run::signal::end_if_stopped();
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn run() -> Result<()> {
     // clap prints its own message and leaves with code 2.
     match Cli::parse().command {
         Command::Train(command) => command.run(),

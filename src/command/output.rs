@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use synod::{Error, Result};
+use crate::{Error, Result};
 
 /// Writes a result to stdout. A reader that has gone (`synod list | head -1`) wanted no more.
 pub fn print(text: &str) -> Result<()> {

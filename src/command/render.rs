@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::env::pathfinding::PathfindingConfig;
+use crate::picture::film::Arcs;
+use crate::preset::record;
+use crate::run::folder::write_atomically;
+use crate::{Error, Result};
 use clap::Args;
-use synod::picture::film::Arcs;
-use synod::preset::{Plan, record, record_team};
-use synod::run::folder::write_atomically;
-use synod::{Error, Result};
 
 use super::{Where, note};
 
@@ -40,21 +41,14 @@ impl Render {
             let shown = self.output.display();
             return Err(Error::Usage(format!("--output: a name that ends in .gif or .svg, not `{shown}`")));
         }
-        let plan = self.which.plan()?;
-        let evaluation = self.which.evaluation(1)?;
-        let mut episode = match &plan {
-            Plan::Pathfinding(settings) => {
-                let device = self.which.device()?;
-                let policy = settings.trained_policy(&device, &self.which.run)?;
-                record(&device, settings, &policy, &evaluation, self.length)?
-            }
-            Plan::Team(settings) => {
-                self.which.only_general_flags()?;
-                let device = self.which.device()?;
-                let policy = settings.trained_policy(&device, &self.which.run)?;
-                record_team(&device, settings, policy.as_ref(), &evaluation)?
-            }
-        };
+        let settings = self.which.settings()?;
+        if settings.world.get::<PathfindingConfig>().is_none() {
+            self.which.only_general_flags()?;
+        }
+        let evaluation = self.which.evaluation(&settings, 1)?;
+        let device = self.which.device()?;
+        let policy = settings.trained_policy(&device, &self.which.run)?;
+        let mut episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
         episode.film.arcs = Arcs { most: self.arcs, least: self.arcs_from };
         let bytes = match extension {
             "gif" => episode.film.gif()?,

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::env::pathfinding::PathfindingConfig;
+use crate::preset::Settings;
+use crate::preset::choice::{self, Choice};
+use crate::run::driver::{self, Options};
+use crate::run::folder::{self, Folder};
+use crate::run::{checkpoint, progress, signal};
+use crate::{Error, Result, Summary};
 use clap::Args;
-use synod::preset::Plan;
-use synod::preset::choice::{self, Choice};
-use synod::run::driver::{self, Options};
-use synod::run::folder::{self, Folder};
-use synod::run::{checkpoint, progress, signal};
-use synod::{Error, Result};
 
 use super::note;
 
@@ -16,8 +17,8 @@ use super::note;
 #[command(after_help = "Examples:
   synod train bottleneck
   synod train bottleneck --seed 1 --steps 20000000 --out runs/long
-  synod train bottleneck --set agent.core=gru --set ppo.learning_rate=3e-4
-  synod train two-step-qmix --set agent.recurrent=lstm
+  synod train bottleneck --set agent.core=gru --set learner.learning_rate=3e-4
+  synod train two-step-qmix --set agent.core=lstm
   synod train runs/long/config.toml --out runs/again
   synod train --resume runs/long")]
 pub struct Train {
@@ -47,79 +48,68 @@ pub struct Train {
 impl Train {
     pub fn run(self) -> Result<()> {
         let stop = signal::stop_on_signal()?;
-        let (mut plan, folder, config) = match &self.resume {
+        let (mut settings, folder, config) = match &self.resume {
             Some(path) => self.resumed(path)?,
             None => self.fresh()?,
         };
-        let (Choice { device, reason }, mut trainer) = choice::choose(&mut plan)?;
+        let (Choice { device, reason }, mut trainer) = choice::choose(&mut settings)?;
         note(format_args!("on {}: {reason}", device.name()));
-        let (program, shards) = trainer.learning();
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let on_gpu = match program.dispatches {
-            0 => String::new(),
-            // Dispatches of a level do not wait for each other.
-            count => format!(" in {count} dispatches and {} levels", program.levels),
-        };
-        note(format_args!(
-            "a learning step: {shards} x {} kernels{on_gpu}, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
-            program.steps,
-            program.operations as f64 / 1e6,
-            megabytes(program.planned_bytes),
-            megabytes(program.live_bytes)
-        ));
+        if let Some((program, shards)) = trainer.learning() {
+            note(learning_step(&program, shards));
+        }
         let folder = match folder {
             Target::Open(folder) => folder,
             // The folder is made last: settings that cannot run leave nothing behind.
-            Target::Create(path) => Folder::create(&path, &plan.to_toml()?)?,
+            Target::Create(path) => Folder::create(&path, &settings.to_toml()?)?,
         };
-        let mut options = Options::new(plan.steps(), folder.path());
-        options.checkpoint_every = plan.checkpoint_every();
+        let mut options = Options::new(settings.steps, folder.path());
+        options.checkpoint_every = settings.checkpoint_every;
         (options.resume, options.config) = (self.resume.is_some(), config);
-        let title = format!("{} seed {} on {}", plan.name(), plan.seed(), device.name());
+        let title = format!("{} seed {} on {}", settings.preset, settings.seed, device.name());
         let mut progress = progress::on_stderr(&title);
         let outcome = driver::drive(trainer.as_mut(), &folder, &options, progress.as_mut(), stop)?;
         if outcome.done {
             let run = folder::shell_quoted(&folder.directory().here());
             note(format_args!("curves in {run}/plots. Next:"));
             note(format_args!("  synod eval {run}"));
-            if matches!(plan, Plan::Pathfinding(_)) {
+            if settings.world.get::<PathfindingConfig>().is_some() {
                 note(format_args!("  synod render {run} -o episode.gif"));
             }
         }
         Ok(())
     }
 
-    fn fresh(&self) -> Result<(Plan, Target, Option<String>)> {
+    fn fresh(&self) -> Result<(Settings, Target, Option<String>)> {
         let what = self.what.as_deref().unwrap_or_default();
         let mut items = self.set.clone();
         items.extend(self.seed.map(|seed| format!("seed={seed}")));
         items.extend(self.steps.map(|steps| format!("steps={steps}")));
         items.extend(self.device.as_ref().map(|device| format!("device={device:?}")));
-        let plan = match what.ends_with(".toml") || Path::new(what).is_file() {
-            true => Plan::load(Path::new(what), &items)?,
-            false => Plan::with_items(what, &items)?,
+        let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
+            true => Settings::load(Path::new(what), &items)?,
+            false => Settings::with_items(what, &items)?,
         };
         let path = match &self.out {
             Some(path) => path.clone(),
-            None => super::free_folder(Path::new(&format!("runs/{}-{}", plan.name(), plan.seed()))),
+            None => super::free_folder(Path::new(&format!("runs/{}-{}", settings.preset, settings.seed))),
         };
         folder::require_free(&path)?;
-        Ok((plan, Target::Create(path), None))
+        Ok((settings, Target::Create(path), None))
     }
 
-    /// The plan of the run in `path`, and what its `config.toml` is to say from now on where that is something else.
-    fn resumed(&self, path: &Path) -> Result<(Plan, Target, Option<String>)> {
+    /// The settings of the run in `path`, and what its `config.toml` is to say from now on where that is something else.
+    fn resumed(&self, path: &Path) -> Result<(Settings, Target, Option<String>)> {
         let folder = Folder::open(path)?;
-        let before = Plan::load(&folder.config(), &[])?;
-        let mut plan = before.clone();
+        let before = Settings::load(&folder.config(), &[])?;
+        let mut settings = before.clone();
         if let Some(steps) = self.steps {
-            *plan.steps_mut() = steps;
+            settings.steps = steps;
         }
         // What `auto` took is written in the run, and stays.
         if let Some(device) = self.device.as_ref().filter(|device| *device != "auto") {
-            *plan.device_mut() = device.clone();
+            settings.device = device.clone();
         }
-        if plan.steps() == 0 {
+        if settings.steps == 0 {
             return Err(Error::Usage("--steps: at least 1".into()));
         }
         // A checkpoint that cannot be read is met again, and told, when the run begins.
@@ -127,29 +117,46 @@ impl Train {
             .ok()
             .and_then(|texts| texts.get("synod.step")?.parse::<u64>().ok());
         if let (Some(steps), Some(made)) = (self.steps, made)
-            && steps < made.min(before.steps())
+            && steps < made.min(before.steps)
         {
             return Err(Error::Usage(format!(
                 "--steps {steps}: the run has made {made} agent-steps already"
             )));
         }
-        let config = match plan == before {
+        let config = match settings == before {
             true => None,
-            false => Some(changed(&folder, &before, &plan, made.unwrap_or(0))?),
+            false => Some(changed(&folder, &before, &settings, made.unwrap_or(0))?),
         };
-        Ok((plan, Target::Open(folder), config))
+        Ok((settings, Target::Open(folder), config))
     }
 }
 
 /// The settings of a run that goes on with others than it began with, and a comment that says so: run again from the
 /// start, they are another run.
-fn changed(folder: &Folder, before: &Plan, plan: &Plan, made: u64) -> Result<String> {
+fn changed(folder: &Folder, before: &Settings, settings: &Settings, made: u64) -> Result<String> {
     let path = folder.config();
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
     let mut comments: String =
         text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-    comments += &format!("# until step {made}: steps = {}, device = {:?}\n", before.steps(), before.device());
-    Ok(comments + &plan.to_toml()?)
+    comments += &format!("# until step {made}: steps = {}, device = {:?}\n", before.steps, before.device);
+    Ok(comments + &settings.to_toml()?)
+}
+
+/// What a learning step is made of, in words.
+fn learning_step(program: &Summary, shards: usize) -> String {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let on_gpu = match program.dispatches {
+        0 => String::new(),
+        // Dispatches of a level do not wait for each other.
+        count => format!(" in {count} dispatches and {} levels", program.levels),
+    };
+    format!(
+        "a learning step: {shards} x {} kernels{on_gpu}, {:.1} MFLOP, {:.2} MB planned ({:.2} MB live at once)",
+        program.steps,
+        program.operations as f64 / 1e6,
+        megabytes(program.planned_bytes),
+        megabytes(program.live_bytes)
+    )
 }
 
 enum Target {

@@ -32,6 +32,15 @@ pub struct ChainConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    ChainConfig => Chain,
+    "chain",
+    "a row of states whose end pays for where one has been",
+    fn goals(&self) -> Vec<Goal> {
+        self.goals()
+    }
+);
+
 impl Default for ChainConfig {
     /// The paper's, 64 worlds, at most 500 steps.
     fn default() -> Self {

@@ -30,6 +30,15 @@ pub struct DeepSeaConfig {
     pub mapping_seed: u64,
 }
 
+crate::env::config::world!(
+    DeepSeaConfig => DeepSea,
+    "deep_sea",
+    "a treasure that only a long run of right moves finds",
+    fn goals(&self) -> Vec<Goal> {
+        self.goals()
+    }
+);
+
 impl Default for DeepSeaConfig {
     /// 20 x 20 with actions drawn from seed 42, 64 worlds.
     fn default() -> Self {

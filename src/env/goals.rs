@@ -31,11 +31,11 @@ impl Goals {
     /// # Errors
     /// There are none or more than 4,096, or a column is not in the observation.
     pub fn named(goals: Vec<Goal>, observation: usize) -> Result<Self> {
-        within("hierarchy.goals", goals.len(), 1, 4096)?;
+        within("learner.goals", goals.len(), 1, 4096)?;
         for goal in &goals {
             if let Some(column) = goal.any_of.iter().flatten().find(|column| **column >= observation) {
                 return Err(Error::config(
-                    "hierarchy.goals",
+                    "learner.goals",
                     format!("goal `{}` names column {column} of an observation of {observation}", goal.name),
                 ));
             }

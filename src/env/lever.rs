@@ -29,6 +29,8 @@ pub struct LeverConfig {
     pub levers: usize,
 }
 
+crate::env::config::world!(LeverConfig => Lever, "lever", "CommNet's lever game");
+
 impl Default for LeverConfig {
     /// CommNet's: 5 of 500 agents, 5 levers; 64 worlds.
     fn default() -> Self {

@@ -40,6 +40,12 @@ pub struct MatrixGameConfig {
     pub rounds: usize,
 }
 
+crate::env::config::world!(
+    MatrixGameConfig => MatrixGame,
+    "matrix_game",
+    "climbing, penalty, QMIX's two-step game"
+);
+
 impl Default for MatrixGameConfig {
     /// [`MatrixGameConfig::climbing`].
     fn default() -> Self {

@@ -46,10 +46,10 @@ mod tests {
 
     #[test]
     fn what_is_more_than_there_is_names_its_setting() {
-        assert!(require("dqn.replay", Some(1 << 20)).is_ok());
+        assert!(require("learner.replay", Some(1 << 20)).is_ok());
         for bytes in [None, Some(usize::MAX / 2), Some(1 << 50)] {
-            let error = require("dqn.replay", bytes).unwrap_err().to_string();
-            assert!(error.contains("`dqn.replay`") && error.contains("memory"), "{error}");
+            let error = require("learner.replay", bytes).unwrap_err().to_string();
+            assert!(error.contains("`learner.replay`") && error.contains("memory"), "{error}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod traffic_junction;
 pub mod uniform;
 pub mod vectorised;
 
-pub use config::WorldConfig;
+pub use config::{WorldConfig, WorldSettings, Worlds};
 pub use drawing::Drawing;
 pub use pathfinding::Pcg64;
 

@@ -33,6 +33,12 @@ pub struct RepeatPreviousConfig {
     pub length: usize,
 }
 
+crate::env::config::world!(
+    RepeatPreviousConfig => RepeatPrevious,
+    "repeat_previous",
+    "repeat the symbol of some steps ago"
+);
+
 impl Default for RepeatPreviousConfig {
     /// POPGym's easy task, 64 worlds.
     fn default() -> Self {

@@ -41,6 +41,8 @@ pub struct SwitchConfig {
     pub lamp: bool,
 }
 
+crate::env::config::world!(SwitchConfig => Switch, "switch", "the switch riddle");
+
 impl Default for SwitchConfig {
     /// 3 agents, 6 days, 64 worlds, no lamp.
     fn default() -> Self {

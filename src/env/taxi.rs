@@ -39,6 +39,12 @@ pub struct TaxiConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(TaxiConfig => Taxi, "taxi", "fetch a passenger, bring it where it wants to go",
+    fn goals(&self) -> Vec<Goal> {
+        self.goals()
+    }
+);
+
 impl Default for TaxiConfig {
     /// 64 worlds, 200 steps.
     fn default() -> Self {

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::{Learner, Plan};
+use super::Settings;
 use crate::Device;
 use crate::error::Result;
 use crate::program::Summary;
+use crate::train::Trainer;
 
 /// Operations that a thread of the CPU does while a GPU waits for one kernel: about 5 us of 40 GFLOP/s.
 const OPERATIONS_A_KERNEL: f64 = 2e5;
@@ -95,35 +96,41 @@ pub fn rule() -> String {
     )
 }
 
-/// The device for a plan, and the trainer on it. A plan for `auto` is told what was taken; the device of any other is its own.
+/// The device for a run, and the trainer on it. Settings for `auto` are told what was taken; the device of any others is
+/// their own.
 ///
 /// # Errors
-/// As [`Plan::trainer`], and where there is no such device.
-pub fn choose(plan: &mut Plan) -> Result<(Choice, Box<dyn Learner>)> {
-    if plan.device() != "auto" {
-        let device = Device::by_name(plan.device())?;
-        let trainer = plan.trainer(&device)?;
+/// As [`Settings::trainer`], and where there is no such device.
+pub fn choose(settings: &mut Settings) -> Result<(Choice, Box<dyn Trainer>)> {
+    if settings.device != "auto" {
+        let device = Device::by_name(&settings.device)?;
+        let trainer = settings.trainer(&device)?;
         return Ok((Choice { device, reason: "as asked for".into() }, trainer));
     }
-    let (choice, trainer) = choose_among(plan, Device::hardware_gpu())?;
-    *plan.device_mut() = if choice.device.is_cpu() { "cpu" } else { "gpu" }.into();
+    let (choice, trainer) = choose_among(settings, Device::hardware_gpu())?;
+    settings.device = if choice.device.is_cpu() { "cpu" } else { "gpu" }.into();
     Ok((choice, trainer))
 }
 
 /// The device on which a trained run acts where `auto` is asked for: that on which it was trained, where it is here. Acting
 /// for a few worlds is less work than learning.
-pub fn to_act(plan: &Plan) -> Device {
-    let trained_on_gpu = plan.device() == "gpu";
+pub fn to_act(settings: &Settings) -> Device {
+    let trained_on_gpu = settings.device == "gpu";
     trained_on_gpu.then(Device::hardware_gpu).flatten().unwrap_or_else(Device::cpu)
 }
 
-fn choose_among(plan: &Plan, gpu: Option<Device>) -> Result<(Choice, Box<dyn Learner>)> {
+fn choose_among(settings: &Settings, gpu: Option<Device>) -> Result<(Choice, Box<dyn Trainer>)> {
     let cpu = Device::cpu();
-    let trainer = plan.trainer(&cpu)?;
+    let trainer = settings.trainer(&cpu)?;
     let Some(gpu) = gpu else {
         return Ok((Choice { device: cpu, reason: "there is no hardware GPU".into() }, trainer));
     };
-    let (program, shards) = trainer.learning();
+    let Some((program, shards)) = trainer.learning() else {
+        return Ok((
+            Choice { device: cpu, reason: "the learner does not say what a step costs".into() },
+            trainer,
+        ));
+    };
     let work = Work::of(&program, shards);
     let threads = rayon::current_num_threads();
     match work.verdict(threads) {
@@ -133,27 +140,27 @@ fn choose_among(plan: &Plan, gpu: Option<Device>) -> Result<(Choice, Box<dyn Lea
         }
         Verdict::Gpu => {
             let reason = format!("a learning step has {work}: too much for {threads} threads");
-            let trainer = plan.trainer(&gpu)?;
+            let trainer = settings.trainer(&gpu)?;
             Ok((Choice { device: gpu, reason }, trainer))
         }
-        Verdict::Open => tried(plan, [cpu, gpu], &format!("a learning step has {work}")),
+        Verdict::Open => tried(settings, [cpu, gpu], &format!("a learning step has {work}")),
     }
 }
 
 /// The faster of CPU and GPU; the reason starts with `why`.
-fn tried(plan: &Plan, [cpu, gpu]: [Device; 2], why: &str) -> Result<(Choice, Box<dyn Learner>)> {
-    let rate = |device: &Device| trial(plan.trainer(device)?.as_mut());
+fn tried(settings: &Settings, [cpu, gpu]: [Device; 2], why: &str) -> Result<(Choice, Box<dyn Trainer>)> {
+    let rate = |device: &Device| trial(settings.trainer(device)?.as_mut());
     let (own, other) = (rate(&cpu)?, rate(&gpu)?);
     let reason =
         format!("{why}; in a trial the CPU made {own:.0} agent-steps a second and the GPU {other:.0}");
     let device = if other > own { gpu } else { cpu };
     // A trial leaves its trainer ahead of the run.
-    let trainer = plan.trainer(&device)?;
+    let trainer = settings.trainer(&device)?;
     Ok((Choice { device, reason }, trainer))
 }
 
 /// Agent-steps a second, after a first iteration that makes everything ready.
-fn trial(trainer: &mut dyn Learner) -> Result<f64> {
+fn trial(trainer: &mut dyn Trainer) -> Result<f64> {
     const LEAST: Duration = Duration::from_millis(500);
     const ITERATIONS: usize = 20;
     let first = trainer.step()?.steps;
@@ -190,27 +197,27 @@ mod tests {
             "no adapter can be used"
         );
         for name in ["bottleneck", "spread-ippo"] {
-            let plan = Plan::preset(name).unwrap();
-            let (choice, _) = choose_among(&plan, gpu.as_ref().ok().cloned()).unwrap();
+            let settings = Settings::preset(name).unwrap();
+            let (choice, _) = choose_among(&settings, gpu.as_ref().ok().cloned()).unwrap();
             assert!(choice.device.is_cpu(), "{name}: {}", choice.reason);
         }
     }
 
     #[test]
     fn what_auto_took_is_written_down() {
-        let mut plan = Plan::preset("two-step-vdn").unwrap();
-        assert_eq!(plan.device(), "auto");
-        let (choice, _) = choose(&mut plan).unwrap();
-        assert!(choice.device.is_cpu() && plan.device() == "cpu", "{}", choice.reason);
-        assert!(plan.to_toml().unwrap().contains("device = \"cpu\""));
-        assert!(to_act(&plan).is_cpu());
+        let mut settings = Settings::preset("two-step-vdn").unwrap();
+        assert_eq!(settings.device, "auto");
+        let (choice, _) = choose(&mut settings).unwrap();
+        assert!(choice.device.is_cpu() && settings.device == "cpu", "{}", choice.reason);
+        assert!(settings.to_toml().unwrap().contains("device = \"cpu\""));
+        assert!(to_act(&settings).is_cpu());
         // And taken again without a question.
-        assert_eq!(choose(&mut plan).unwrap().0.reason, "as asked for");
+        assert_eq!(choose(&mut settings).unwrap().0.reason, "as asked for");
     }
 
     #[test]
     fn a_trial_takes_the_faster_one_and_leaves_the_run_at_its_start() {
-        let plan = Plan::preset("two-step-vdn").unwrap();
+        let settings = Settings::preset("two-step-vdn").unwrap();
         let gpu = match Device::gpu() {
             Ok(gpu) => gpu,
             Err(error) => {
@@ -219,10 +226,10 @@ mod tests {
             }
         };
         // A software adapter is far slower, in a run of this size.
-        let (choice, mut trainer) = tried(&plan, [Device::cpu(), gpu], "so it is").unwrap();
+        let (choice, mut trainer) = tried(&settings, [Device::cpu(), gpu], "so it is").unwrap();
         assert!(choice.device.is_cpu(), "{}", choice.reason);
         assert!(choice.reason.starts_with("so it is; in a trial the CPU made "), "{}", choice.reason);
-        let fresh = plan.trainer(&Device::cpu()).unwrap().step().unwrap();
+        let fresh = settings.trainer(&Device::cpu()).unwrap().step().unwrap();
         assert_eq!(trainer.step().unwrap().steps, fresh.steps);
     }
 }

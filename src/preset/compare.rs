@@ -10,12 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use super::team::Measure;
-use super::{Evaluation, Plan, Row, Watch, evaluate, mean};
+use super::{Evaluation, Measure, Row, Settings, Watch, evaluate, evaluate_maps, mean};
 use crate::Device;
-use crate::agent::Policy;
-use crate::agent::actors::Choice;
-use crate::agent::srmt::Core;
+use crate::env::pathfinding::PathfindingConfig;
 use crate::error::{Error, Result};
 use crate::picture::plot::{Axes, Series, lines_svg};
 use crate::run::driver::{self, Options};
@@ -32,7 +29,7 @@ const MOST_SEEDS: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Contender {
     /// The settings, whose seed is replaced.
-    pub plan: Plan,
+    pub settings: Settings,
     /// What sets it apart from the preset of its name, in words for the table; empty where nothing does.
     pub with: String,
 }
@@ -120,7 +117,7 @@ pub fn compare(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Option<Vec<Entry>>> {
     let jobs = comparison.jobs()?;
-    let total = jobs.iter().map(|job| job.plan.steps()).sum();
+    let total = jobs.iter().map(|job| job.settings.steps).sum();
     let (all, next) = (AtomicU64::new(0), AtomicUsize::new(0));
     let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; jobs.len()]);
     let failure: Mutex<Option<Error>> = Mutex::new(None);
@@ -162,13 +159,13 @@ pub fn compare(
     }
     let Some(outcomes) = lock(&outcomes).drain(..).collect::<Option<Vec<Outcome>>>() else { return Ok(None) };
     let mut outcomes = outcomes.into_iter();
-    let entries = comparison.contenders.iter().map(|Contender { plan, with }| {
+    let entries = comparison.contenders.iter().map(|Contender { settings, with }| {
         let runs: Vec<Outcome> = outcomes.by_ref().take(comparison.seeds.clone().count()).collect();
         Entry {
-            name: plan.name().to_string(),
+            name: settings.preset.clone(),
             with: with.clone(),
             score: runs[0].measures.first().map(|m| m.name.clone()).unwrap_or_default(),
-            said: said(plan),
+            said: settings.agent.said(),
             runs,
         }
     });
@@ -181,7 +178,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// A run to be made.
 struct Job {
-    plan: Plan,
+    settings: Settings,
     path: PathBuf,
 }
 
@@ -189,11 +186,12 @@ impl Comparison {
     /// What the folders of a row's runs are called: its preset, what sets it apart, and its place where that is not
     /// enough to tell it from others.
     fn label(&self, index: usize) -> String {
-        let Contender { plan, with } = &self.contenders[index];
+        let Contender { settings, with } = &self.contenders[index];
         let plain: String =
             with.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-        let name = if with.is_empty() { plan.name().to_string() } else { format!("{}-{plain}", plan.name()) };
-        let same = |other: &&Contender| other.plan.name() == plan.name() && other.with == *with;
+        let name =
+            if with.is_empty() { settings.preset.clone() } else { format!("{}-{plain}", settings.preset) };
+        let same = |other: &&Contender| other.settings.preset == settings.preset && other.with == *with;
         match self.contenders.iter().filter(same).count() {
             1 => name,
             _ => format!("{name}-{}", index + 1),
@@ -211,13 +209,13 @@ impl Comparison {
         let mut jobs = Vec::new();
         for (i, contender) in self.contenders.iter().enumerate() {
             // Before any of them is trained.
-            contender.plan.check()?;
+            contender.settings.check()?;
             let label = self.label(i);
             for seed in self.seeds.clone() {
-                let mut plan = contender.plan.clone();
-                *plan.steps_mut() = self.steps.unwrap_or(plan.steps());
-                *plan.seed_mut() = seed;
-                jobs.push(Job { plan, path: self.folder.join(format!("{label}-{seed}")) });
+                let mut settings = contender.settings.clone();
+                settings.steps = self.steps.unwrap_or(settings.steps);
+                settings.seed = seed;
+                jobs.push(Job { settings, path: self.folder.join(format!("{label}-{seed}")) });
             }
         }
         Ok(jobs)
@@ -233,13 +231,13 @@ impl Job {
         stop: &AtomicBool,
         mut share: Share<'_>,
     ) -> Result<Option<Outcome>> {
-        let plan = &self.plan;
-        let mut trainer = plan.trainer(device)?;
-        let (program, shards) = trainer.learning();
+        let settings = &self.settings;
+        let mut trainer = settings.trainer(device)?;
+        let planned = trainer.learning().map_or(0, |(program, shards)| program.planned_bytes * shards as u64);
         let folder = match config_of(&self.path).is_file() {
             true => {
                 let folder = Folder::open(&self.path)?;
-                if Plan::load(&folder.config(), &[])? != *plan {
+                if Settings::load(&folder.config(), &[])? != *settings {
                     return Err(Error::Usage(format!(
                         "{} holds a run with other settings: choose another folder",
                         self.path.display()
@@ -247,12 +245,12 @@ impl Job {
                 }
                 folder
             }
-            false => Folder::create(&self.path, &plan.to_toml()?)?,
+            false => Folder::create(&self.path, &settings.to_toml()?)?,
         };
-        let mut options = Options::new(plan.steps(), folder.path());
-        options.checkpoint_every = plan.checkpoint_every();
+        let mut options = Options::new(settings.steps, folder.path());
+        options.checkpoint_every = settings.checkpoint_every;
         let outcome = driver::drive(trainer.as_mut(), &folder, &options, &mut share, stop)?;
-        share.update(&Status { steps: outcome.steps, total: plan.steps(), rate: 0.0, values: &[] });
+        share.update(&Status { steps: outcome.steps, total: settings.steps, rate: 0.0, values: &[] });
         if !outcome.done {
             return Ok(None);
         }
@@ -261,18 +259,19 @@ impl Job {
             true => Err(Error::Usage("the comparison was stopped".into())),
             false => Ok(()),
         };
-        let (measures, parameters) = match judge(device, plan, &folder.directory().here(), episodes, watch) {
-            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
-            judged => judged?,
-        };
+        let (measures, parameters) =
+            match judge(device, settings, &folder.directory().here(), episodes, watch) {
+                Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+                judged => judged?,
+            };
         let score = measures.first().map(|m| m.name.clone()).unwrap_or_default();
         Ok(Some(Outcome {
-            seed: plan.seed(),
+            seed: settings.seed,
             measures,
             steps: outcome.steps,
             rate: outcome.steps as f64 / outcome.seconds.max(1e-9),
             parameters,
-            bytes: program.planned_bytes * shards as u64,
+            bytes: planned,
             curve: metrics::read_in(folder.directory())?.points(&score),
         }))
     }
@@ -281,42 +280,37 @@ impl Job {
 /// What a trained run achieves, its score first, and how many parameters it has.
 fn judge(
     device: &Device,
-    plan: &Plan,
+    settings: &Settings,
     run: &Path,
     episodes: usize,
     watch: Watch<'_>,
 ) -> Result<(Vec<Measure>, usize)> {
-    match plan {
-        Plan::Team(settings) => {
-            let policy = settings.trained_policy(device, run)?;
-            let measures =
-                settings.evaluate(device, policy.as_ref(), episodes, settings.seed, false, watch)?;
-            Ok((measures, policy.parameters().count()))
-        }
-        Plan::Pathfinding(settings) => {
-            let policy = settings.trained_policy(device, run)?;
-            let evaluation = Evaluation {
-                maps: Vec::new(),
-                agents: Vec::new(),
-                episodes,
-                steps: None,
-                seed: settings.seed,
-                instance_seed: None,
-                collision: None,
-                choice: Choice::Sample,
-            };
-            let rows = evaluate(device, settings, &policy, &evaluation, watch)?;
-            let total = mean(&rows);
-            let values = [("csr", total.csr), ("throughput", total.throughput), ("isr", total.isr)];
-            let measure = |name: &str, of: &Row, value: Option<f64>| {
-                Some(Measure { name: name.into(), episodes: of.episodes, mean: value?, error: None })
-            };
-            let all = values.into_iter().filter_map(|(name, value)| measure(name, &total, value));
-            let bands = bands(&rows);
-            let bands = bands.iter().filter_map(|(name, row)| measure(name, row, row.csr));
-            Ok((all.chain(bands).collect(), policy.parameters().count()))
-        }
+    let policy = settings.trained_policy(device, run)?;
+    let parameters = policy.parameters().count();
+    if settings.world.get::<PathfindingConfig>().is_none() {
+        let seed = settings.seed;
+        return Ok((evaluate(device, settings, policy.as_ref(), episodes, seed, false, watch)?, parameters));
     }
+    let evaluation = Evaluation {
+        maps: Vec::new(),
+        agents: Vec::new(),
+        episodes,
+        steps: None,
+        seed: settings.seed,
+        instance_seed: None,
+        collision: None,
+        choice: settings.choice(false),
+    };
+    let rows = evaluate_maps(device, settings, policy.as_ref(), &evaluation, watch)?;
+    let total = mean(&rows);
+    let values = [("csr", total.csr), ("throughput", total.throughput), ("isr", total.isr)];
+    let measure = |name: &str, of: &Row, value: Option<f64>| {
+        Some(Measure { name: name.into(), episodes: of.episodes, mean: value?, error: None })
+    };
+    let all = values.into_iter().filter_map(|(name, value)| measure(name, &total, value));
+    let bands = bands(&rows);
+    let bands = bands.iter().filter_map(|(name, row)| measure(name, row, row.csr));
+    Ok((all.chain(bands).collect(), parameters))
 }
 
 /// The success rates of bottlenecks by the length of the corridor: as short as in training, longer, and much longer.
@@ -328,18 +322,6 @@ fn bands(rows: &[Row]) -> Vec<(String, Row)> {
         (!rows.is_empty()).then(|| (format!("csr {first} to {last}"), mean(&rows)))
     };
     [(3, 50), (100, 400), (500, 1000)].into_iter().filter_map(|(first, last)| band(first, last)).collect()
-}
-
-/// Numbers that an agent lets others have in a step: messages of all rounds, or its memory.
-fn said(plan: &Plan) -> usize {
-    match plan {
-        Plan::Team(settings) => {
-            let agent = &settings.agent;
-            agent.rounds * agent.communication.said(agent.features)
-        }
-        Plan::Pathfinding(settings) if settings.agent.core == Core::Srmt => settings.agent.features,
-        Plan::Pathfinding(_) => 0,
-    }
 }
 
 /// The table of a comparison: a row a preset.

@@ -11,8 +11,8 @@ use super::Settings;
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
-use crate::env::pathfinding::{Collision, Instance, Map, Order, Pathfinding, PathfindingConfig, Source};
-use crate::env::{EpisodeReport, Spec, VecEnv};
+use crate::env::pathfinding::{Collision, Instance, Map, Order, PathfindingConfig, Source};
+use crate::env::{EpisodeReport, Spec, WorldConfig};
 use crate::error::{Error, Result};
 use crate::train::player::Player;
 
@@ -103,8 +103,9 @@ struct Task {
 /// Plays `policy` on maps.
 ///
 /// # Errors
-/// Maps that cannot be read or have too few free cells, numbers out of range, or what the device or `progress` reports.
-pub fn evaluate(
+/// A world of another kind, maps that cannot be read or have too few free cells, numbers out of range, or what the device
+/// or `progress` reports.
+pub fn evaluate_maps(
     device: &Device,
     settings: &Settings,
     policy: &dyn Policy,
@@ -126,19 +127,19 @@ pub fn evaluate(
     for task in tasks {
         for round in task.rounds {
             let seed = evaluation.seed.wrapping_add((round as u64) << 32);
-            let mut world = PathfindingConfig { seed, ..task.world.clone() };
+            let mut world = task.world.clone();
             if let (Some(first), Source::Maps { maps }) = (evaluation.instance_seed, &task.world.source) {
                 world.source = instances(maps, world.agents, first.wrapping_add(round as u64))?;
             }
-            let mut environment = Pathfinding::new(world)?;
+            let mut environment = settings.worlds(&WorldConfig::new(world), seed)?;
             let player = match &mut player {
                 Some((spec, player)) if spec == environment.spec() => player,
                 other => {
-                    let own = Player::new(device, policy, &environment, evaluation.choice, false)?;
+                    let own = Player::new(device, policy, environment.as_ref(), evaluation.choice, false)?;
                     &mut other.insert((environment.spec().clone(), own)).1
                 }
             };
-            for report in player.play(&mut environment, seed, |_, _, _| Ok(()))? {
+            for report in player.play(environment.as_mut(), seed, |_, _, _| Ok(()))? {
                 let key = (report.label.clone(), report.agents);
                 if !groups.contains_key(&key) {
                     order.push(key.clone());
@@ -171,8 +172,16 @@ pub fn evaluate(
         .collect())
 }
 
+/// The settings of a world of pathfinding.
+pub(super) fn maps_of(settings: &Settings) -> Result<&PathfindingConfig> {
+    settings.world.get().ok_or_else(|| {
+        let kind = settings.world.name();
+        Error::Usage(format!("maps are for pathfinding; this run's world is `{kind}`"))
+    })
+}
+
 fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
-    let mut base = settings.world.clone();
+    let mut base = maps_of(settings)?.clone();
     base.collision = evaluation.collision.unwrap_or(base.collision);
     base.order = Order::Cycle;
     base.spread_first_episodes = false;
@@ -184,8 +193,8 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
         [] => vec![at_most_fixed(&maps, base.agents)],
         given => given.to_vec(),
     };
-    if settings.separate_parameters && agents != [settings.world.agents] {
-        let message = format!("agents with parameters of their own can only be {}", settings.world.agents);
+    if settings.separate_parameters && agents != [base.agents] {
+        let message = format!("agents with parameters of their own can only be {}", base.agents);
         return Err(Error::Usage(message));
     }
     let mut tasks = Vec::new();

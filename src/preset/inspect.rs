@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 
-use super::team::{Algorithm, TeamSettings};
+use super::Settings;
+use super::settings::take_parameters;
 use crate::Device;
-use crate::agent::actors::next_age;
-use crate::agent::communication::Communication;
+use crate::agent::actors::{Choice, next_age};
+use crate::agent::communication::{CommNetConfig, Communication, GcnConfig, Silence};
 use crate::agent::neighbours::{self, Neighbours};
-use crate::agent::team::Team;
+use crate::agent::team::{Team, TeamConfig};
 use crate::agent::{Policy, Sequence, WORLD_STATE};
 use crate::cpu::Parallel;
 use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
@@ -17,9 +18,10 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};
 use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::program::Program;
+use crate::registry::Member;
 use crate::run::{checkpoint, folder};
 use crate::shape::TensorType;
-use crate::train::curiosity::{CuriosityKind, episode_bonuses};
+use crate::train::curiosity::{CuriosityConfig, episode_bonuses};
 use crate::train::player::Player;
 
 /// Numbers that may be recorded of the messages, the attention and the observations of an episode, each.
@@ -61,14 +63,14 @@ pub struct Inspected {
 /// Numbers out of range, a damaged checkpoint, more numbers than can be kept, or what the device or the world reports.
 pub fn inspect(
     device: &Device,
-    settings: &TeamSettings,
+    settings: &Settings,
     run: &Path,
     inspection: &Inspection,
 ) -> Result<Inspected> {
     if inspection.steps == 0 {
         return Err(Error::Usage("at least one step must be recorded".into()));
     }
-    let team = settings.trained_team(device, run)?;
+    let team = trained_team(device, settings, run)?;
     let (tape, report) = play(device, settings, &team, inspection)?;
     let spec = tape.inner.spec();
     let kind = &spec.kinds[0];
@@ -86,20 +88,37 @@ pub fn inspect(
         action_names: action_names(&tape, kind.count),
         arcs: inspection.arcs,
         steps: tape.actions.len(),
-        values_of_actions: settings.algorithm == Algorithm::Dqn,
+        values_of_actions: settings.choice(true) == Choice::EpsilonGreedy,
         ..Recording::default()
     };
-    recording.about = about(settings, inspection, &recording, report.as_ref());
+    recording.about = about(settings, &team, inspection, &recording, report.as_ref());
     tape.copy(&mut recording);
-    watch(device, settings, &team, &tape, &mut recording)?;
+    watch(device, &team, &tape, &mut recording)?;
     recording.bonuses = bonuses(device, settings, run, &tape, kind)?;
     let pages = pages(&recording, inspection.clusters)?;
-    let omitted = omitted(settings, &recording, &pages);
+    let omitted = omitted(settings, &team.config().communication, &recording, &pages);
     Ok(Inspected { pages, omitted, report, steps: recording.steps })
 }
 
+/// The team of a run with its trained parameters.
+fn trained_team(device: &Device, settings: &Settings, run: &Path) -> Result<Team> {
+    let world = settings.judging_worlds(1, settings.seed)?;
+    let spec = world.spec();
+    let shape = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
+    let parts: Option<TeamConfig> = settings.agent.parts(shape);
+    let Some(parts) = parts.filter(|_| settings.learner.trains_the_agent_itself()) else {
+        let (agent, learner) = (settings.agent.name(), settings.learner.name());
+        let message = format!("agents of kind `{agent}` under `{learner}` cannot be looked into yet");
+        return Err(Error::Usage(message));
+    };
+    let team = Team::new(device, &parts, spec, settings.separate_parameters, settings.seed)?;
+    take_parameters(&team, run)?;
+    Ok(team)
+}
+
 fn about(
-    settings: &TeamSettings,
+    settings: &Settings,
+    team: &Team,
     inspection: &Inspection,
     recording: &Recording,
     report: Option<&EpisodeReport>,
@@ -109,7 +128,7 @@ fn about(
     let object = json!({
         "preset": settings.preset,
         "world": settings.world.name(),
-        "communication": settings.agent.communication.name(),
+        "communication": team.config().communication.name(),
         "episode": inspection.episode,
         "seed": inspection.seed,
         "agents": recording.agents,
@@ -204,20 +223,20 @@ impl Tape {
 /// One world plays to its end, or to the last step that is recorded.
 fn play(
     device: &Device,
-    settings: &TeamSettings,
+    settings: &Settings,
     team: &Team,
     inspection: &Inspection,
 ) -> Result<(Tape, Option<EpisodeReport>)> {
     let choice = settings.choice(inspection.greedy);
     let seed = inspection.seed.wrapping_add(u64::from(inspection.episode) << 32);
     // Other episodes than those of training.
-    let inner = settings.worlds(1, seed ^ 0x6576_616c)?;
+    let inner = settings.judging_worlds(1, seed ^ 0x6576_616c)?;
     let each = {
         let spec = inner.spec();
         let agents = spec.agents();
-        let agent = &settings.agent;
+        let agent = team.config();
         let said = agent.rounds * agents * agent.features;
-        let heard = agent.rounds * agents * agents.min(MOST_LISTENERS) * agent.heads;
+        let heard = agent.rounds * agents * agents.min(MOST_LISTENERS) * agent.communication.heads();
         said.max(heard).max(spec.observation_length() + spec.mask_length()).max(1)
     };
     if each > MOST_NUMBERS {
@@ -242,18 +261,13 @@ struct Outputs {
 }
 
 /// Goes through the episode once more with a program that shows what acting does not.
-fn watch(
-    device: &Device,
-    settings: &TeamSettings,
-    team: &Team,
-    tape: &Tape,
-    recording: &mut Recording,
-) -> Result<()> {
+fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -> Result<()> {
     let kind = &tape.inner.spec().kinds[0];
     let agents = kind.count;
     let (mut program, rounds) = program(device, team, kind)?;
-    let (heads, features) = (settings.agent.heads, settings.agent.features);
-    let learned = settings.agent.communication != Communication::Gcn;
+    let communication = &team.config().communication;
+    let (heads, features) = (communication.heads(), team.config().features);
+    let learned = communication.name() != GcnConfig::NAME;
     recording.rounds = rounds
         .iter()
         .map(|round| {
@@ -320,7 +334,7 @@ fn program(device: &Device, team: &Team, kind: &AgentKind) -> Result<(Program, V
         .iter()
         .map(|part| {
             let of = TensorType::f32([&[agents, 1], &part.shape[..]].concat());
-            device.variable(part.name, of.clone(), &vec![0.0f32; of.elements()])
+            device.variable(&part.name, of.clone(), &vec![0.0f32; of.elements()])
         })
         .collect::<Result<Vec<Variable>>>()?;
     let graph = Graph::new();
@@ -413,24 +427,24 @@ fn link(
 /// shows nothing new and earns none.
 fn bonuses(
     device: &Device,
-    settings: &TeamSettings,
+    settings: &Settings,
     run: &Path,
     tape: &Tape,
     kind: &AgentKind,
 ) -> Result<Option<(String, Vec<f32>)>> {
-    let name = match settings.curiosity.kind {
-        CuriosityKind::None => return Ok(None),
-        CuriosityKind::Icm => "ICM",
-        CuriosityKind::Rnd => "RND",
+    let curiosity = settings.learner.curiosity();
+    let name = match curiosity {
+        CuriosityConfig::None => return Ok(None),
+        CuriosityConfig::Icm(_) => "ICM",
+        CuriosityConfig::Rnd(_) => "RND",
     };
     let path = folder::checkpoint_of(run);
     let checkpoint = checkpoint::read_part(&path, "curiosity/")?;
     let observations: Vec<f32> = tape.shown.iter().flat_map(|shown| &shown.observations).copied().collect();
     let actions = tape.actions.concat();
     let worlds = settings.world.worlds();
-    let bonuses =
-        episode_bonuses(device, &settings.curiosity, kind, worlds, &checkpoint, &observations, &actions)
-            .map_err(|e| Error::file(&path, None, e.to_string()))?;
+    let bonuses = episode_bonuses(device, curiosity, kind, worlds, &checkpoint, &observations, &actions)
+        .map_err(|e| Error::file(&path, None, e.to_string()))?;
     let over: Vec<bool> = tape.shown[1..].iter().flat_map(|shown| &shown.terminated).copied().collect();
     Ok(bonuses.map(|bonuses| {
         let kept = bonuses.iter().zip(over).map(|(bonus, over)| if over { 0.0 } else { *bonus });
@@ -439,27 +453,29 @@ fn bonuses(
 }
 
 /// Why there is no page of a kind.
-fn omitted(settings: &TeamSettings, recording: &Recording, pages: &[Page]) -> Vec<(&'static str, String)> {
-    let communication = settings.agent.communication;
-    let attention = match communication {
-        Communication::None => "agents do not communicate (agent.communication = \"none\")".to_string(),
-        Communication::CommNet => "CommNet hears the mean of all others; it has no attention".to_string(),
-        Communication::Gcn => "GCN weighs neighbours by their degrees alone: see graph.svg".to_string(),
+fn omitted(
+    settings: &Settings,
+    communication: &Communication,
+    recording: &Recording,
+    pages: &[Page],
+) -> Vec<(&'static str, String)> {
+    let silent = communication.name() == Silence::NAME;
+    let attention = match communication.name() {
+        Silence::NAME => "agents do not communicate (agent.communication.kind = \"none\")".to_string(),
+        CommNetConfig::NAME => "CommNet hears the mean of all others; it has no attention".to_string(),
+        GcnConfig::NAME => "GCN weighs neighbours by their degrees alone: see graph.svg".to_string(),
         _ => format!("it is drawn for up to {MOST_LISTENERS} agents, and there are {}", recording.agents),
     };
-    let graph = match communication {
-        Communication::None => attention.clone(),
-        other => format!("{} has no graph of neighbours; gcn, gat and gatv2 do", other.name()),
+    let graph = match silent {
+        true => attention.clone(),
+        false => format!("{} has no graph of neighbours; gcn, gat and gatv2 do", communication.name()),
     };
-    let curiosity = match settings.curiosity.kind {
-        CuriosityKind::None => "the run has no curiosity (curiosity.kind = \"none\")",
+    let curiosity = match settings.learner.curiosity() {
+        CuriosityConfig::None => "the run has no curiosity (learner.curiosity.kind = \"none\")",
         _ => "no bonus is a finite number",
     };
     let curiosity = curiosity.to_string();
-    let messages = match communication {
-        Communication::None => attention.clone(),
-        _ => "nobody said anything".to_string(),
-    };
+    let messages = if silent { attention.clone() } else { "nobody said anything".to_string() };
     [("attention", attention), ("graph", graph), ("intrinsic", curiosity), ("messages", messages)]
         .into_iter()
         .filter(|(name, _)| !pages.iter().any(|page| page.name == *name))

@@ -15,6 +15,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result, nearest};
+use crate::registry::tree;
 
 /// The largest configuration file that is read, in bytes.
 pub const LARGEST_FILE: u64 = 1 << 20;
@@ -154,8 +155,14 @@ impl Changes {
         Ok(found)
     }
 
-    /// The changed value. A change of `kind` in a table may leave the table's other keys without a meaning: then they go,
-    /// and the new kind starts from its defaults. Items lie over the file, so an item that changes a kind does away with
+    /// The text that a key has, where it has one.
+    pub fn text_of(&self, key: &str) -> Option<&str> {
+        let has = |change: &&Change| change.keys.iter().map(String::as_str).eq(key.split('.'));
+        self.changes.iter().rfind(has).and_then(|change| change.value.as_str())
+    }
+
+    /// The changed value. A change of `kind` in a table does away with the table's other keys: the new kind starts from its
+    /// defaults. The name of a kind may stand for a table with it (`world=lever` for `world.kind=lever`). Items lie over the file, so an item that changes a kind does away with
     /// what the file says of another one.
     ///
     /// # Errors
@@ -177,10 +184,18 @@ struct Layer<'a>(&'a [Change]);
 
 impl Layer<'_> {
     fn apply<T: Serialize + DeserializeOwned>(&self, known: Value) -> Result<T> {
-        self.apply_to(known.clone()).or_else(|error| match self.other_kinds::<T>(&known) {
-            Some(known) => self.apply_to(known),
-            None => Err(error),
-        })
+        // A text where a table with a kind stands is the name of another kind.
+        let named = |change: &Change| {
+            let at = lookup(&known, &change.keys);
+            change.value.is_string() && at.and_then(|table| table.get("kind")).is_some_and(Value::is_string)
+        };
+        let mut changes = self.0.to_vec();
+        changes.iter_mut().filter(|change| named(change)).for_each(|change| change.keys.push("kind".into()));
+        let layer = Layer(&changes);
+        match layer.other_kinds::<T>(&known) {
+            Some(other) => layer.apply_to(other),
+            None => layer.apply_to(known),
+        }
     }
 
     /// The base with the changed kinds in place of others: alone, or with the changes to their tables where they have no
@@ -303,12 +318,6 @@ pub fn to_toml<T: Serialize>(value: &T) -> Result<String> {
     let mut out = String::new();
     write_table(&mut out, "", &fields);
     Ok(out)
-}
-
-/// The value as a tree of keys. Through text, because that writes an f32 of 0.1 as 0.1.
-fn tree<T: Serialize>(value: &T) -> Result<Value> {
-    let text = serde_json::to_string(value).map_err(|e| Error::config("(all)", e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| Error::config("(all)", e.to_string()))
 }
 
 /// Writes a table: its values first, then its tables, as TOML wants it.

@@ -4,20 +4,52 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Device;
-use crate::error::Result;
+use crate::error::{Result, within};
 use crate::graph::Tensor;
 use crate::nn::{Activation, Builder, Linear, Mlp, Parameters, Weights};
 
 /// Which mixer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Mixing {
     /// None: each agent learns the value of its own rewards (independent Q-learning).
     None,
     /// The sum of the agents' values (Sunehag et al. 2018).
     Vdn,
     /// A network over the agents' values that never falls when one of them rises (Rashid et al. 2018).
-    Qmix,
+    Qmix(QmixConfig),
+}
+
+/// The settings of QMIX's mixing network.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QmixConfig {
+    /// Width of the mixing network.
+    pub features: usize,
+    /// Width of the networks that make its weights.
+    pub hidden: usize,
+    /// Gain of those networks' last layers at the start: with a small one the mixing begins all but linear, with a large
+    /// one values far below zero are lost in the flat part of elu.
+    pub scale: f32,
+}
+
+impl Default for QmixConfig {
+    fn default() -> Self {
+        QmixConfig { features: 32, hidden: 64, scale: 1.0 }
+    }
+}
+
+impl Mixing {
+    /// Checks every setting; `at` is where they stand in a configuration.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    pub fn check(&self, at: &str) -> Result<()> {
+        let Mixing::Qmix(config) = self else { return Ok(()) };
+        within(format!("{at}.features"), config.features, 1, 4096)?;
+        within(format!("{at}.hidden"), config.hidden, 1, 4096)?;
+        within(format!("{at}.scale"), config.scale, 0.0, 1e3)
+    }
 }
 
 /// The mixing network of QMIX (Rashid et al. 2018, section 4.1 and appendix):
@@ -36,21 +68,12 @@ pub struct Qmix {
 }
 
 impl Qmix {
-    /// For so many agents and numbers of state; `features` is the width of the mixing network, `hidden` that of the
-    /// networks that make its weights, and `scale` the gain of their last layers: a small one begins where the mixing
-    /// is all but linear, a large one where values far below zero are lost in the flat part of elu.
+    /// For so many agents and numbers of state.
     ///
     /// # Errors
     /// The device has no room.
-    pub fn new(
-        device: &Device,
-        agents: usize,
-        state: usize,
-        features: usize,
-        hidden: usize,
-        scale: f32,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(device: &Device, agents: usize, state: usize, config: QmixConfig, seed: u64) -> Result<Self> {
+        let QmixConfig { features, hidden, scale } = config;
         let mut builder = Builder::new(seed ^ 0x716d_6978);
         let mut mlp = |name: &str, sizes: &[usize]| {
             builder.within("mixer", |b| Mlp::new(b, name, sizes, Activation::Relu, scale))
@@ -132,7 +155,8 @@ mod tests {
         let mut stream = Stream::new(seed);
         let device = Device::cpu();
         let (time, agents, batch, state, features, hidden) = (3, 4, 5, 7, 6, 8);
-        let qmix = Qmix::new(&device, agents, state, features, hidden, 1.0, seed).unwrap();
+        let qmix =
+            Qmix::new(&device, agents, state, QmixConfig { features, hidden, scale: 1.0 }, seed).unwrap();
         let graph = Graph::new();
         let weights = qmix.parameters().weights(&graph);
         let q = graph.input("q", [time, agents, batch]);

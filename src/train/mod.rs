@@ -4,6 +4,7 @@
 //! terminal or the disk: progress bars, metric files, checkpoint files and ^C live in `run`. What crosses between the
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
 
+mod config;
 pub mod curiosity;
 pub mod dqn;
 pub mod hierarchy;
@@ -14,12 +15,14 @@ pub mod replay;
 pub mod rollout;
 mod sum_tree;
 
+pub use config::{LearnerConfig, LearnerSettings, Learners, Making};
+
 pub use crate::tensors::{Checkpoint, ElementType, TensorData};
 
 use crate::cpu::Parallel;
 use crate::env::EpisodeReport;
 use crate::error::{Error, Result};
-use crate::program::Program;
+use crate::program::{Program, Summary};
 
 /// What one call of [`Trainer::step`] did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +68,12 @@ pub trait Trainer: Send {
     /// An error that names the missing, superfluous and mis-shaped tensors ([`Checkpoint::check`] gives it). The
     /// trainer is unchanged then.
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+
+    /// What the program of one learning shard is made of, and how many such shards there are: by that `--device auto`
+    /// chooses. `None` where there is no such program; then it is the CPU.
+    fn learning(&self) -> Option<(Summary, usize)> {
+        None
+    }
 }
 
 /// Takes up a checkpoint's state by `take`, which need not care what it leaves behind where it refuses: the trainer is then

@@ -105,7 +105,7 @@ impl Replay {
     /// # Errors
     /// Fewer steps than two sequences take, steps that are no multiple of the stride, or more than there is memory.
     pub fn new(sizes: Sizes, prioritised: bool) -> Result<Self> {
-        let fault = |message: String| Err(Error::config("dqn.replay", message));
+        let fault = |message: String| Err(Error::config("learner.replay", message));
         if [sizes.agents, sizes.worlds, sizes.length].contains(&0) {
             return Err(Error::Usage("a replay needs agents, worlds and sequences".into()));
         }
@@ -126,7 +126,7 @@ impl Replay {
         if total.is_none_or(|t| t > 1 << 36) {
             return fault("less than 2^36 numbers in all".into());
         }
-        memory::require("dqn.replay", total.and_then(|numbers| numbers.checked_mul(4)))?;
+        memory::require("learner.replay", total.and_then(|numbers| numbers.checked_mul(4)))?;
         let lanes = sizes.agents * sizes.worlds;
         let steps = sizes.steps * lanes;
         let mark = sizes.steps / sizes.stride;

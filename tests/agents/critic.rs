@@ -1,6 +1,7 @@
 //! What a central critic knows, and that nobody does what is forbidden.
 
-use synod::agent::team::{Critic, Recurrent, Team, TeamConfig};
+use synod::agent::core::CoreConfig;
+use synod::agent::team::{Critic, Team, TeamConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use synod::optim::Schedule;
 use synod::train::dqn::{Dqn, DqnConfig};
@@ -99,9 +100,10 @@ fn value(report: &Report, name: &str) -> f64 {
     report.values.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no `{name}`")).1
 }
 
-fn ppo(critic: Critic, recurrent: Recurrent, seed: u64) -> Ppo {
+fn ppo(critic: Critic, core: &str, seed: u64) -> Ppo {
     let world = Coin::new(16, seed);
-    let config = TeamConfig { features: 32, critic, recurrent, ..TeamConfig::default() };
+    let core = CoreConfig::named(core).unwrap();
+    let config = TeamConfig { features: 32, critic, core, ..TeamConfig::default() };
     let policy = Team::new(&Device::cpu(), &config, &world.spec, false, seed).unwrap();
     let config = PpoConfig {
         minibatches: 2,
@@ -112,7 +114,7 @@ fn ppo(critic: Critic, recurrent: Recurrent, seed: u64) -> Ppo {
         value_clip: 0.0,
         learning_shards: 2,
         acting_shards: 2,
-        ..PpoConfig::default()
+        ..PpoConfig::srmt()
     };
     Ppo::new(&Device::cpu(), Box::new(policy), Box::new(world), config, 100_000, seed).unwrap()
 }
@@ -121,9 +123,9 @@ fn ppo(critic: Critic, recurrent: Recurrent, seed: u64) -> Ppo {
 #[test]
 fn a_central_critic_knows_what_no_agent_sees() {
     for seed in 0..2 {
-        for recurrent in [Recurrent::None, Recurrent::Lstm] {
+        for core in ["none", "lstm"] {
             let losses = [Critic::Central, Critic::Own, Critic::Shared].map(|critic| {
-                let mut trainer = ppo(critic, recurrent, seed);
+                let mut trainer = ppo(critic, core, seed);
                 let reports: Vec<Report> = (0..160).map(|_| trainer.step().unwrap()).collect();
                 let last = |name: &str| reports[140..].iter().map(|r| value(r, name)).sum::<f64>() / 20.0;
                 assert!(last("best") > 0.95, "{critic:?}, seed {seed}: {}", last("best"));
@@ -138,10 +140,10 @@ fn a_central_critic_knows_what_no_agent_sees() {
 /// Masks and states are part of what a checkpoint keeps.
 #[test]
 fn training_goes_on_exactly() {
-    let mut trainer = ppo(Critic::Central, Recurrent::Gru, 5);
+    let mut trainer = ppo(Critic::Central, "gru", 5);
     (0..3).for_each(|_| drop(trainer.step().unwrap()));
     let checkpoint = trainer.save().unwrap();
-    let mut other = ppo(Critic::Central, Recurrent::Gru, 5);
+    let mut other = ppo(Critic::Central, "gru", 5);
     other.load(&checkpoint).unwrap();
     for _ in 0..3 {
         let (mut a, mut b) = (trainer.step().unwrap(), other.step().unwrap());

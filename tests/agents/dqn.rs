@@ -1,11 +1,13 @@
 //! Q-learning on small problems with known answers.
 
 use synod::agent::actors::Choice;
-use synod::agent::team::{Recurrent, Team, TeamConfig};
+use synod::agent::communication::{Communication, TarMacConfig};
+use synod::agent::core::CoreConfig;
+use synod::agent::team::{Team, TeamConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
-use synod::train::curiosity::{CuriosityConfig, CuriosityKind};
+use synod::train::curiosity::{CuriosityConfig, IcmConfig, RndConfig};
 use synod::train::dqn::{Dqn, DqnConfig};
-use synod::train::mixer::Mixing;
+use synod::train::mixer::{Mixing, QmixConfig};
 use synod::train::player::Player;
 use synod::train::ppo::{Ppo, PpoConfig};
 use synod::train::{Report, Trainer};
@@ -162,8 +164,8 @@ impl VecEnv for Small {
     }
 }
 
-fn team(recurrent: Recurrent) -> TeamConfig {
-    TeamConfig { features: 32, recurrent, ..TeamConfig::default() }
+fn team(core: &str) -> TeamConfig {
+    TeamConfig { features: 32, core: CoreConfig::named(core).unwrap(), ..TeamConfig::default() }
 }
 
 fn trainer(game: Game, team: &TeamConfig, config: DqnConfig, separate: bool, seed: u64) -> Dqn {
@@ -200,8 +202,8 @@ fn uniform(mixer: Mixing) -> DqnConfig {
 #[test]
 fn two_step_game_vdn_learns_7_and_qmix_8_from_uniform_data() {
     for seed in [1, 2, 3] {
-        for (mixer, expected) in [(Mixing::Vdn, 7.0), (Mixing::Qmix, 8.0)] {
-            let mut trainer = trainer(Game::TwoStep, &team(Recurrent::None), uniform(mixer), false, seed);
+        for (mixer, expected) in [(Mixing::Vdn, 7.0), (Mixing::Qmix(QmixConfig::default()), 8.0)] {
+            let mut trainer = trainer(Game::TwoStep, &team("none"), uniform(mixer), false, seed);
             for _ in 0..1500 {
                 trainer.step().unwrap();
             }
@@ -210,7 +212,7 @@ fn two_step_game_vdn_learns_7_and_qmix_8_from_uniform_data() {
     }
 }
 
-fn repeat(recurrent: Recurrent) -> (TeamConfig, DqnConfig) {
+fn repeat(core: &str) -> (TeamConfig, DqnConfig) {
     let config = DqnConfig {
         // The step that values the last observation is one more.
         rollout: LENGTH + 1,
@@ -224,23 +226,21 @@ fn repeat(recurrent: Recurrent) -> (TeamConfig, DqnConfig) {
         epsilon_fraction: 0.3,
         ..DqnConfig::default()
     };
-    (team(recurrent), config)
+    (team(core), config)
 }
 
 #[test]
 fn recurrence_remembers_what_was_shown_three_steps_ago() {
-    for (recurrent, separate, seed) in
-        [(Recurrent::Gru, false, 1), (Recurrent::Lstm, false, 2), (Recurrent::Gru, true, 3)]
-    {
-        let (team, config) = repeat(recurrent);
+    for (core, separate, seed) in [("gru", false, 1), ("lstm", false, 2), ("gru", true, 3)] {
+        let (team, config) = repeat(core);
         let mut trainer = trainer(Game::Repeat, &team, config, separate, seed);
         for _ in 0..400 {
             trainer.step().unwrap();
         }
         let value = greedy(Game::Repeat, &trainer);
-        assert!(value > 0.99, "seed {seed}, {recurrent:?}: {value}");
+        assert!(value > 0.99, "seed {seed}, {core}: {value}");
     }
-    let (team, config) = repeat(Recurrent::None);
+    let (team, config) = repeat("none");
     let mut trainer = trainer(Game::Repeat, &team, config, false, 1);
     for _ in 0..400 {
         trainer.step().unwrap();
@@ -251,7 +251,7 @@ fn recurrence_remembers_what_was_shown_three_steps_ago() {
 
 /// Every switch at once: recurrence, burn-in, n steps, priorities, dueling, Huber, soft targets, masks.
 fn everything(mixer: Mixing) -> (TeamConfig, DqnConfig) {
-    let team = TeamConfig { dueling: true, ..team(Recurrent::Lstm) };
+    let team = TeamConfig { dueling: true, ..team("lstm") };
     let config = DqnConfig {
         rollout: 4,
         updates: 2,
@@ -273,7 +273,7 @@ fn everything(mixer: Mixing) -> (TeamConfig, DqnConfig) {
 
 #[test]
 fn a_trainer_that_was_saved_and_loaded_goes_on_to_the_bit() {
-    for (mixer, separate) in [(Mixing::None, true), (Mixing::Qmix, false)] {
+    for (mixer, separate) in [(Mixing::None, true), (Mixing::Qmix(QmixConfig::default()), false)] {
         let (team, config) = everything(mixer);
         let make = || trainer(Game::Repeat, &team, config.clone(), separate, 5);
         let mut whole = make();
@@ -296,7 +296,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let (team, config) = everything(Mixing::Qmix);
+            let (team, config) = everything(Mixing::Qmix(QmixConfig::default()));
             let config = DqnConfig { learning_shards: 4, acting_shards: 2, ..config };
             let mut trainer = trainer(Game::Repeat, &team, config, false, 5);
             let reports: Vec<Report> = (0..6).map(|_| trainer.step().unwrap()).collect();
@@ -311,21 +311,22 @@ fn settings_and_checkpoints_that_cannot_be_are_refused_by_name() {
     let device = Device::cpu();
     let (_, base) = everything(Mixing::None);
     for (config, key) in [
-        (DqnConfig { learning_shards: 3, ..base.clone() }, "dqn.learning_shards"),
-        (DqnConfig { acting_shards: 3, ..base.clone() }, "dqn.acting_shards"),
-        (DqnConfig { n_step: 0, ..base.clone() }, "dqn.n_step"),
-        (DqnConfig { gamma: f32::NAN, ..base.clone() }, "dqn.gamma"),
-        (DqnConfig { replay: usize::MAX, ..base.clone() }, "dqn.replay"),
+        (DqnConfig { learning_shards: 3, ..base.clone() }, "learner.learning_shards"),
+        (DqnConfig { acting_shards: 3, ..base.clone() }, "learner.acting_shards"),
+        (DqnConfig { n_step: 0, ..base.clone() }, "learner.n_step"),
+        (DqnConfig { gamma: f32::NAN, ..base.clone() }, "learner.gamma"),
+        (DqnConfig { replay: usize::MAX, ..base.clone() }, "learner.replay"),
     ] {
         let world = Small::new(Game::Repeat, 8, 1);
-        let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec, false, 1).unwrap();
+        let policy = Team::new(&device, &team("gru"), &world.spec, false, 1).unwrap();
         let error = Dqn::new(&device, Box::new(policy), Box::new(world), config, 1, 1).err().unwrap();
         assert!(error.to_string().contains(key), "{error}");
     }
     let spec = Small::new(Game::Repeat, 8, 1).spec;
-    let heads = TeamConfig { heads: 5, ..team(Recurrent::None) };
+    let communication = Communication::new(TarMacConfig { heads: 5, gated: false });
+    let heads = TeamConfig { communication, ..team("none") };
     let error = Team::new(&device, &heads, &spec, false, 1).err().unwrap();
-    assert!(error.to_string().contains("agent.heads"), "{error}");
+    assert!(error.to_string().contains("agent.communication.heads"), "{error}");
 
     let (team, config) = everything(Mixing::None);
     let mut trainer = trainer(Game::Repeat, &team, config, false, 5);
@@ -337,8 +338,11 @@ fn settings_and_checkpoints_that_cannot_be_are_refused_by_name() {
     assert!(error.contains("replay/actions"), "{error}");
 }
 
-fn curious(kind: CuriosityKind) -> CuriosityConfig {
-    CuriosityConfig { kind, features: 16, epochs: 2, ..CuriosityConfig::default() }
+fn curiosities() -> [CuriosityConfig; 2] {
+    [
+        CuriosityConfig::Icm(IcmConfig { features: 16, epochs: 2, ..IcmConfig::default() }),
+        CuriosityConfig::Rnd(RndConfig { features: 16, epochs: 2, ..RndConfig::default() }),
+    ]
 }
 
 /// Saves after some steps, and compares what follows with what follows in a fresh trainer that loads it.
@@ -361,20 +365,24 @@ fn resumes(make: &dyn Fn() -> Box<dyn Trainer>) {
 
 #[test]
 fn curiosity_resumes_to_the_bit_under_both_trainers() {
-    for kind in [CuriosityKind::Icm, CuriosityKind::Rnd] {
+    for curiosity in curiosities() {
         resumes(&|| {
             let (team, config) = everything(Mixing::Vdn);
-            let trainer = trainer(Game::Repeat, &team, config, false, 5);
-            Box::new(trainer.with_curiosity(&curious(kind)).unwrap())
+            let config = DqnConfig { curiosity: curiosity.clone(), ..config };
+            Box::new(trainer(Game::Repeat, &team, config, false, 5))
         });
         resumes(&|| {
             let device = Device::cpu();
             let world = Small::new(Game::Repeat, 8, 3);
-            let policy = Team::new(&device, &team(Recurrent::Gru), &world.spec, false, 3).unwrap();
-            let config =
-                PpoConfig { minibatches: 2, learning_shards: 2, acting_shards: 2, ..PpoConfig::default() };
-            let ppo = Ppo::new(&device, Box::new(policy), Box::new(world), config, 1000, 3).unwrap();
-            Box::new(ppo.with_curiosity(&curious(kind)).unwrap())
+            let policy = Team::new(&device, &team("gru"), &world.spec, false, 3).unwrap();
+            let config = PpoConfig {
+                minibatches: 2,
+                learning_shards: 2,
+                acting_shards: 2,
+                curiosity: curiosity.clone(),
+                ..PpoConfig::srmt()
+            };
+            Box::new(Ppo::new(&device, Box::new(policy), Box::new(world), config, 1000, 3).unwrap())
         });
     }
 }

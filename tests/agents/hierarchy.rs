@@ -1,8 +1,9 @@
 //! Learning in two levels on small problems with known answers.
 
 use synod::agent::actors::Choice;
+use synod::agent::core::CoreConfig;
 use synod::agent::hierarchy::Hierarchy;
-use synod::agent::team::{Recurrent, TeamConfig};
+use synod::agent::team::TeamConfig;
 use synod::env::WorldConfig;
 use synod::env::chain::ChainConfig;
 use synod::env::deep_sea::DeepSeaConfig;
@@ -31,20 +32,14 @@ fn level() -> DqnConfig {
 }
 
 /// Goals of the world, or so many without a meaning.
-fn trainer(
-    world: &WorldConfig,
-    worker: &DqnConfig,
-    config: &HierarchyConfig,
-    budget: u64,
-    seed: u64,
-) -> Result<HierarchicalDqn> {
+fn trainer(world: &WorldConfig, config: &HierarchyConfig, budget: u64, seed: u64) -> Result<HierarchicalDqn> {
     let device = Device::cpu();
     let env = world.build(seed)?;
     let observation = env.spec().kinds[0].observation.iter().product();
     let goals = config.goals(world.goals(), observation)?;
     let network = TeamConfig { features: 32, identity: false, ..TeamConfig::default() };
     let agent = Hierarchy::new(&device, &network, env.spec(), goals, config.every, false, seed)?;
-    HierarchicalDqn::new(&device, agent, env, worker, config, budget, seed)
+    HierarchicalDqn::new(&device, agent, env, config, budget, seed)
 }
 
 /// Mean return of the agent without random actions.
@@ -58,12 +53,12 @@ fn greedy(trainer: &HierarchicalDqn, world: &WorldConfig, worlds: usize, seed: u
 
 #[test]
 fn the_chain_is_solved_by_going_to_its_end_first() {
-    let world = WorldConfig::Chain(ChainConfig { worlds: 8, ..ChainConfig::default() });
-    let config = HierarchyConfig { every: 100, manager: level(), ..HierarchyConfig::default() };
+    let world = WorldConfig::new(ChainConfig { worlds: 8, ..ChainConfig::default() });
     let worker = DqnConfig { gamma: 0.9, ..level() };
+    let config = HierarchyConfig { every: 100, worker, manager: level(), ..HierarchyConfig::default() };
     for seed in [1, 2, 3] {
         let budget = 60_000;
-        let mut trainer = trainer(&world, &worker, &config, budget, seed).unwrap();
+        let mut trainer = trainer(&world, &config, budget, seed).unwrap();
         while trainer.step().unwrap().steps < budget {}
         let value = greedy(&trainer, &world, 16_384, 99);
         // .208 is the most; its standard error over these episodes is .003.
@@ -73,17 +68,18 @@ fn the_chain_is_solved_by_going_to_its_end_first() {
 
 #[test]
 fn goals_without_a_meaning_learn_from_what_the_world_pays() {
-    let world = WorldConfig::DeepSea(DeepSeaConfig { worlds: 8, size: 4, mapping_seed: 5 });
+    let world = WorldConfig::new(DeepSeaConfig { worlds: 8, size: 4, mapping_seed: 5 });
     let config = HierarchyConfig {
         goals: 3,
         every: 2,
         extrinsic: 1.0,
+        worker: level(),
         manager: level(),
         ..HierarchyConfig::default()
     };
     for seed in [1, 2, 3] {
         let budget = 30_000;
-        let mut trainer = trainer(&world, &level(), &config, budget, seed).unwrap();
+        let mut trainer = trainer(&world, &config, budget, seed).unwrap();
         let mut report = Report::default();
         while report.steps < budget {
             report = trainer.step().unwrap();
@@ -100,14 +96,18 @@ fn the_agent_acts_as_its_levels_learned() {
     let mut lengths = 0.0;
     for seed in 0..12 {
         for world in [
-            WorldConfig::Chain(ChainConfig { worlds: 1, right: 0.9, max_episode_steps: 40, states: 5 }),
-            WorldConfig::Taxi(TaxiConfig { worlds: 1, max_episode_steps: 40 }),
+            WorldConfig::new(ChainConfig { worlds: 1, right: 0.9, max_episode_steps: 40, states: 5 }),
+            WorldConfig::new(TaxiConfig { worlds: 1, max_episode_steps: 40 }),
         ] {
             let still = DqnConfig { rollout: 1, epsilon_start: 0.0, epsilon_end: 0.0, ..level() };
-            let config = HierarchyConfig { every: 3, manager: still.clone(), ..HierarchyConfig::default() };
             let never = DqnConfig { warmup: 4_000, ..still };
-            let config = HierarchyConfig { manager: never.clone(), ..config };
-            let mut trainer = trainer(&world, &never, &config, 1, seed).unwrap();
+            let config = HierarchyConfig {
+                every: 3,
+                worker: never.clone(),
+                manager: never,
+                ..HierarchyConfig::default()
+            };
+            let mut trainer = trainer(&world, &config, 1, seed).unwrap();
             let mut steps = 0.0;
             let value = loop {
                 let report = trainer.step().unwrap();
@@ -127,12 +127,17 @@ fn the_agent_acts_as_its_levels_learned() {
 fn short(threads: usize, steps: usize) -> (Vec<Report>, HierarchicalDqn) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let world = WorldConfig::Taxi(TaxiConfig { worlds: 6, max_episode_steps: 15 });
+        let world = WorldConfig::new(TaxiConfig { worlds: 6, max_episode_steps: 15 });
         let small =
             DqnConfig { replay: 100, warmup: 20, batch: 8, target_every: 3, acting_shards: 2, ..level() };
-        let config =
-            HierarchyConfig { every: 5, extrinsic: 0.1, manager: small.clone(), ..Default::default() };
-        let mut trainer = trainer(&world, &small, &config, 10_000, 4).unwrap();
+        let config = HierarchyConfig {
+            every: 5,
+            extrinsic: 0.1,
+            worker: small.clone(),
+            manager: small,
+            ..Default::default()
+        };
+        let mut trainer = trainer(&world, &config, 10_000, 4).unwrap();
         let reports = (0..steps).map(|_| trainer.step().unwrap()).collect();
         (reports, trainer)
     })
@@ -171,29 +176,30 @@ fn the_number_of_threads_does_not_change_a_bit() {
 #[test]
 fn settings_that_cannot_be_are_refused_by_name() {
     let world = WorldConfig::named("taxi").unwrap();
-    let base = HierarchyConfig { manager: level(), ..HierarchyConfig::default() };
+    let base = HierarchyConfig { worker: level(), manager: level(), ..HierarchyConfig::default() };
     let manager = |manager: DqnConfig| HierarchyConfig { manager, ..base.clone() };
-    for (worker, config, key) in [
-        (level(), HierarchyConfig { every: 0, ..base.clone() }, "hierarchy.every"),
-        (level(), HierarchyConfig { pretraining: 1.0, ..base.clone() }, "hierarchy.pretraining"),
-        (level(), HierarchyConfig { intrinsic: f32::NAN, ..base.clone() }, "hierarchy.intrinsic"),
-        (level(), HierarchyConfig { goals: 4, ..base.clone() }, "hierarchy.extrinsic"),
-        (level(), manager(DqnConfig { gamma: 2.0, ..level() }), "hierarchy.manager.gamma"),
-        (level(), manager(DqnConfig { n_step: 3, ..level() }), "hierarchy.manager.n_step"),
-        (DqnConfig { prioritised: true, ..level() }, base.clone(), "dqn.prioritised"),
-        (DqnConfig { mixer: Mixing::Vdn, ..level() }, base.clone(), "dqn.mixer"),
-        (DqnConfig { learning_shards: 2, ..level() }, base.clone(), "dqn.learning_shards"),
+    let worker = |worker: DqnConfig| HierarchyConfig { worker, ..base.clone() };
+    for (config, key) in [
+        (HierarchyConfig { every: 0, ..base.clone() }, "learner.every"),
+        (HierarchyConfig { pretraining: 1.0, ..base.clone() }, "learner.pretraining"),
+        (HierarchyConfig { intrinsic: f32::NAN, ..base.clone() }, "learner.intrinsic"),
+        (HierarchyConfig { goals: 4, ..base.clone() }, "learner.extrinsic"),
+        (manager(DqnConfig { gamma: 2.0, ..level() }), "learner.manager.gamma"),
+        (manager(DqnConfig { n_step: 3, ..level() }), "learner.manager.n_step"),
+        (worker(DqnConfig { prioritised: true, ..level() }), "learner.worker.prioritised"),
+        (worker(DqnConfig { mixer: Mixing::Vdn, ..level() }), "learner.worker.mixer"),
+        (worker(DqnConfig { learning_shards: 2, ..level() }), "learner.worker.learning_shards"),
     ] {
-        let error = trainer(&world, &worker, &config, 1, 1).err().unwrap().to_string();
+        let error = trainer(&world, &config, 1, 1).err().unwrap().to_string();
         assert!(error.contains(key), "{key}: {error}");
     }
     let named = WorldConfig::named("lever").unwrap();
     let error = base.goals(named.goals(), 4).unwrap_err().to_string();
-    assert!(error.contains("hierarchy.goals"), "{error}");
+    assert!(error.contains("learner.goals"), "{error}");
     assert!(Goals::named(vec![Goal::all_of("beyond", &[4])], 4).is_err());
     let spec = world.build(1).unwrap().spec().clone();
-    let recurrent = TeamConfig { recurrent: Recurrent::Gru, ..TeamConfig::default() };
+    let recurrent = TeamConfig { core: CoreConfig::named("gru").unwrap(), ..TeamConfig::default() };
     let goals = Goals::named(world.goals(), 19).unwrap();
     let error = Hierarchy::new(&Device::cpu(), &recurrent, &spec, goals, 5, false, 1).err().unwrap();
-    assert!(error.to_string().contains("agent.recurrent"), "{error}");
+    assert!(error.to_string().contains("agent.core.kind"), "{error}");
 }

@@ -4,7 +4,7 @@ use synod::Device;
 use synod::agent::actors::{Actors, Choice, Seen};
 use synod::agent::team::{Team, TeamConfig};
 use synod::env::WorldConfig;
-use synod::preset::Plan;
+use synod::preset::Settings;
 use synod::train::replay::{Draw, Priority, Replay, Sizes};
 use synod::train::rollout::Experience;
 use synod::train::{Checkpoint, TensorData};
@@ -160,7 +160,7 @@ fn trainers() {
     let device = Device::cpu();
     let plans = [
         ("two-step-vdn", &["world.worlds=4", "agent.features=8"][..]),
-        ("tag", &["world.worlds=4", "agent.features=8", "ppo.rollout=4", "ppo.minibatches=1"]),
+        ("tag", &["world.worlds=4", "agent.features=8", "learner.rollout=4", "learner.minibatches=1"]),
         ("taxi-hierarchical", &["world.worlds=4", "agent.features=8"]),
         ("deep-sea-rnd", &["agent.features=8"]),
     ];
@@ -169,7 +169,7 @@ fn trainers() {
         .iter()
         .map(|(name, items)| {
             let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
-            let mut trainer = Plan::with_items(name, &items).unwrap().trainer(&device).unwrap();
+            let mut trainer = Settings::with_items(name, &items).unwrap().trainer(&device).unwrap();
             trainer.step().unwrap();
             let before = trainer.save().unwrap();
             (*name, before, std::cell::RefCell::new(trainer))

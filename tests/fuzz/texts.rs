@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use synod::env::pathfinding::{Map, Scenario};
-use synod::preset::{Plan, presets};
+use synod::preset::{Settings, presets};
 use synod::run::{checkpoint, config};
 use synod::train::{Checkpoint, ElementType, TensorData};
 
@@ -51,9 +51,11 @@ fn maps_and_scenarios() {
 
 #[test]
 fn settings() {
-    let names: Vec<&str> = presets().into_iter().map(|(name, _)| name).collect();
-    let texts: Vec<String> =
-        names.iter().map(|name| Plan::preset(name).and_then(|plan| plan.to_toml()).unwrap()).collect();
+    let names: Vec<&str> = presets().into_iter().map(|preset| preset.name).collect();
+    let texts: Vec<String> = names
+        .iter()
+        .map(|name| Settings::preset(name).and_then(|settings| settings.to_toml()).unwrap())
+        .collect();
     fuzz("settings", |random| {
         let which = random.below(names.len());
         let mut keys = Vec::new();
@@ -81,8 +83,8 @@ fn settings() {
                 if random.once_in(8) { damaged(&item, random) } else { item }
             })
             .collect();
-        if let Ok(plan) = Plan::with_items(names[which], &items) {
-            let _ = (plan.check(), plan.to_toml());
+        if let Ok(settings) = Settings::with_items(names[which], &items) {
+            let _ = (settings.check(), settings.to_toml());
         }
         let mut changes = config::Changes::new();
         let text = damaged(&texts[which], random);

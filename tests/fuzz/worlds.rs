@@ -71,7 +71,7 @@ fn play(env: &mut dyn VecEnv, out: &mut Buffers, random: &mut Random) {
 #[test]
 fn worlds() {
     fuzz("worlds", |random| {
-        let (kind, _) = *random.pick(WorldConfig::KINDS);
+        let (kind, _) = *random.pick(&WorldConfig::kinds());
         let mut settings = serde_json::to_value(WorldConfig::named(kind).unwrap().with_worlds(2)).unwrap();
         if !random.once_in(3) {
             disturb(&mut settings, random);

@@ -48,6 +48,11 @@ impl Builder {
         Builder { lanes: Some(lanes), ..Self::new(seed) }
     }
 
+    /// Whether every agent gets parameters of its own ([`Builder::with_lanes`]).
+    pub fn has_lanes(&self) -> bool {
+        self.lanes.is_some()
+    }
+
     /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`. One without elements, or with more
     /// than a tensor may have, is kept as a mistake, which [`Builder::build`] reports.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initial: Initial) -> Parameter {

@@ -1,9 +1,12 @@
 //! CommNet (Sukhbaatar, Szlam and Fergus 2016).
 
-use super::{Heard, Hearing, Layer, mean_of_others};
+use serde::{Deserialize, Serialize};
+
+use super::{CommunicationSettings, Heard, Hearing, Layer, mean_of_others};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
+use crate::registry::Member;
 
 /// `h' = tanh(H h + C c)`, where `c` is the mean of the other agents' `h` (equations 1 and 2 of the paper).
 pub struct CommNet {
@@ -18,6 +21,22 @@ impl CommNet {
             own: Linear::new(b, "own", features, features, 1.0),
             heard: Linear::without_bias(b, "heard", features, features, 1.0),
         })
+    }
+}
+
+/// The settings of [`CommNet`]: none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommNetConfig {}
+
+impl Member for CommNetConfig {
+    const NAME: &'static str = "commnet";
+    const SUMMARY: &'static str = "the mean of the others' features (CommNet)";
+}
+
+impl CommunicationSettings for CommNetConfig {
+    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
+        Some(Box::new(CommNet::new(builder, name, features)))
     }
 }
 

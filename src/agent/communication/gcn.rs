@@ -1,9 +1,13 @@
 //! Graph convolution (Kipf and Welling 2017).
 
-use super::{Heard, Hearing, Layer, edges_of, exchange_lanes};
+use serde::{Deserialize, Serialize};
+
+use super::{CommunicationSettings, Heard, Hearing, Layer, edges_of, exchange_lanes};
+use crate::agent::neighbours::Neighbours;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
+use crate::registry::Member;
 
 /// `h'_i = relu(W sum over j -> i of h_j / sqrt(d_i d_j) + b)` (equation 2 of the paper), `d` being the number of edges
 /// into a node. The graph should have an edge from each node to itself.
@@ -16,6 +20,29 @@ impl Gcn {
     pub fn new(builder: &mut Builder, name: &str, features: usize) -> Self {
         let gain = crate::nn::RELU_GAIN;
         Gcn { layer: builder.within(name, |b| Linear::new(b, "layer", features, features, gain)) }
+    }
+}
+
+/// The settings of [`Gcn`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GcnConfig {
+    /// Who is a neighbour.
+    pub neighbours: Neighbours,
+}
+
+impl Member for GcnConfig {
+    const NAME: &'static str = "gcn";
+    const SUMMARY: &'static str = "graph convolution over neighbours";
+}
+
+impl CommunicationSettings for GcnConfig {
+    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
+        Some(Box::new(Gcn::new(builder, name, features)))
+    }
+
+    fn neighbours(&self) -> Option<&Neighbours> {
+        Some(&self.neighbours)
     }
 }
 

@@ -1,9 +1,12 @@
 //! IC3Net's gated communication (Singh, Jain and Sukhbaatar 2019).
 
-use super::{Heard, Hearing, Layer, mean_of_others};
+use serde::{Deserialize, Serialize};
+
+use super::{CommunicationSettings, Heard, Hearing, Layer, mean_of_others};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
+use crate::registry::Member;
 
 /// [`CommNet`](super::CommNet) in which each agent has a hard gate of 0 or 1: what it says is heard only where the gate
 /// is open.
@@ -33,6 +36,26 @@ impl Ic3Net {
         let half = chance.graph().scalar(0.5);
         // Exactly 0 or 1: `chance - chance` is 0 whatever the rounding.
         chance.greater(half) + (chance - chance.detach())
+    }
+}
+
+/// The settings of [`Ic3Net`]: none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ic3NetConfig {}
+
+impl Member for Ic3NetConfig {
+    const NAME: &'static str = "ic3net";
+    const SUMMARY: &'static str = "CommNet with a gate that each speaker opens or shuts (IC3Net)";
+}
+
+impl CommunicationSettings for Ic3NetConfig {
+    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
+        Some(Box::new(Ic3Net::new(builder, name, features)))
+    }
+
+    fn said(&self, features: usize) -> usize {
+        features + 1
     }
 }
 

@@ -8,92 +8,99 @@ mod gcn;
 mod ic3net;
 mod tarmac;
 
-pub use commnet::CommNet;
-pub use gat::Gat;
-pub use gcn::Gcn;
-pub use ic3net::Ic3Net;
-pub use tarmac::TarMac;
+pub use commnet::{CommNet, CommNetConfig};
+pub use gat::{Gat, GatConfig, GatV2Config};
+pub use gcn::{Gcn, GcnConfig};
+pub use ic3net::{Ic3Net, Ic3NetConfig};
+pub use tarmac::{TarMac, TarMacConfig};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use super::neighbours::Neighbours;
+use crate::error::{Error, Result, within};
 use crate::graph::Tensor;
-use crate::nn::{Builder, GraphScore, Weights};
+use crate::nn::{Builder, Weights};
 use crate::op::message::Edges;
+use crate::registry::{Kind, Member, Table, family};
 
-/// A way of communicating.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Communication {
-    /// No agent hears another.
-    None,
-    /// The mean of the others' features (Sukhbaatar et al. 2016).
-    CommNet,
-    /// CommNet with a gate that each speaker opens or shuts (Singh et al. 2019).
-    Ic3Net,
-    /// Targeted attention over the others (Das et al. 2019).
-    TarMac,
-    /// Graph convolution over neighbours (Kipf and Welling 2017).
-    Gcn,
-    /// Graph attention over neighbours (Velickovic et al. 2018).
-    Gat,
-    /// Graph attention with dynamic scores (Brody et al. 2022).
-    GatV2,
-}
+/// Settings of a way to communicate, and the layers that they build.
+pub trait CommunicationSettings: Table {
+    /// One round over so many features; `None` where nobody hears anybody.
+    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>>;
 
-impl Communication {
-    /// Whether it goes over a graph of neighbours.
-    pub fn needs_neighbours(self) -> bool {
-        matches!(self, Communication::Gcn | Communication::Gat | Communication::GatV2)
-    }
-
-    /// Its name in settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Communication::None => "none",
-            Communication::CommNet => "commnet",
-            Communication::Ic3Net => "ic3net",
-            Communication::TarMac => "tarmac",
-            Communication::Gcn => "gcn",
-            Communication::Gat => "gat",
-            Communication::GatV2 => "gatv2",
-        }
+    /// Settings that other parameters or another meaning of them follow from, in words for checkpoints.
+    fn describe(&self) -> String {
+        String::new()
     }
 
     /// Numbers that an agent sends in one round over so many features.
-    pub fn said(self, features: usize) -> usize {
-        match self {
-            Communication::None => 0,
-            Communication::Ic3Net => features + 1,
-            Communication::TarMac => 2 * features,
-            _ => features,
-        }
+    fn said(&self, features: usize) -> usize {
+        features
     }
 
-    /// A layer of this kind over so many features; none for [`Communication::None`]. `heads` must divide the features,
-    /// `gated` is TarMAC's.
-    pub fn layer(
-        self,
-        builder: &mut Builder,
-        name: &str,
-        features: usize,
-        heads: usize,
-        gated: bool,
-    ) -> Option<Box<dyn Layer>> {
-        let gat = |builder: &mut Builder, score| {
-            let layer: Box<dyn Layer> = Box::new(Gat::new(builder, name, features, heads, score));
-            layer
-        };
-        Some(match self {
-            Communication::None => return None,
-            Communication::CommNet => Box::new(CommNet::new(builder, name, features)),
-            Communication::Ic3Net => Box::new(Ic3Net::new(builder, name, features)),
-            Communication::TarMac => Box::new(TarMac::new(builder, name, features, heads, gated)),
-            Communication::Gcn => Box::new(Gcn::new(builder, name, features)),
-            Communication::Gat => gat(builder, GraphScore::Additive),
-            Communication::GatV2 => gat(builder, GraphScore::Dynamic),
-        })
+    /// Heads of its attention; 1 where it has none.
+    fn heads(&self) -> usize {
+        1
     }
+
+    /// How the graph that it goes over is made; `None` where all hear all.
+    fn neighbours(&self) -> Option<&Neighbours> {
+        None
+    }
+
+    /// Checks the settings against the width of the network and the numbers in an observation.
+    ///
+    /// # Errors
+    /// The first setting out of range.
+    fn check(&self, _features: usize, observation: usize) -> Result<()> {
+        self.neighbours().map_or(Ok(()), |neighbours| neighbours.check(observation))
+    }
+}
+
+/// Every way of this crate.
+const COMMUNICATIONS: &[Kind<Communications>] = &[
+    Kind::<Communications>::of::<Silence>(),
+    Kind::<Communications>::of::<CommNetConfig>(),
+    Kind::<Communications>::of::<Ic3NetConfig>(),
+    Kind::<Communications>::of::<TarMacConfig>(),
+    Kind::<Communications>::of::<GcnConfig>(),
+    Kind::<Communications>::of::<GatConfig>(),
+    Kind::<Communications>::of::<GatV2Config>(),
+];
+
+family! {
+    /// The settings of a way to communicate of any kind, told apart by `kind`.
+    Communication, Communications = "communication", CommunicationSettings, COMMUNICATIONS
+}
+
+/// Nobody hears anybody.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {}
+
+impl Member for Silence {
+    const NAME: &'static str = "none";
+    const SUMMARY: &'static str = "nobody hears anybody";
+}
+
+impl CommunicationSettings for Silence {
+    fn layer(&self, _: &mut Builder, _: &str, _: usize) -> Option<Box<dyn Layer>> {
+        None
+    }
+
+    fn said(&self, _: usize) -> usize {
+        0
+    }
+}
+
+/// Heads of attention must divide the features.
+fn check_heads(heads: usize, features: usize) -> Result<()> {
+    within("agent.communication.heads", heads, 1, 1024)?;
+    if !features.is_multiple_of(heads) {
+        let message = format!("a divisor of agent.features ({features}), got {heads}");
+        return Err(Error::config("agent.communication.heads", message));
+    }
+    Ok(())
 }
 
 /// Who there is to be heard.

@@ -1,9 +1,12 @@
 //! TarMAC: targeted multi-agent communication (Das et al. 2019).
 
-use super::{Heard, Hearing, Layer, exchange_lanes};
+use serde::{Deserialize, Serialize};
+
+use super::{CommunicationSettings, Heard, Hearing, Layer, check_heads, exchange_lanes};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
+use crate::registry::Member;
 
 /// Each agent sends a signature and a value; each attends with its query to the signatures of the others,
 /// `alpha = softmax(q . k / sqrt(d))`, hears `c = sum of alpha v` (equations 1 and 2), and goes on with
@@ -38,6 +41,49 @@ impl TarMac {
                 ]
             }),
         })
+    }
+}
+
+/// The settings of [`TarMac`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TarMacConfig {
+    /// Heads of attention; must divide the features.
+    pub heads: usize,
+    /// What is heard is let in through a gate.
+    pub gated: bool,
+}
+
+impl Default for TarMacConfig {
+    fn default() -> Self {
+        TarMacConfig { heads: 1, gated: false }
+    }
+}
+
+impl Member for TarMacConfig {
+    const NAME: &'static str = "tarmac";
+    const SUMMARY: &'static str = "targeted attention over the others (TarMAC)";
+}
+
+impl CommunicationSettings for TarMacConfig {
+    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
+        Some(Box::new(TarMac::new(builder, name, features, self.heads, self.gated)))
+    }
+
+    fn heads(&self) -> usize {
+        self.heads
+    }
+
+    fn describe(&self) -> String {
+        format!("heads={} gated={}", self.heads, self.gated)
+    }
+
+    fn said(&self, features: usize) -> usize {
+        2 * features
+    }
+
+    fn check(&self, features: usize, _: usize) -> Result<()> {
+        check_heads(self.heads, features)
     }
 }
 

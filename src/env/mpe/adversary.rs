@@ -33,6 +33,12 @@ pub struct SimpleAdversaryConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    SimpleAdversaryConfig => SimpleAdversary,
+    "simple_adversary",
+    "MPE: keep a goal from an adversary"
+);
+
 impl Default for SimpleAdversaryConfig {
     /// MPE2's: 2 good agents, 25 steps; 64 worlds.
     fn default() -> Self {

@@ -34,6 +34,12 @@ pub struct SimpleReferenceConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    SimpleReferenceConfig => SimpleReference,
+    "simple_reference",
+    "MPE: each knows where the other has to go"
+);
+
 impl Default for SimpleReferenceConfig {
     /// MPE2's: ratio 0.5, 25 steps; 64 worlds.
     fn default() -> Self {

@@ -32,6 +32,12 @@ pub struct SimpleSpeakerListenerConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    SimpleSpeakerListenerConfig => SimpleSpeakerListener,
+    "simple_speaker_listener",
+    "MPE: one knows where to go, the other moves"
+);
+
 impl Default for SimpleSpeakerListenerConfig {
     /// 64 worlds, 25 steps.
     fn default() -> Self {

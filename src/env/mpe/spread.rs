@@ -40,6 +40,12 @@ pub struct SimpleSpreadConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    SimpleSpreadConfig => SimpleSpread,
+    "simple_spread",
+    "MPE: cover all landmarks without a clash"
+);
+
 impl Default for SimpleSpreadConfig {
     /// MPE2's: 3 agents, ratio 0.5, 25 steps; 64 worlds.
     fn default() -> Self {

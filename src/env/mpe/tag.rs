@@ -38,6 +38,12 @@ pub struct SimpleTagConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    SimpleTagConfig => SimpleTag,
+    "simple_tag",
+    "MPE: slow hunters, a fast prey, obstacles"
+);
+
 impl Default for SimpleTagConfig {
     /// MPE2's: 3 adversaries, 1 prey, 2 obstacles, 25 steps; 64 worlds.
     fn default() -> Self {

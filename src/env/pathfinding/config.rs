@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Pathfinding;
 use super::instance::{Instance, out_of_range};
 use super::map::{MAX_SIDE, Map};
 use super::reward::Rewards;
+use crate::env::{VecEnv, WorldConfig, WorldSettings};
 use crate::error::Result;
+use crate::registry::Member;
 
 /// How moves that get in each other's way are settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -230,8 +233,33 @@ pub struct PathfindingConfig {
     pub source: Source,
     /// In which order `source`'s list is used.
     pub order: Order,
-    /// The seed of everything.
+    /// The seed of everything. A run gives it its own: it is no key of a configuration.
+    #[serde(skip)]
     pub seed: u64,
+}
+
+impl Member for PathfindingConfig {
+    const NAME: &'static str = "pathfinding";
+    const SUMMARY: &'static str =
+        "agents with targets on a grid: bottlenecks, mazes, random maps, warehouses";
+}
+
+impl WorldSettings for PathfindingConfig {
+    fn worlds(&self) -> usize {
+        self.worlds
+    }
+
+    fn with_worlds(&self, worlds: usize) -> WorldConfig {
+        WorldConfig::new(PathfindingConfig { worlds, ..self.clone() })
+    }
+
+    fn build(&self, seed: u64) -> Result<Box<dyn VecEnv>> {
+        Ok(Box::new(Pathfinding::new(PathfindingConfig { seed, ..self.clone() })?))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check()
+    }
 }
 
 impl Default for PathfindingConfig {

@@ -19,7 +19,7 @@ pub(super) fn fingerprint(config: &PathfindingConfig, draws: &Draws) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |byte: u8| hash = (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
     let settings = serde_json::to_vec(config).unwrap_or_else(|_| format!("{config:?}").into_bytes());
-    settings.into_iter().for_each(&mut add);
+    settings.into_iter().chain(config.seed.to_le_bytes()).for_each(&mut add);
     for map in draws.maps() {
         (map.width() as u64).to_le_bytes().into_iter().for_each(&mut add);
         map.cells().iter().for_each(|cell| add(*cell as u8));

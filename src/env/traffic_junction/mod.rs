@@ -82,6 +82,15 @@ pub struct TrafficJunctionConfig {
     pub max_episode_steps: usize,
 }
 
+crate::env::config::world!(
+    TrafficJunctionConfig => TrafficJunction,
+    "traffic_junction",
+    "CommNet's and IC3Net's traffic junction",
+    fn after_curriculum(&self) -> Option<crate::env::WorldConfig> {
+        Some(crate::env::WorldConfig::new(Self { curriculum_end: 0, ..self.clone() }))
+    }
+);
+
 impl Default for TrafficJunctionConfig {
     /// [`TrafficJunctionConfig::easy`].
     fn default() -> Self {

@@ -21,34 +21,32 @@ use crate::nn::{Parameters, Weights};
 use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
 use crate::program::Program;
 
-/// Which curiosity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CuriosityKind {
+/// The settings of curiosity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum CuriosityConfig {
     /// None: agents are paid by their worlds only.
     None,
     /// The intrinsic curiosity module (Pathak et al. 2017).
-    Icm,
+    Icm(IcmConfig),
     /// Random network distillation (Burda et al. 2019).
-    Rnd,
+    Rnd(RndConfig),
 }
 
-/// The settings of curiosity.
+/// The settings of the intrinsic curiosity module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CuriosityConfig {
-    /// Which.
-    pub kind: CuriosityKind,
+#[serde(default, deny_unknown_fields)]
+pub struct IcmConfig {
     /// Width of its networks.
     pub features: usize,
-    /// Layers of the network that makes ICM's features. With one they are linear: what was never seen keeps the features
+    /// Layers of the network that makes its features. With one they are linear: what was never seen keeps the features
     /// that it began with, whatever is learned elsewhere.
     pub layers: usize,
-    /// What its bonus is multiplied by (eta).
+    /// What the bonus is multiplied by (eta).
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
     pub normalise: bool,
-    /// The forward model's share of ICM's loss.
+    /// The forward model's share of the loss.
     pub beta: f32,
     /// Adam's learning rate.
     pub learning_rate: f32,
@@ -56,39 +54,61 @@ pub struct CuriosityConfig {
     pub epochs: usize,
 }
 
-impl Default for CuriosityConfig {
+/// The settings of random network distillation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RndConfig {
+    /// Width of its networks.
+    pub features: usize,
+    /// What the bonus is multiplied by.
+    pub coefficient: f32,
+    /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
+    pub normalise: bool,
+    /// Adam's learning rate.
+    pub learning_rate: f32,
+    /// Passes over each rollout.
+    pub epochs: usize,
+}
+
+impl Default for IcmConfig {
     fn default() -> Self {
-        CuriosityConfig {
-            kind: CuriosityKind::None,
-            features: 64,
-            layers: 2,
-            coefficient: 1.0,
-            normalise: true,
-            beta: 0.2,
-            learning_rate: 1e-3,
-            epochs: 1,
-        }
+        let RndConfig { features, coefficient, normalise, learning_rate, epochs } = RndConfig::default();
+        IcmConfig { features, layers: 2, coefficient, normalise, beta: 0.2, learning_rate, epochs }
+    }
+}
+
+impl Default for RndConfig {
+    fn default() -> Self {
+        RndConfig { features: 64, coefficient: 1.0, normalise: true, learning_rate: 1e-3, epochs: 1 }
     }
 }
 
 impl CuriosityConfig {
-    /// Checks every setting.
+    /// What any kind has, as far as it is settings of the other.
+    fn shared(&self) -> Option<RndConfig> {
+        match self {
+            CuriosityConfig::None => None,
+            CuriosityConfig::Rnd(config) => Some(config.clone()),
+            CuriosityConfig::Icm(config) => {
+                let IcmConfig { features, coefficient, normalise, learning_rate, epochs, .. } = *config;
+                Some(RndConfig { features, coefficient, normalise, learning_rate, epochs })
+            }
+        }
+    }
+
+    /// Checks every setting; `at` is where they stand in a configuration.
     ///
     /// # Errors
     /// The first setting out of range.
-    pub fn check(&self) -> Result<()> {
-        for (key, value, most) in
-            [("features", self.features, 8192), ("layers", self.layers, 16), ("epochs", self.epochs, 1 << 16)]
-        {
-            within(format!("curiosity.{key}"), value, 1, most)?;
-        }
-        let numbers = [
-            ("coefficient", self.coefficient, 1e6),
-            ("beta", self.beta, 1.0),
-            ("learning_rate", self.learning_rate, 1.0),
-        ];
-        for (key, value, most) in numbers {
-            within(format!("curiosity.{key}"), value, 0.0, most)?;
+    pub fn check(&self, at: &str) -> Result<()> {
+        let Some(shared) = self.shared() else { return Ok(()) };
+        within(format!("{at}.features"), shared.features, 1, 8192)?;
+        within(format!("{at}.epochs"), shared.epochs, 1, 1 << 16)?;
+        within(format!("{at}.coefficient"), shared.coefficient, 0.0, 1e6)?;
+        within(format!("{at}.learning_rate"), shared.learning_rate, 0.0, 1.0)?;
+        if let CuriosityConfig::Icm(config) = self {
+            within(format!("{at}.layers"), config.layers, 1, 16)?;
+            within(format!("{at}.beta"), config.beta, 0.0, 1.0)?;
         }
         Ok(())
     }
@@ -163,7 +183,7 @@ pub(super) struct Absorbed {
 
 /// A curiosity at work in the worlds of one trainer.
 pub(super) struct Curiosity {
-    config: CuriosityConfig,
+    config: RndConfig,
     module: Box<dyn Module>,
     optimiser: Optimiser,
     learn: Program,
@@ -182,7 +202,7 @@ type Lanes = [usize; 3];
 
 impl Curiosity {
     /// For rollouts `[time, agents, worlds]` and, where given, drawn sequences of other sizes; none for
-    /// [`CuriosityKind::None`].
+    /// [`CuriosityConfig::None`].
     pub fn new(
         device: &Device,
         config: &CuriosityConfig,
@@ -192,32 +212,25 @@ impl Curiosity {
         gamma: f32,
         seed: u64,
     ) -> Result<Option<Self>> {
-        config.check()?;
+        config.check("learner.curiosity")?;
         let observation: usize = kind.observation.iter().product();
-        let module: Box<dyn Module> = match config.kind {
-            CuriosityKind::None => return Ok(None),
-            CuriosityKind::Icm => {
-                let (features, layers) = (config.features, config.layers);
-                Box::new(icm::Icm::new(
-                    device,
-                    observation,
-                    kind.actions,
-                    features,
-                    layers,
-                    config.beta,
-                    seed,
-                )?)
+        let Some(shared) = config.shared() else { return Ok(None) };
+        let module: Box<dyn Module> = match config {
+            CuriosityConfig::None => return Ok(None),
+            CuriosityConfig::Icm(icm) => {
+                let (features, layers) = (icm.features, icm.layers);
+                Box::new(icm::Icm::new(device, observation, kind.actions, features, layers, icm.beta, seed)?)
             }
-            CuriosityKind::Rnd => Box::new(rnd::Rnd::new(device, observation, config.features, seed)?),
+            CuriosityConfig::Rnd(rnd) => Box::new(rnd::Rnd::new(device, observation, rnd.features, seed)?),
         };
         if rollout[0] < 2 || drawn.is_some_and(|d| d[0] < 2) {
-            return Err(Error::config("curiosity.kind", "rollouts of at least 2 steps"));
+            return Err(Error::config("learner.curiosity.kind", "rollouts of at least 2 steps"));
         }
         let optimiser = Optimiser::new(device, module.parameters(), Rule::adam(1e-8))?;
         let learn = program(device, module.as_ref(), kind, rollout, Some(&optimiser))?;
         let assess = drawn.map(|lanes| program(device, module.as_ref(), kind, lanes, None)).transpose()?;
         Ok(Some(Curiosity {
-            config: config.clone(),
+            config: shared,
             module,
             optimiser,
             learn,

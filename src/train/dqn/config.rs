@@ -2,8 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Dqn;
+use crate::agent::Policy;
+use crate::agent::actors::Choice;
+use crate::agent::team::Critic;
+use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result, within};
 use crate::optim::Schedule;
+use crate::registry::Member;
+use crate::train::Trainer;
+use crate::train::config::{LearnerSettings, Making, idle, parts};
+use crate::train::curiosity::CuriosityConfig;
 use crate::train::mixer::Mixing;
 
 /// The settings of Q-learning.
@@ -60,12 +69,8 @@ pub struct DqnConfig {
     pub epsilon_fraction: f32,
     /// How agents' values become the team's.
     pub mixer: Mixing,
-    /// Width of QMIX's mixing network.
-    pub mixer_features: usize,
-    /// Width of the networks that make its weights.
-    pub mixer_hidden: usize,
-    /// Gain of those networks' last layers at the start.
-    pub mixer_scale: f32,
+    /// Rewards of the agents' own, beside those of the worlds.
+    pub curiosity: CuriosityConfig,
     /// Shards of an update. Part of the result: sums are taken shard by shard.
     pub learning_shards: usize,
     /// Shards of the worlds while acting; must divide the number of worlds.
@@ -100,12 +105,43 @@ impl Default for DqnConfig {
             epsilon_end: 0.05,
             epsilon_fraction: 0.2,
             mixer: Mixing::None,
-            mixer_features: 32,
-            mixer_hidden: 64,
-            mixer_scale: 1.0,
+            curiosity: CuriosityConfig::None,
             learning_shards: 2,
             acting_shards: 1,
         }
+    }
+}
+
+impl Member for DqnConfig {
+    const NAME: &'static str = "dqn";
+    const SUMMARY: &'static str = "deep Q-learning: the heads are the values of actions";
+}
+
+impl LearnerSettings for DqnConfig {
+    fn check(&self, worlds: usize) -> Result<()> {
+        self.check(worlds)
+    }
+
+    fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
+        let observation = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
+        if making.agent.parts(observation).is_some_and(|parts| parts.critic != Critic::Shared) {
+            return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
+        }
+        making.policy(spec)
+    }
+
+    fn curiosity(&self) -> &CuriosityConfig {
+        &self.curiosity
+    }
+
+    fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
+        let policy = self.policy(making, world.spec())?;
+        Ok(Box::new(Dqn::new(making.device, policy, world, self.clone(), making.steps, making.seed)?))
+    }
+
+    /// The best action.
+    fn choice(&self, _greedy: bool) -> Choice {
+        Choice::EpsilonGreedy
     }
 }
 
@@ -120,6 +156,11 @@ impl DqnConfig {
     /// # Errors
     /// The first setting out of range, with what was expected.
     pub fn check(&self, worlds: usize) -> Result<()> {
+        self.check_at("learner", worlds)
+    }
+
+    /// The same for settings that stand at another place of a configuration.
+    pub(in crate::train) fn check_at(&self, at: &str, worlds: usize) -> Result<()> {
         let counts = [
             ("rollout", self.rollout, 1, 1 << 16),
             ("updates", self.updates, 1, 1 << 16),
@@ -130,20 +171,16 @@ impl DqnConfig {
             ("replay", self.replay, 1, 1 << 36),
             ("warmup", self.warmup, 0, self.replay),
             ("target_every", self.target_every, 1, usize::MAX),
-            ("mixer_features", self.mixer_features, 1, 4096),
-            ("mixer_hidden", self.mixer_hidden, 1, 4096),
         ];
         for (key, value, low, high) in counts {
-            within(format!("dqn.{key}"), value, low, high)?;
+            within(format!("{at}.{key}"), value, low, high)?;
         }
-        if self.learning_shards == 0 || !self.batch.is_multiple_of(self.learning_shards) {
-            let message = format!("a divisor of dqn.batch ({}), got {}", self.batch, self.learning_shards);
-            return Err(Error::config("dqn.learning_shards", message));
-        }
-        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
-            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
-            return Err(Error::config("dqn.acting_shards", message));
-        }
+        let shards = format!("{at}.learning_shards");
+        within(&shards, self.learning_shards, 1, 1 << 16)?;
+        parts(&shards, &format!("{at}.batch"), self.batch, self.learning_shards, 1)?;
+        let shards = format!("{at}.acting_shards");
+        within(&shards, self.acting_shards, 1, 1 << 16)?;
+        parts(&shards, "the number of worlds", worlds, self.acting_shards, 1)?;
         let numbers = [
             ("priority_alpha", self.priority_alpha, 0.0, 1e2),
             ("priority_beta", self.priority_beta, 0.0, 1.0),
@@ -151,7 +188,6 @@ impl DqnConfig {
             ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
             ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
             ("gamma", self.gamma, 0.0, 1.0),
-            ("mixer_scale", self.mixer_scale, 0.0, 1e3),
             ("huber", self.huber, 0.0, f32::MAX),
             ("target_rate", self.target_rate, 0.0, 1.0),
             ("epsilon_start", self.epsilon_start, 0.0, 1.0),
@@ -159,9 +195,17 @@ impl DqnConfig {
             ("epsilon_fraction", self.epsilon_fraction, 0.0, 1.0),
         ];
         for (key, value, low, high) in numbers {
-            within(format!("dqn.{key}"), value, low, high)?;
+            within(format!("{at}.{key}"), value, low, high)?;
         }
-        Ok(())
+        let default = DqnConfig::default();
+        if !self.prioritised {
+            let reason = "without priorities";
+            let (alpha, beta) = (format!("{at}.priority_alpha"), format!("{at}.priority_beta"));
+            idle(&alpha, self.priority_alpha, default.priority_alpha, reason)?;
+            idle(&beta, self.priority_beta, default.priority_beta, reason)?;
+        }
+        self.mixer.check(&format!("{at}.mixer"))?;
+        self.curiosity.check(&format!("{at}.curiosity"))
     }
 
     /// The chance of a random action at `progress` (0 at the start of training, 1 at its end).

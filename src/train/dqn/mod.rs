@@ -11,7 +11,7 @@ pub(super) mod program;
 
 pub use config::DqnConfig;
 
-use super::curiosity::{Curiosity, CuriosityConfig};
+use super::curiosity::Curiosity;
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
@@ -19,7 +19,7 @@ use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, t
 use crate::Device;
 use crate::agent::{Policy, neighbours};
 use crate::cpu::map_mut;
-use crate::env::{AgentKind, VecEnv};
+use crate::env::VecEnv;
 use crate::error::{Error, Result};
 use crate::graph::Data;
 use crate::nn::initial::Stream;
@@ -40,7 +40,6 @@ pub struct Dqn {
     update: Option<Program>,
     target: Program,
     curiosity: Option<Curiosity>,
-    kind: AgentKind,
     agents: usize,
     worlds: usize,
     budget: u64,
@@ -69,7 +68,7 @@ impl Dqn {
             if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
         let mut rollout =
             Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
-        if config.mixer == Mixing::Qmix {
+        if matches!(config.mixer, Mixing::Qmix(_)) {
             rollout.keep_world_state();
         }
         let world_state = rollout.experience().world_state.len() / (config.rollout * spec.worlds);
@@ -97,11 +96,9 @@ impl Dqn {
         let mixer = match config.mixer {
             Mixing::None => Mixer::None,
             Mixing::Vdn => Mixer::Vdn,
-            Mixing::Qmix => {
+            Mixing::Qmix(mixing) => {
                 let state = if spec.state == 0 { kind.count * observation } else { spec.state };
-                let (features, hidden, scale) =
-                    (config.mixer_features, config.mixer_hidden, config.mixer_scale);
-                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, features, hidden, scale, seed)?))
+                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, mixing, seed)?))
             }
         };
         let rule = Rule::adam(config.adam_epsilon);
@@ -127,6 +124,10 @@ impl Dqn {
         };
         let target = target_program(device, &learned)?;
         let (agents, worlds) = (kind.count, spec.worlds);
+        let steps = [config.rollout, agents, worlds];
+        // Drawn sequences are valued afresh.
+        let drawn = Some([config.length(), agents, config.batch]);
+        let curiosity = Curiosity::new(device, &config.curiosity, kind, steps, drawn, config.gamma, seed)?;
         Ok(Dqn {
             config,
             device: device.clone(),
@@ -137,8 +138,7 @@ impl Dqn {
             learners,
             update,
             target,
-            curiosity: None,
-            kind: kind.clone(),
+            curiosity,
             agents,
             worlds,
             budget,
@@ -147,26 +147,9 @@ impl Dqn {
         })
     }
 
-    /// The same with rewards of its own for what it could not foresee; drawn sequences are valued afresh.
-    ///
-    /// # Errors
-    /// Settings out of range, or what compilation reports.
-    pub fn with_curiosity(mut self, config: &CuriosityConfig) -> Result<Self> {
-        let rollout = [self.config.rollout, self.agents, self.worlds];
-        let drawn = Some([self.config.length(), self.agents, self.config.batch]);
-        let gamma = self.config.gamma;
-        self.curiosity = Curiosity::new(&self.device, config, &self.kind, rollout, drawn, gamma, self.seed)?;
-        Ok(self)
-    }
-
     /// The agent that learns.
     pub fn policy(&self) -> &dyn Policy {
         self.policy.as_ref()
-    }
-
-    /// What the program of one learning shard is made of, and how many such shards there are.
-    pub fn learning(&self) -> (Summary, usize) {
-        (self.learners[0].summary(), self.learners.len())
     }
 
     /// The device that it learns on.
@@ -326,6 +309,10 @@ fn sequence_error(errors: &[f32], weights: &[f32], rows: usize, each: usize, dra
 }
 
 impl Trainer for Dqn {
+    fn learning(&self) -> Option<(Summary, usize)> {
+        Some((self.learners[0].summary(), self.learners.len()))
+    }
+
     fn step(&mut self) -> Result<Report> {
         let epsilon = self.config.epsilon(self.progress());
         self.rollout.set_epsilon(epsilon);

@@ -2,12 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::HierarchicalDqn;
+use crate::agent::Policy;
+use crate::agent::actors::Choice;
+use crate::agent::hierarchy::Hierarchy;
 use crate::env::goals::{Goal, Goals};
+use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result, within};
+use crate::registry::Member;
+use crate::train::Trainer;
+use crate::train::config::{LearnerSettings, Making};
+use crate::train::curiosity::CuriosityConfig;
 use crate::train::dqn::DqnConfig;
 use crate::train::mixer::Mixing;
 
-/// The settings of learning in two levels, beside those of the worker's Q-learning.
+/// The settings of learning in two levels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HierarchyConfig {
@@ -22,6 +31,8 @@ pub struct HierarchyConfig {
     pub intrinsic: f32,
     /// What a reward of the world counts for the worker; the manager has them whole.
     pub extrinsic: f32,
+    /// The worker's Q-learning, which also says how long a rollout is.
+    pub worker: DqnConfig,
     /// The manager's Q-learning. `updates` are those after each rollout, `batch`, `replay` and `warmup` count options,
     /// `gamma` is the discount of one step of the world. Of the others those count that the level can have.
     pub manager: DqnConfig,
@@ -35,43 +46,76 @@ impl Default for HierarchyConfig {
             pretraining: 0.0,
             intrinsic: 1.0,
             extrinsic: 0.0,
+            worker: DqnConfig { learning_shards: 1, ..DqnConfig::default() },
             manager: DqnConfig { replay: 10_000, learning_shards: 1, ..DqnConfig::default() },
         }
     }
 }
 
+impl Member for HierarchyConfig {
+    const NAME: &'static str = "hierarchical";
+    const SUMMARY: &'static str =
+        "Q-learning in two levels: a manager sets goals, a worker acts towards them";
+}
+
+impl LearnerSettings for HierarchyConfig {
+    fn check(&self, worlds: usize) -> Result<()> {
+        self.check(worlds)
+    }
+
+    fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
+        Ok(Box::new(self.agent(making, spec)?))
+    }
+
+    fn trains_the_agent_itself(&self) -> bool {
+        false
+    }
+
+    fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
+        let agent = self.agent(making, world.spec())?;
+        Ok(Box::new(HierarchicalDqn::new(making.device, agent, world, self, making.steps, making.seed)?))
+    }
+
+    /// The best action.
+    fn choice(&self, _greedy: bool) -> Choice {
+        Choice::EpsilonGreedy
+    }
+}
+
 impl HierarchyConfig {
+    /// Two levels of the parts that the agent is made of.
+    fn agent(&self, making: &Making<'_>, spec: &Spec) -> Result<Hierarchy> {
+        let shape = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
+        let Some(parts) = making.agent.parts(shape) else {
+            let message = "`team`: the levels of a hierarchy are made of a team's parts";
+            return Err(Error::config("agent.kind", message));
+        };
+        let goals = self.goals(making.goals.clone(), shape.iter().product())?;
+        let separate = making.separate_parameters;
+        Hierarchy::new(making.device, &parts, spec, goals, self.every, separate, making.seed)
+    }
+
     /// Checks every setting, those of the worker among them.
     ///
     /// # Errors
     /// The first setting out of range.
-    pub fn check(&self, worker: &DqnConfig, worlds: usize) -> Result<()> {
+    pub fn check(&self, worlds: usize) -> Result<()> {
         for (key, value, low, high) in [("goals", self.goals, 0, 4096), ("every", self.every, 1, 1 << 20)] {
-            within(format!("hierarchy.{key}"), value, low, high)?;
+            within(format!("learner.{key}"), value, low, high)?;
         }
         if !(0.0..1.0).contains(&self.pretraining) {
             let message = format!("0 to less than 1, got {}", self.pretraining);
-            return Err(Error::config("hierarchy.pretraining", message));
+            return Err(Error::config("learner.pretraining", message));
         }
         for (key, value) in [("intrinsic", self.intrinsic), ("extrinsic", self.extrinsic)] {
-            within(format!("hierarchy.{key}"), value, 0.0, 1e6)?;
+            within(format!("learner.{key}"), value, 0.0, 1e6)?;
         }
         if self.goals > 0 && self.extrinsic == 0.0 {
             let message = "more than 0 where goals have no meaning: nothing else pays the worker";
-            return Err(Error::config("hierarchy.extrinsic", message));
+            return Err(Error::config("learner.extrinsic", message));
         }
-        one_level(worker, worlds)?;
-        // The same settings at another place.
-        one_level(&self.manager, worlds).map_err(|error| match error {
-            Error::Config { key, message } => {
-                let key = key.strip_prefix("dqn.").unwrap_or(&key).to_string();
-                Error::config(
-                    format!("hierarchy.manager.{key}"),
-                    message.replace("dqn.", "hierarchy.manager."),
-                )
-            }
-            other => other,
-        })
+        one_level("learner.worker", &self.worker, worlds)?;
+        one_level("learner.manager", &self.manager, worlds)
     }
 
     /// The goals that these settings ask for, in a world that names `named`.
@@ -81,7 +125,7 @@ impl HierarchyConfig {
     pub fn goals(&self, named: Vec<Goal>, observation: usize) -> Result<Goals> {
         match (self.goals, named.is_empty()) {
             (0, true) => {
-                Err(Error::config("hierarchy.goals", "a number: this world names no goals of its own"))
+                Err(Error::config("learner.goals", "a number: this world names no goals of its own"))
             }
             (0, false) => Goals::named(named, observation),
             (count, _) => Goals::unnamed(count),
@@ -90,8 +134,8 @@ impl HierarchyConfig {
 }
 
 /// A level learns from single transitions, drawn evenly.
-fn one_level(config: &DqnConfig, worlds: usize) -> Result<()> {
-    config.check(worlds)?;
+fn one_level(at: &str, config: &DqnConfig, worlds: usize) -> Result<()> {
+    config.check_at(at, worlds)?;
     let fixed = [
         ("sequence", config.sequence, 1),
         ("burn_in", config.burn_in, 0),
@@ -101,14 +145,18 @@ fn one_level(config: &DqnConfig, worlds: usize) -> Result<()> {
     for (key, value, only) in fixed {
         if value != only {
             let message = format!("{only} for levels of a hierarchy, got {value}");
-            return Err(Error::config(format!("dqn.{key}"), message));
+            return Err(Error::config(format!("{at}.{key}"), message));
         }
     }
     if config.prioritised {
-        return Err(Error::config("dqn.prioritised", "false for levels of a hierarchy"));
+        return Err(Error::config(format!("{at}.prioritised"), "false for levels of a hierarchy"));
     }
     if config.mixer != Mixing::None {
-        return Err(Error::config("dqn.mixer", "`none` for levels of a hierarchy"));
+        return Err(Error::config(format!("{at}.mixer.kind"), "`none` for levels of a hierarchy"));
+    }
+    if config.curiosity != CuriosityConfig::None {
+        let message = "`none`: goals pay the worker of a hierarchy, and the worlds its manager";
+        return Err(Error::config(format!("{at}.curiosity.kind"), message));
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl Level {
     ) -> Result<Self> {
         let kind = &spec.kinds[0];
         let observation = kind.observation.iter().product::<usize>() - goals;
-        let key = if name == "manager" { "hierarchy.manager.replay" } else { "dqn.replay" };
+        let key = if name == "manager" { "learner.manager.replay" } else { "learner.worker.replay" };
         let rows = kind.count.checked_mul(config.replay);
         let numbers = rows.and_then(|rows| rows.checked_mul(2 * observation + kind.actions + 8));
         let Some(rows) = rows.filter(|_| numbers.is_some_and(|n| n <= 1 << 36)) else {

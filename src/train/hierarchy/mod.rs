@@ -18,7 +18,6 @@ mod options;
 
 pub use config::HierarchyConfig;
 
-use super::dqn::DqnConfig;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
 use crate::agent::Policy;
@@ -62,8 +61,7 @@ struct Tally {
 }
 
 impl HierarchicalDqn {
-    /// A trainer for `agent` in `environment`. `worker` are the settings of the worker's Q-learning, and say how long a
-    /// rollout is; `budget` is the number of agent-steps that schedules end at.
+    /// A trainer for `agent` in `environment`. `budget` is the number of agent-steps that schedules end at.
     ///
     /// # Errors
     /// Settings out of range, kinds of agent that differ, or what compilation reports.
@@ -71,13 +69,13 @@ impl HierarchicalDqn {
         device: &Device,
         agent: Hierarchy,
         mut environment: Box<dyn VecEnv>,
-        worker: &DqnConfig,
         config: &HierarchyConfig,
         budget: u64,
         seed: u64,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
-        config.check(worker, spec.worlds)?;
+        config.check(spec.worlds)?;
+        let worker = &config.worker;
         let (agents, worlds) = (spec.agents(), spec.worlds);
         let goals = agent.goals().count();
         let sizes = levels(&spec, agent.goals())?;
@@ -122,11 +120,6 @@ impl HierarchicalDqn {
     pub fn agent(&self) -> Result<&Hierarchy> {
         self.agent.gather()?;
         Ok(&self.agent)
-    }
-
-    /// What the worker's learning program is made of, and in how many shards it runs: one.
-    pub fn learning(&self) -> (Summary, usize) {
-        (self.worker.summary(), 1)
     }
 
     /// The device that it learns on.
@@ -259,6 +252,10 @@ impl HierarchicalDqn {
 }
 
 impl Trainer for HierarchicalDqn {
+    fn learning(&self) -> Option<(Summary, usize)> {
+        Some((self.worker.summary(), 1))
+    }
+
     fn step(&mut self) -> Result<Report> {
         let progress = self.progress();
         let alone = f64::from(self.config.pretraining);

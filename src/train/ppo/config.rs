@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, within};
+use super::Ppo;
+use crate::env::VecEnv;
+use crate::error::{Result, within};
 use crate::optim::Schedule;
+use crate::registry::Member;
+use crate::train::Trainer;
+use crate::train::config::{LearnerSettings, Making, idle, parts};
+use crate::train::curiosity::CuriosityConfig;
 
 /// The settings of PPO.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +19,7 @@ pub struct PpoConfig {
     pub rollout: usize,
     /// Passes over a rollout.
     pub epochs: usize,
-    /// Minibatches of a pass; must divide the number of worlds.
+    /// Minibatches of a pass; must divide the number of worlds. 0 for as many as do, up to 4.
     pub minibatches: usize,
     /// Adam's learning rate at the start.
     pub learning_rate: f32,
@@ -47,65 +53,96 @@ pub struct PpoConfig {
     pub entropy_schedule: Schedule,
     /// The gradient's norm is clipped to this.
     pub max_gradient_norm: f32,
-    /// Shards of a minibatch while learning. Part of the result: sums are taken shard by shard.
+    /// Rewards of the agents' own, beside those of the worlds.
+    pub curiosity: CuriosityConfig,
+    /// Shards of a minibatch while learning; 0 for as many as divide its worlds, up to 4. Part of the result: sums are
+    /// taken shard by shard.
     pub learning_shards: usize,
-    /// Shards of the worlds while acting; must divide the number of worlds.
+    /// Shards of the worlds while acting; must divide the number of worlds. 0 for as many as do, up to 4.
     pub acting_shards: usize,
 }
 
 impl Default for PpoConfig {
+    fn default() -> Self {
+        PpoConfig {
+            rollout: 32,
+            epochs: 4,
+            minibatches: 0,
+            learning_rate: 5e-4,
+            schedule: Schedule::Constant,
+            kl_target: 0.0,
+            highest_learning_rate: 4e-3,
+            adam_epsilon: 1e-5,
+            gamma: 0.99,
+            gae_lambda: 0.95,
+            clip: 0.2,
+            value_clip: 0.0,
+            advantage_epsilon: 0.05,
+            value_coefficient: 0.5,
+            entropy_coefficient: 0.01,
+            entropy_schedule: Schedule::Constant,
+            max_gradient_norm: 0.5,
+            curiosity: CuriosityConfig::None,
+            learning_shards: 0,
+            acting_shards: 0,
+        }
+    }
+}
+
+impl Member for PpoConfig {
+    const NAME: &'static str = "ppo";
+    const SUMMARY: &'static str = "proximal policy optimisation: the heads are the logits of a policy";
+}
+
+impl LearnerSettings for PpoConfig {
+    fn check(&self, worlds: usize) -> Result<()> {
+        self.resolved(worlds).map(|_| ())
+    }
+
+    fn curiosity(&self) -> &CuriosityConfig {
+        &self.curiosity
+    }
+
+    fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
+        let policy = self.policy(making, world.spec())?;
+        Ok(Box::new(Ppo::new(making.device, policy, world, self.clone(), making.steps, making.seed)?))
+    }
+}
+
+impl PpoConfig {
     /// The SRMT paper's settings for the bottleneck task (arXiv 2501.13200, table 1), but for what advantages are divided
     /// by and a bound on the adapted learning rate.
-    fn default() -> Self {
+    pub fn srmt() -> Self {
         PpoConfig {
             rollout: 8,
             epochs: 1,
             minibatches: 16,
             learning_rate: 1.3e-4,
-            schedule: Schedule::Constant,
             kl_target: 0.008,
-            highest_learning_rate: 4e-3,
             adam_epsilon: 1e-6,
             gamma: 0.9716,
-            gae_lambda: 0.95,
-            clip: 0.2,
             value_clip: 1.0,
-            advantage_epsilon: 0.05,
-            value_coefficient: 0.5,
             entropy_coefficient: 0.0156,
-            entropy_schedule: Schedule::Constant,
             max_gradient_norm: 4.0,
             learning_shards: 4,
             acting_shards: 4,
+            ..Self::default()
         }
     }
-}
 
-impl PpoConfig {
-    /// Checks every setting against the number of worlds.
+    /// The settings with numbers in place of what is left open, checked against the number of worlds.
     ///
     /// # Errors
     /// The first setting out of range, with what was expected.
-    pub fn check(&self, worlds: usize) -> Result<()> {
-        let positive =
-            [("rollout", self.rollout), ("epochs", self.epochs), ("minibatches", self.minibatches)];
-        for (key, value) in positive {
-            within(format!("ppo.{key}"), value, 1, 1 << 20)?;
+    pub fn resolved(&self, worlds: usize) -> Result<PpoConfig> {
+        for (key, value) in [("rollout", self.rollout), ("epochs", self.epochs)] {
+            within(format!("learner.{key}"), value, 1, 1 << 20)?;
         }
-        if !worlds.is_multiple_of(self.minibatches) {
-            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.minibatches);
-            return Err(Error::config("ppo.minibatches", message));
-        }
-        let batch = worlds / self.minibatches;
-        if self.learning_shards == 0 || !batch.is_multiple_of(self.learning_shards) {
-            let message =
-                format!("a divisor of the worlds of a minibatch ({batch}), got {}", self.learning_shards);
-            return Err(Error::config("ppo.learning_shards", message));
-        }
-        if self.acting_shards == 0 || !worlds.is_multiple_of(self.acting_shards) {
-            let message = format!("a divisor of the number of worlds ({worlds}), got {}", self.acting_shards);
-            return Err(Error::config("ppo.acting_shards", message));
-        }
+        let of = "the number of worlds";
+        let minibatches = parts("learner.minibatches", of, worlds, self.minibatches, 4)?;
+        let (batch, name) = (worlds / minibatches, "the worlds of a minibatch");
+        let learning_shards = parts("learner.learning_shards", name, batch, self.learning_shards, 4)?;
+        let acting_shards = parts("learner.acting_shards", of, worlds, self.acting_shards, 4)?;
         let numbers = [
             ("learning_rate", self.learning_rate, 0.0, 1.0),
             ("kl_target", self.kl_target, 0.0, 1e3),
@@ -121,8 +158,14 @@ impl PpoConfig {
             ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
         ];
         for (key, value, low, high) in numbers {
-            within(format!("ppo.{key}"), value, low, high)?;
+            within(format!("learner.{key}"), value, low, high)?;
         }
-        Ok(())
+        if self.kl_target == 0.0 {
+            let default = PpoConfig::default().highest_learning_rate;
+            let reason = "where learner.kl_target is 0";
+            idle("learner.highest_learning_rate", self.highest_learning_rate, default, reason)?;
+        }
+        self.curiosity.check("learner.curiosity")?;
+        Ok(PpoConfig { minibatches, learning_shards, acting_shards, ..self.clone() })
     }
 }

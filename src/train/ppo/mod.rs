@@ -11,13 +11,13 @@ mod program;
 
 pub use config::PpoConfig;
 
-use super::curiosity::{Curiosity, CuriosityConfig};
+use super::curiosity::Curiosity;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
 use crate::agent::{Policy, WORLD_STATE, neighbours};
 use crate::cpu::map_mut;
-use crate::env::{AgentKind, VecEnv};
+use crate::env::VecEnv;
 use crate::error::Result;
 use crate::graph::Data;
 use crate::nn::initial::Stream;
@@ -36,7 +36,6 @@ pub struct Ppo {
     /// The optimiser step; none where there is one shard, whose program does it all.
     update: Option<Program>,
     curiosity: Option<Curiosity>,
-    kind: AgentKind,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -58,7 +57,7 @@ impl Ppo {
         seed: u64,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
-        config.check(spec.worlds)?;
+        let config = config.resolved(spec.worlds)?;
         // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
         let (acting, learning) =
             if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
@@ -73,7 +72,9 @@ impl Ppo {
             shards => Some(update_program(device, policy.as_ref(), &optimiser, shards)?),
         };
         let learning_rate = config.learning_rate;
-        let kind = spec.kinds[0].clone();
+        let lanes = [config.rollout, spec.agents(), spec.worlds];
+        let curiosity =
+            Curiosity::new(device, &config.curiosity, &spec.kinds[0], lanes, None, config.gamma, seed)?;
         let device = device.clone();
         let (steps, iteration) = (0, 0);
         Ok(Ppo {
@@ -84,8 +85,7 @@ impl Ppo {
             optimiser,
             learners,
             update,
-            curiosity: None,
-            kind,
+            curiosity,
             learning_rate,
             budget,
             steps,
@@ -94,26 +94,9 @@ impl Ppo {
         })
     }
 
-    /// The same with rewards of its own for what it could not foresee, added to those of the worlds.
-    ///
-    /// # Errors
-    /// Settings out of range, or what compilation reports.
-    pub fn with_curiosity(mut self, config: &CuriosityConfig) -> Result<Self> {
-        let experience = self.rollout.experience();
-        let lanes = [experience.time, experience.agents, experience.worlds];
-        let gamma = self.config.gamma;
-        self.curiosity = Curiosity::new(&self.device, config, &self.kind, lanes, None, gamma, self.seed)?;
-        Ok(self)
-    }
-
     /// The agent that learns.
     pub fn policy(&self) -> &dyn Policy {
         self.policy.as_ref()
-    }
-
-    /// What the program of one learning shard is made of, and how many such shards there are.
-    pub fn learning(&self) -> (Summary, usize) {
-        (self.learners[0].summary(), self.learners.len())
     }
 
     /// The device that it learns on.
@@ -255,6 +238,10 @@ fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Res
 }
 
 impl Trainer for Ppo {
+    fn learning(&self) -> Option<(Summary, usize)> {
+        Some((self.learners[0].summary(), self.learners.len()))
+    }
+
     fn step(&mut self) -> Result<Report> {
         self.rollout.collect()?;
         let absorbed = match &mut self.curiosity {

@@ -1,252 +1,261 @@
-//! Presets of teams in worlds with known answers: the list, and what all start from. The settings of each stand in one
-//! file a family.
+//! The list of presets. The settings of each stand in one file a family.
 
-mod exploration;
-mod games;
-mod particles;
-mod traffic;
+use std::sync::{PoisonError, RwLock};
 
-use super::team::{Algorithm, TeamSettings};
-use crate::agent::communication::Communication;
-use crate::agent::team::{Critic, TeamConfig};
-use crate::env::WorldConfig;
+use super::{Settings, exploration, games, mazes, particles, traffic};
+use crate::agent::communication::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
+use crate::agent::team::Critic;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
 };
-use crate::train::curiosity::{CuriosityConfig, CuriosityKind};
-use crate::train::dqn::DqnConfig;
-use crate::train::hierarchy::HierarchyConfig;
-use crate::train::mixer::Mixing;
-use crate::train::ppo::PpoConfig;
+use crate::env::pathfinding::Rewards;
+use crate::error::{Error, Result, nearest};
+use crate::train::curiosity::CuriosityConfig;
+use crate::train::mixer::{Mixing, QmixConfig};
 
-/// A preset's name, what it is, and its settings.
-pub(super) struct TeamPreset {
+/// A preset: a name, what it trains in a line, and its settings.
+#[derive(Clone, Copy)]
+pub struct Preset {
+    /// Its name on the command line.
     pub name: &'static str,
+    /// What it trains.
     pub summary: &'static str,
-    pub settings: fn() -> TeamSettings,
+    /// Its settings; their `preset` is filled in.
+    pub settings: fn() -> Settings,
 }
 
-/// All presets of teams.
-pub(super) const TEAMS: &[TeamPreset] = &[
-    TeamPreset {
+/// Those of other crates.
+static MORE: RwLock<Vec<Preset>> = RwLock::new(Vec::new());
+
+/// All presets, those of other crates last.
+pub fn presets() -> Vec<Preset> {
+    let more = MORE.read().unwrap_or_else(PoisonError::into_inner);
+    PRESETS.iter().chain(more.iter()).copied().collect()
+}
+
+/// Adds a preset for the rest of the process.
+///
+/// # Errors
+/// The name is taken.
+pub fn register(preset: Preset) -> Result<()> {
+    let mut more = MORE.write().unwrap_or_else(PoisonError::into_inner);
+    let taken = PRESETS.iter().chain(more.iter()).any(|other| other.name == preset.name);
+    if taken || preset.name == super::settings::CUSTOM {
+        return Err(Error::Usage(format!("there is a preset called `{}` already", preset.name)));
+    }
+    more.push(preset);
+    Ok(())
+}
+
+pub(super) fn find(name: &str) -> Result<Settings> {
+    let presets = presets();
+    if let Some(preset) = presets.iter().find(|preset| preset.name == name) {
+        return Ok(Settings { preset: preset.name.into(), ..(preset.settings)() });
+    }
+    let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
+    let hint = nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? "));
+    let (hint, names) = (hint.unwrap_or_default(), names.join(", "));
+    Err(Error::Usage(format!("unknown preset `{name}`: {hint}There are {names}")))
+}
+
+/// Every preset of this crate.
+const PRESETS: &[Preset] = &[
+    Preset {
+        name: "bottleneck",
+        summary: "two SRMT agents learn to let each other pass in a corridor (dense reward)",
+        settings: || mazes::bottleneck(Rewards::Dense),
+    },
+    Preset {
+        name: "bottleneck-sparse",
+        summary: "the same task, paid only at the goal, with the paper's settings",
+        settings: || mazes::bottleneck(Rewards::Sparse),
+    },
+    Preset {
+        name: "mazes",
+        summary: "16 SRMT agents run errands in generated mazes (lifelong), sized for two CPU cores",
+        settings: mazes::mazes,
+    },
+    Preset {
+        name: "lifelong",
+        summary: "the paper's 9-million-parameter network for lifelong pathfinding; wants a large GPU",
+        settings: mazes::lifelong,
+    },
+    Preset {
         name: "two-step-vdn",
         summary: "QMIX's two-step game from random play: a sum of values learns 7",
-        settings: || games::two_step("two-step-vdn", Mixing::Vdn),
+        settings: || games::two_step(Mixing::Vdn),
     },
-    TeamPreset {
+    Preset {
         name: "two-step-qmix",
         summary: "the same with QMIX, which learns 8",
-        settings: || games::two_step("two-step-qmix", Mixing::Qmix),
+        settings: || games::two_step(Mixing::Qmix(QmixConfig::default())),
     },
-    TeamPreset {
+    Preset {
         name: "climbing",
-        summary: "the climbing game, 25 rounds, independent Q-learning (dqn.mixer = vdn or qmix for others)",
-        settings: || games::matrix("climbing", MatrixGameConfig::climbing()),
+        summary: "the climbing game, 25 rounds, independent Q-learning (learner.mixer = vdn or qmix for others)",
+        settings: || games::matrix(MatrixGameConfig::climbing()),
     },
-    TeamPreset {
+    Preset {
         name: "penalty",
         summary: "the penalty game, k = 100, 25 rounds, independent Q-learning",
-        settings: || games::matrix("penalty", MatrixGameConfig::penalty(100.0)),
+        settings: || games::matrix(MatrixGameConfig::penalty(100.0)),
     },
-    TeamPreset {
+    Preset {
         name: "repeat-drqn",
         summary: "a recurrent Q-network repeats the symbol of three steps ago",
         settings: games::repeat,
     },
-    TeamPreset {
+    Preset {
         name: "lever-commnet",
         summary: "CommNet's lever game, by reward alone (PPO)",
         settings: games::lever,
     },
-    TeamPreset {
+    Preset {
         name: "junction-tarmac",
         summary: "cars that see their own cell only pass a junction (easy), TarMAC in two rounds",
-        settings: || traffic::junction("junction-tarmac", Communication::TarMac, 2),
+        settings: || traffic::junction(Communication::new(TarMacConfig::default()), 2),
     },
-    TeamPreset {
+    Preset {
         name: "junction-ic3net",
         summary: "the same with IC3Net",
-        settings: || traffic::junction("junction-ic3net", Communication::Ic3Net, 2),
+        settings: || traffic::junction(Communication::new(Ic3NetConfig {}), 2),
     },
-    TeamPreset {
+    Preset {
         name: "junction-commnet",
         summary: "the same with CommNet",
-        settings: || traffic::junction("junction-commnet", Communication::CommNet, 2),
+        settings: || traffic::junction(Communication::new(CommNetConfig {}), 2),
     },
-    TeamPreset {
+    Preset {
         name: "junction-silent",
         summary: "the same without a word",
-        settings: || traffic::junction("junction-silent", Communication::None, 1),
+        settings: || traffic::junction(Communication::new(Silence {}), 1),
     },
-    TeamPreset {
+    Preset {
         name: "switch",
         summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",
-        settings: || games::switch("switch", true),
+        settings: || games::switch(true),
     },
-    TeamPreset {
-        name: "switch-dark",
-        summary: "the same without the lamp",
-        settings: || games::switch("switch-dark", false),
-    },
-    TeamPreset {
+    Preset { name: "switch-dark", summary: "the same without the lamp", settings: || games::switch(false) },
+    Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",
-        settings: || exploration::deep_sea("deep-sea-rnd", CuriosityKind::Rnd),
+        settings: || exploration::deep_sea(exploration::rnd()),
     },
-    TeamPreset {
+    Preset {
         name: "deep-sea-icm",
         summary: "the same with the intrinsic curiosity module",
-        settings: || exploration::deep_sea("deep-sea-icm", CuriosityKind::Icm),
+        settings: || exploration::deep_sea(exploration::icm()),
     },
-    TeamPreset {
+    Preset {
         name: "deep-sea-dqn",
         summary: "the same by Q-learning alone, which does not find it",
-        settings: || exploration::deep_sea("deep-sea-dqn", CuriosityKind::None),
+        settings: || exploration::deep_sea(CuriosityConfig::None),
     },
-    TeamPreset {
+    Preset {
         name: "sparse-rnd",
         summary: "one target in the far corner of a cluttered grid, paid for when reached only, by Q-learning and RND",
-        settings: || exploration::sparse("sparse-rnd", CuriosityKind::Rnd),
+        settings: || exploration::sparse(exploration::rnd()),
     },
-    TeamPreset {
+    Preset {
         name: "sparse-icm",
         summary: "the same with the intrinsic curiosity module",
-        settings: || exploration::sparse("sparse-icm", CuriosityKind::Icm),
+        settings: || exploration::sparse(exploration::icm()),
     },
-    TeamPreset {
+    Preset {
         name: "sparse-dqn",
         summary: "the same by Q-learning alone, which does not find it",
-        settings: || exploration::sparse("sparse-dqn", CuriosityKind::None),
+        settings: || exploration::sparse(CuriosityConfig::None),
     },
-    TeamPreset {
+    Preset {
         name: "grid-gat",
         summary: "five agents with targets of their own in a cluttered grid hear their neighbours by graph attention",
-        settings: || traffic::grid("grid-gat", Communication::GatV2),
+        settings: || traffic::grid(true),
     },
-    TeamPreset {
-        name: "grid-silent",
-        summary: "the same without a word",
-        settings: || traffic::grid("grid-silent", Communication::None),
-    },
-    TeamPreset {
+    Preset { name: "grid-silent", summary: "the same without a word", settings: || traffic::grid(false) },
+    Preset {
         name: "taxi-dqn",
         summary: "the taxi by plain Q-learning; the most there is is 7.930 on average",
         settings: exploration::taxi,
     },
-    TeamPreset {
+    Preset {
         name: "taxi-hierarchical",
         summary: "the same by a manager that sets goals and a worker that is paid for reaching them",
         settings: exploration::taxi_hierarchical,
     },
-    TeamPreset {
+    Preset {
         name: "chain-hierarchical",
         summary: "Kulkarni's chain in two levels; the most there is is .208 on average",
         settings: exploration::chain_hierarchical,
     },
-    TeamPreset {
+    Preset {
         name: "spread-vdn",
         summary: "three recurrent agents cover three landmarks (MPE simple_spread), VDN",
-        settings: || particles::spread("spread-vdn", Mixing::Vdn),
+        settings: || particles::spread(Mixing::Vdn),
     },
-    TeamPreset {
+    Preset {
         name: "spread-qmix",
         summary: "the same with QMIX",
-        settings: || particles::spread("spread-qmix", Mixing::Qmix),
+        settings: || particles::spread(particles::gentle_qmix()),
     },
-    TeamPreset {
+    Preset {
         name: "spread-ippo",
         summary: "the same without memory, each for itself, by PPO",
-        settings: || particles::spread_ppo("spread-ippo", Critic::Own),
+        settings: || particles::spread_ppo(Critic::Own),
     },
-    TeamPreset {
+    Preset {
         name: "spread-mappo",
         summary: "the same by PPO, recurrent, with a critic that sees the whole world",
-        settings: || particles::spread_ppo("spread-mappo", Critic::Central),
+        settings: || particles::spread_ppo(Critic::Central),
     },
-    TeamPreset {
+    Preset {
         name: "speaker-listener",
         summary: "one agent knows where to go and talks, another hears and goes, by PPO with a central critic",
         settings: || {
             let world = SimpleSpeakerListenerConfig { worlds: 64, ..SimpleSpeakerListenerConfig::default() };
-            particles::particles(
-                "speaker-listener",
-                WorldConfig::SimpleSpeakerListener(world),
-                Critic::Central,
-            )
+            particles::particles(world, Critic::Central)
         },
     },
-    TeamPreset {
+    Preset {
         name: "reference",
         summary: "two agents tell each other where to go",
         settings: || {
             let world = SimpleReferenceConfig { worlds: 64, ..SimpleReferenceConfig::default() };
-            particles::particles("reference", WorldConfig::SimpleReference(world), Critic::Central)
+            particles::particles(world, Critic::Central)
         },
     },
-    TeamPreset {
+    Preset {
         name: "tag",
         summary: "three hunters and their prey learn against each other, all with networks of their own",
         settings: || {
             let world = SimpleTagConfig { worlds: 64, ..SimpleTagConfig::default() };
-            particles::particles("tag", WorldConfig::SimpleTag(world), Critic::Own)
+            particles::particles(world, Critic::Own)
         },
     },
-    TeamPreset {
+    Preset {
         name: "adversary",
         summary: "two agents keep their goal from an adversary, all with networks of their own",
         settings: || {
             let world = SimpleAdversaryConfig { worlds: 64, ..SimpleAdversaryConfig::default() };
-            particles::particles("adversary", WorldConfig::SimpleAdversary(world), Critic::Own)
+            particles::particles(world, Critic::Own)
         },
     },
 ];
 
-fn base(preset: &str, world: WorldConfig, agent: TeamConfig) -> TeamSettings {
-    TeamSettings {
-        preset: preset.into(),
-        seed: 0,
-        steps: 100_000,
-        checkpoint_every: 1_000_000,
-        device: "auto".into(),
-        separate_parameters: false,
-        show_last_action: false,
-        algorithm: Algorithm::Dqn,
-        agent,
-        world,
-        curiosity: CuriosityConfig::default(),
-        dqn: DqnConfig::default(),
-        hierarchy: HierarchyConfig::default(),
-        ppo: PpoConfig {
-            minibatches: 4,
-            kl_target: 0.0,
-            learning_rate: 5e-4,
-            gamma: 0.99,
-            clip: 0.2,
-            value_clip: 0.0,
-            entropy_coefficient: 0.01,
-            max_gradient_norm: 0.5,
-            adam_epsilon: 1e-5,
-            ..PpoConfig::default()
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preset::Plan;
 
     #[test]
     fn every_preset_is_in_range_and_comes_back_from_its_file() -> crate::Result<()> {
         let folder = tempfile::tempdir().expect("a folder");
-        for preset in TEAMS {
-            let plan = Plan::preset(preset.name)?;
-            assert_eq!(plan.name(), preset.name);
+        for preset in PRESETS {
+            let plan = Settings::preset(preset.name)?;
+            assert_eq!(plan.preset, preset.name);
             plan.check()?;
             let path = folder.path().join("config.toml");
             std::fs::write(&path, plan.to_toml()?).expect("room on the disk");
-            assert_eq!(Plan::load(&path, &[])?, plan, "{}", preset.name);
+            assert_eq!(Settings::load(&path, &[])?, plan, "{}", preset.name);
         }
         Ok(())
     }
@@ -259,10 +268,10 @@ mod tests {
             ("tag", &["world.worlds=8"][..]),
             ("adversary", &["world.worlds=8", "show_last_action=true"]),
             ("speaker-listener", &["world.worlds=8"]),
-            ("switch", &["world.worlds=8", "dqn.warmup=8", "dqn.batch=8"]),
+            ("switch", &["world.worlds=8", "learner.warmup=8", "learner.batch=8"]),
         ] {
             let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();
-            let plan = Plan::with_items(name, &items)?;
+            let plan = Settings::with_items(name, &items)?;
             let mut first = plan.trainer(&device)?;
             (0..3).try_for_each(|_| first.step().map(|_| ()))?;
             let middle = first.save()?;

@@ -1,0 +1,126 @@
+//! Small games with known answers.
+
+use super::Settings;
+use crate::agent::communication::{CommNetConfig, Communication};
+use crate::agent::core::{CoreConfig, GruConfig};
+use crate::agent::team::TeamConfig;
+use crate::env::lever::LeverConfig;
+use crate::env::matrix_game::MatrixGameConfig;
+use crate::env::repeat_previous::RepeatPreviousConfig;
+use crate::env::switch::SwitchConfig;
+use crate::optim::Schedule;
+use crate::train::dqn::DqnConfig;
+use crate::train::mixer::Mixing;
+use crate::train::ppo::PpoConfig;
+
+/// The paper's data are random: epsilon stays at 1.
+pub(super) fn two_step(mixer: Mixing) -> Settings {
+    let world = MatrixGameConfig { worlds: 8, ..MatrixGameConfig::two_step() };
+    let learner = DqnConfig {
+        rollout: 2,
+        batch: 32,
+        replay: 500,
+        warmup: 64,
+        target_every: 50,
+        learning_rate: 2e-3,
+        epsilon_end: 1.0,
+        mixer,
+        ..DqnConfig::default()
+    };
+    let agent = TeamConfig { features: 32, ..TeamConfig::default() };
+    Settings { steps: 50_000, ..Settings::new(world, agent, learner) }
+}
+
+pub(super) fn matrix(game: MatrixGameConfig) -> Settings {
+    let world = MatrixGameConfig { worlds: 8, ..game };
+    let agent = TeamConfig { features: 32, identity: false, ..TeamConfig::default() };
+    let learner = DqnConfig {
+        rollout: 5,
+        batch: 32,
+        replay: 10_000,
+        warmup: 200,
+        target_every: 50,
+        learning_rate: 1e-3,
+        epsilon_fraction: 0.5,
+        ..DqnConfig::default()
+    };
+    Settings { steps: 200_000, separate_parameters: true, ..Settings::new(world, agent, learner) }
+}
+
+pub(super) fn repeat() -> Settings {
+    let world = RepeatPreviousConfig { worlds: 16, ..RepeatPreviousConfig::default() };
+    let agent = TeamConfig {
+        features: 64,
+        identity: false,
+        core: CoreConfig::new(GruConfig {}),
+        dueling: true,
+        ..TeamConfig::default()
+    };
+    let learner = DqnConfig {
+        rollout: 52,
+        batch: 16,
+        sequence: 51,
+        replay: 50_000,
+        warmup: 2_000,
+        learning_rate: 2e-3,
+        schedule: Schedule::Linear { last: 0.1 },
+        gamma: 0.0,
+        target_every: 50,
+        epsilon_end: 0.02,
+        epsilon_fraction: 0.5,
+        ..DqnConfig::default()
+    };
+    Settings { steps: 600_000, ..Settings::new(world, agent, learner) }
+}
+
+pub(super) fn lever() -> Settings {
+    let world = LeverConfig { worlds: 256, ..LeverConfig::default() };
+    let agent = TeamConfig {
+        features: 128,
+        identity: false,
+        communication: Communication::new(CommNetConfig {}),
+        rounds: 2,
+        ..TeamConfig::default()
+    };
+    let learner = PpoConfig {
+        rollout: 2,
+        epochs: 2,
+        minibatches: 2,
+        learning_rate: 1e-3,
+        schedule: Schedule::Linear { last: 0.05 },
+        entropy_coefficient: 0.01,
+        entropy_schedule: Schedule::Linear { last: 0.0 },
+        learning_shards: 2,
+        acting_shards: 2,
+        ..PpoConfig::default()
+    };
+    Settings { steps: 8_000_000, ..Settings::new(world, agent, learner) }
+}
+
+/// Six days and a closing step fit a rollout of six: who tells ends the episode earlier.
+pub(super) fn switch(lamp: bool) -> Settings {
+    let world = SwitchConfig { worlds: 32, lamp, ..SwitchConfig::default() };
+    let agent = TeamConfig { features: 64, core: CoreConfig::new(GruConfig {}), ..TeamConfig::default() };
+    let learner = DqnConfig {
+        rollout: 6,
+        updates: 2,
+        batch: 64,
+        sequence: 6,
+        replay: 20_000,
+        warmup: 1_000,
+        learning_rate: 2e-3,
+        schedule: Schedule::Linear { last: 0.05 },
+        gamma: 1.0,
+        target_every: 100,
+        epsilon_end: 0.02,
+        epsilon_fraction: 0.3,
+        acting_shards: 2,
+        ..DqnConfig::default()
+    };
+    Settings {
+        steps: 6_000_000,
+        // What chance made of an action is known to nobody else.
+        show_last_action: true,
+        ..Settings::new(world, agent, learner)
+    }
+}

@@ -1,0 +1,89 @@
+//! The particle worlds.
+
+use super::Settings;
+use crate::agent::core::{CoreConfig, GruConfig, NoCore};
+use crate::agent::encoder::EncoderConfig;
+use crate::agent::team::{Critic, TeamConfig};
+use crate::env::WorldSettings;
+use crate::env::mpe::SimpleSpreadConfig;
+use crate::optim::Schedule;
+use crate::registry::Member;
+use crate::train::dqn::DqnConfig;
+use crate::train::mixer::{Mixing, QmixConfig};
+use crate::train::ppo::PpoConfig;
+
+/// A rollout is an episode, its 25 steps and the one that values the last observation.
+pub(super) fn spread(mixer: Mixing) -> Settings {
+    let world = SimpleSpreadConfig { worlds: 32, ..SimpleSpreadConfig::default() };
+    let agent = TeamConfig { core: CoreConfig::new(GruConfig {}), ..TeamConfig::default() };
+    let learner = DqnConfig {
+        rollout: 26,
+        updates: 4,
+        batch: 32,
+        sequence: 25,
+        replay: 130_000,
+        warmup: 3_000,
+        learning_rate: if mixer == Mixing::Vdn { 1e-2 } else { 5e-3 },
+        schedule: Schedule::Linear { last: 0.0 },
+        gamma: 0.9,
+        target_every: 200,
+        epsilon_fraction: 0.1,
+        mixer,
+        learning_shards: 2,
+        acting_shards: 2,
+        ..DqnConfig::default()
+    };
+    Settings { steps: 3_000_000, ..Settings::new(world, agent, learner) }
+}
+
+/// A mixing that begins all but linear.
+pub(super) fn gentle_qmix() -> Mixing {
+    Mixing::Qmix(QmixConfig { scale: 0.01, ..QmixConfig::default() })
+}
+
+/// JaxMARL's sizes: 16 worlds, rollouts of 128 steps, four passes in four minibatches.
+pub(super) fn spread_ppo(critic: Critic) -> Settings {
+    let world = SimpleSpreadConfig { worlds: 16, ..SimpleSpreadConfig::default() };
+    let central = critic == Critic::Central;
+    let agent = TeamConfig {
+        features: if central { 128 } else { 64 },
+        encoder: EncoderConfig::Linear { layers: if central { 1 } else { 2 } },
+        core: if central { CoreConfig::new(GruConfig {}) } else { CoreConfig::new(NoCore {}) },
+        critic,
+        ..TeamConfig::default()
+    };
+    let learner = PpoConfig {
+        rollout: 128,
+        epochs: 4,
+        minibatches: 4,
+        learning_rate: if central { 2e-3 } else { 1e-3 },
+        schedule: Schedule::Linear { last: 0.0 },
+        learning_shards: 2,
+        acting_shards: 2,
+        ..PpoConfig::default()
+    };
+    let steps = if central { 3_000_000 } else { 30_000_000 };
+    Settings { steps, ..Settings::new(world, agent, learner) }
+}
+
+/// Unlike agents. Those that play against each other share neither parameters nor a critic.
+pub(super) fn particles(world: impl Member + WorldSettings, critic: Critic) -> Settings {
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent = TeamConfig { features: 64, encoder, critic, ..TeamConfig::default() };
+    let learner = PpoConfig {
+        rollout: 26,
+        epochs: 4,
+        minibatches: 4,
+        learning_rate: 1e-3,
+        schedule: Schedule::Linear { last: 0.0 },
+        gamma: 0.95,
+        learning_shards: 2,
+        acting_shards: 2,
+        ..PpoConfig::default()
+    };
+    Settings {
+        steps: 5_000_000,
+        separate_parameters: critic == Critic::Own,
+        ..Settings::new(world, agent, learner)
+    }
+}

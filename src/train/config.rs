@@ -1,0 +1,115 @@
+//! The list of learners, and the settings of one of any kind.
+
+use super::Trainer;
+use super::curiosity::CuriosityConfig;
+use super::dqn::DqnConfig;
+use super::hierarchy::HierarchyConfig;
+use super::ppo::PpoConfig;
+use crate::Device;
+use crate::agent::actors::Choice;
+use crate::agent::{AgentConfig, Policy};
+use crate::env::goals::Goal;
+use crate::env::{Spec, VecEnv};
+use crate::error::{Error, Result};
+use crate::registry::{Kind, Table, family};
+
+/// What a learner is given beside its own settings.
+pub struct Making<'a> {
+    /// Where everything is computed.
+    pub device: &'a Device,
+    /// The agent that learns.
+    pub agent: &'a AgentConfig,
+    /// Every agent of a world has parameters of its own.
+    pub separate_parameters: bool,
+    /// The goals that the world names.
+    pub goals: Vec<Goal>,
+    /// Agent-steps of the whole training, at which schedules end.
+    pub steps: u64,
+    /// The seed of parameters and actions.
+    pub seed: u64,
+}
+
+impl Making<'_> {
+    /// The agent with initial parameters.
+    ///
+    /// # Errors
+    /// Settings out of range, worlds that it is not made for, or no room on the device.
+    pub fn policy(&self, spec: &Spec) -> Result<Box<dyn Policy>> {
+        self.agent.policy(self.device, spec, self.separate_parameters, self.seed)
+    }
+}
+
+/// Settings of a learner, and what they build.
+pub trait LearnerSettings: Table {
+    /// Checks every setting against the number of worlds.
+    ///
+    /// # Errors
+    /// The first setting out of range, with what was expected.
+    fn check(&self, worlds: usize) -> Result<()>;
+
+    /// What acts when trained: the agent with initial parameters, or one built around it.
+    ///
+    /// # Errors
+    /// An agent that this learner does not take, with the reason; or as [`Making::policy`].
+    fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
+        making.policy(spec)
+    }
+
+    /// The trainer, ready for its first step.
+    ///
+    /// # Errors
+    /// As [`LearnerSettings::check`] and [`LearnerSettings::policy`], or what the device and the worlds report.
+    fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>>;
+
+    /// Whether [`LearnerSettings::policy`] is the agent itself, and not one built around it.
+    fn trains_the_agent_itself(&self) -> bool {
+        true
+    }
+
+    /// Rewards of the agents' own, beside those of the worlds.
+    fn curiosity(&self) -> &CuriosityConfig {
+        &CuriosityConfig::None
+    }
+
+    /// How trained agents act: policies draw their action unless `greedy`.
+    fn choice(&self, greedy: bool) -> Choice {
+        if greedy { Choice::Greedy } else { Choice::Sample }
+    }
+}
+
+/// Every learner of this crate.
+const LEARNERS: &[Kind<Learners>] = &[
+    Kind::<Learners>::of::<PpoConfig>(),
+    Kind::<Learners>::of::<DqnConfig>(),
+    Kind::<Learners>::of::<HierarchyConfig>(),
+];
+
+family! {
+    /// The settings of a learner of any kind, told apart by `kind`.
+    LearnerConfig, Learners = "learner", LearnerSettings, LEARNERS
+}
+
+/// Refuses a setting that differs from its default where it does nothing, with the reason.
+pub(super) fn idle<T: PartialEq>(key: &str, value: T, default: T, reason: &str) -> Result<()> {
+    if value == default {
+        return Ok(());
+    }
+    Err(Error::config(key, format!("its default: it does nothing {reason}")))
+}
+
+/// So many parts of so many things; 0 for the most of up to `most` that divide them.
+///
+/// # Errors
+/// A number that does not divide them, with those that do.
+pub(super) fn parts(key: &str, of: &str, count: usize, wanted: usize, most: usize) -> Result<usize> {
+    match wanted {
+        0 => Ok((1..=most.max(1)).rev().find(|parts| count.is_multiple_of(*parts)).unwrap_or(1)),
+        wanted if count.is_multiple_of(wanted) => Ok(wanted),
+        wanted => {
+            let fits: Vec<String> =
+                (1..=count.min(256)).filter(|n| count.is_multiple_of(*n)).map(|n| n.to_string()).collect();
+            let message = format!("a divisor of {of} ({count}): {}; got {wanted}", fits.join(", "));
+            Err(Error::config(key, message))
+        }
+    }
+}
