@@ -2,6 +2,7 @@
 //!
 //! Its autodiff ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own below this one, `synod-engine`.
 
+pub mod action;
 pub mod agent;
 pub mod command;
 pub mod env;

@@ -17,6 +17,7 @@ use super::encoder::{Encoder, EncoderConfig};
 use super::neighbours::Neighbours;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
+use crate::action::{ActionSpace, Bounded};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
 use crate::graph::{Graph, Tensor};
@@ -73,6 +74,9 @@ pub struct TeamConfig {
     pub dueling: bool,
     /// What the critic sees, for trainers that want one.
     pub critic: Critic,
+    /// What continuous actions with bounds are drawn from: `gaussian` (worlds hold them to the bounds) or `tanh` (squashed
+    /// between them).
+    pub bounded: Bounded,
 }
 
 impl Default for TeamConfig {
@@ -88,6 +92,7 @@ impl Default for TeamConfig {
             talk_first: false,
             dueling: false,
             critic: Critic::Shared,
+            bounded: Bounded::Gaussian,
         }
     }
 }
@@ -185,7 +190,7 @@ pub struct Team {
     config: TeamConfig,
     observation: Vec<usize>,
     agents: usize,
-    actions: usize,
+    actions: ActionSpace,
     separate: bool,
     trunk: Trunk,
     /// The critic's, where it has one of its own.
@@ -212,6 +217,9 @@ impl Team {
             let message = "own or shared: the state of this world is not known";
             return Err(Error::config("agent.critic", message));
         }
+        if config.dueling {
+            kind.actions.one_choice("a dueling head")?;
+        }
         let features = config.features;
         let mut builder = match separate {
             true => Builder::with_lanes(seed, kind.count),
@@ -226,7 +234,7 @@ impl Team {
             })
             .collect();
         // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
+        let actor = Linear::new(&mut builder, "actor", features, kind.actions.parameters(), 0.01);
         let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
         let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
@@ -239,7 +247,7 @@ impl Team {
             config: config.clone(),
             observation: kind.observation.clone(),
             agents: kind.count,
-            actions: kind.actions,
+            actions: kind.actions.clone(),
             separate,
             trunk,
             judge,
@@ -357,10 +365,10 @@ impl Team {
         if !self.config.talk_first {
             (x, rounds) = self.talk(weights, sequence, x)?;
         }
-        let mut logits = self.actor.forward(weights, x);
+        let mut parameters = self.actor.forward(weights, x);
         if let Some(value) = &self.dueling {
             let lanes = [&shape[..3], &[1]].concat();
-            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
+            parameters = value.forward(weights, x) + parameters - parameters.mean(&[-1]).reshape(lanes);
         }
         let judged = match &self.judge {
             None => x,
@@ -373,7 +381,7 @@ impl Team {
         let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
         let heard = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
         let attention = heard.or(remembered.attention);
-        Ok((Unrolled { logits, values, state, attention }, rounds))
+        Ok((Unrolled { parameters, values, state, attention }, rounds))
     }
 }
 
@@ -386,7 +394,7 @@ impl Policy for Team {
         };
         format!(
             "team features={} encoder={} core={} communication={} rounds={} residual={} talk_first={} dueling={} \
-             critic={} identity={} separate={} observation={:?} actions={}",
+             critic={} identity={} separate={} observation={:?} actions={}{}",
             c.features,
             c.encoder.describe(),
             described(c.core.name(), c.core.describe()),
@@ -399,12 +407,17 @@ impl Policy for Team {
             if c.identity { self.agents } else { 0 },
             if self.separate { self.agents } else { 0 },
             self.observation,
-            self.actions
+            self.actions,
+            if self.bounded() == Bounded::Tanh { " bounded=tanh" } else { "" }
         )
     }
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn bounded(&self) -> Bounded {
+        self.config.bounded
     }
 
     fn state(&self) -> Vec<StatePart> {

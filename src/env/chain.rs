@@ -6,7 +6,7 @@ use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many chains at once.
@@ -81,7 +81,7 @@ impl Rules for ChainConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        vec![AgentKind { name: "walker".to_owned(), count: 1, observation: vec![self.states], actions: 2 }]
+        vec![AgentKind::discrete("walker", 1, self.states, 2)]
     }
 
     fn limit(&self) -> u32 {
@@ -96,7 +96,8 @@ impl Rules for ChainConfig {
         *world = self.blank();
     }
 
-    fn step(&self, world: &mut Walker, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Walker, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         let last = self.states as u32 - 1;
         if actions[0] == 1 && random.bernoulli(self.right) {
             world.state = (world.state + 1).min(last);
@@ -161,7 +162,7 @@ mod tests {
             let mut out = Buffers::new(chain.spec());
             chain.reset(&vec![true; 20_000], &mut out).unwrap();
             while out.ended.contains(&false) {
-                chain.step(&vec![action; 20_000], &mut out).unwrap();
+                chain.step(&vec![action; 20_000].into(), &mut out).unwrap();
             }
             let returns: Vec<f64> =
                 chain.take_reports().iter().filter_map(|report| report.value("return")).collect();

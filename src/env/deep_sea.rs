@@ -6,7 +6,7 @@ use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, middle};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many seas at once.
@@ -98,8 +98,7 @@ impl Rules for DeepSeaConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let observation = vec![self.size * self.size];
-        vec![AgentKind { name: "diver".to_owned(), count: 1, observation, actions: 2 }]
+        vec![AgentKind::discrete("diver", 1, self.size * self.size, 2)]
     }
 
     fn blank(&self) -> Diver {
@@ -110,7 +109,8 @@ impl Rules for DeepSeaConfig {
         *world = self.blank();
     }
 
-    fn step(&self, world: &mut Diver, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Diver, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         let last = self.size as u32 - 1;
         if actions[0] == self.right(world.row as usize, world.column as usize) {
             pay.rewards[0] = -0.01 / self.size as f32;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, Role, middle, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::action::ActionSpace;
 use crate::error::{Error, Result};
 
 /// Many grids at once.
@@ -232,6 +233,30 @@ impl GridworldConfig {
             }
         }
     }
+
+    /// One step by the agents' actions.
+    fn advance(&self, world: &mut Grid, actions: &[u32], pay: &mut Pay) -> Outcome {
+        for agent in 0..self.agents {
+            let (from, before) = (world.agents[agent], self.nearest(world, agent));
+            let to = self.after(from, actions[agent]);
+            if !world.blocked[to as usize] && !world.occupied[to as usize] {
+                world.occupied[from as usize] = false;
+                world.occupied[to as usize] = true;
+                world.agents[agent] = to;
+            }
+            let gain = match (before, self.nearest(world, agent)) {
+                (Some(before), Some(after)) => before as f64 - after as f64,
+                _ => 0.0,
+            };
+            world.own[agent] = self.shaping * gain - self.step_cost;
+        }
+        self.reach(world);
+        let mean = world.own.iter().sum::<f64>() / self.agents as f64;
+        for (reward, own) in pay.rewards.iter_mut().zip(&world.own) {
+            *reward = ((1.0 - self.team) * own + self.team * mean) as f32;
+        }
+        if world.reached.iter().all(|reached| *reached) { Outcome::Ends } else { Outcome::GoesOn }
+    }
 }
 
 impl Rules for GridworldConfig {
@@ -269,7 +294,8 @@ impl Rules for GridworldConfig {
         let side = 2 * self.radius + 1;
         let window = 3 * side * side;
         let observation = if self.coordinates { vec![window + 2] } else { vec![3, side, side] };
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: ACTIONS }]
+        let actions = ActionSpace::Discrete(ACTIONS);
+        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
     }
 
     fn state(&self) -> usize {
@@ -320,27 +346,8 @@ impl Rules for GridworldConfig {
         Self::occupy(world);
     }
 
-    fn step(&self, world: &mut Grid, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-        for agent in 0..self.agents {
-            let (from, before) = (world.agents[agent], self.nearest(world, agent));
-            let to = self.after(from, actions[agent]);
-            if !world.blocked[to as usize] && !world.occupied[to as usize] {
-                world.occupied[from as usize] = false;
-                world.occupied[to as usize] = true;
-                world.agents[agent] = to;
-            }
-            let gain = match (before, self.nearest(world, agent)) {
-                (Some(before), Some(after)) => before as f64 - after as f64,
-                _ => 0.0,
-            };
-            world.own[agent] = self.shaping * gain - self.step_cost;
-        }
-        self.reach(world);
-        let mean = world.own.iter().sum::<f64>() / self.agents as f64;
-        for (reward, own) in pay.rewards.iter_mut().zip(&world.own) {
-            *reward = ((1.0 - self.team) * own + self.team * mean) as f32;
-        }
-        if world.reached.iter().all(|reached| *reached) { Outcome::Ends } else { Outcome::GoesOn }
+    fn step(&self, world: &mut Grid, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        self.advance(world, actions.discrete(0), pay)
     }
 
     fn observe(&self, world: &Grid, view: &mut View) {

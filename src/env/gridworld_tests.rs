@@ -20,7 +20,7 @@ fn world(rows: &[&str], config: GridworldConfig) -> (GridworldConfig, Grid) {
 fn step(config: &GridworldConfig, grid: &mut Grid, actions: &[u32]) -> (Vec<f32>, Outcome) {
     let (mut rewards, mut terminated) = (vec![0.0; config.agents], vec![false; config.agents]);
     let mut pay = Pay { rewards: &mut rewards, terminated: &mut terminated };
-    let outcome = config.step(grid, actions, &mut Pcg64::new(0), &mut pay);
+    let outcome = config.advance(grid, actions, &mut pay);
     (rewards, outcome)
 }
 
@@ -67,7 +67,7 @@ fn corners_and_coordinates_by_hand() -> Result<()> {
     let mut env = Gridworld::new(config, 1)?;
     let mut out = Buffers::new(env.spec());
     env.reset(&[true], &mut out)?;
-    env.step(&[2, 0], &mut out)?;
+    env.step(&[2, 0].into(), &mut out)?;
     assert_eq!(env.spec().kinds[0].observation, [29]);
     assert_eq!(out.observations[27..29], [0.25, 0.0]);
     assert_eq!(out.observations[29 + 27..], [0.0, 0.25]);

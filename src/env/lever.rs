@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{Drawing, LINE, Role};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many lever games at once.
@@ -71,8 +71,7 @@ impl Rules for LeverConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let (count, actions) = (self.agents, self.levers);
-        vec![AgentKind { name: "agent".to_owned(), count, observation: vec![self.population], actions }]
+        vec![AgentKind::discrete("agent", self.agents, self.population, self.levers)]
     }
 
     fn state(&self) -> usize {
@@ -95,7 +94,8 @@ impl Rules for LeverConfig {
         random.shuffle(&mut world.drawn);
     }
 
-    fn step(&self, world: &mut Draw, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Draw, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         world.pulled.clear();
         world.pulled.extend_from_slice(actions);
         let mut pulled = vec![false; self.levers];

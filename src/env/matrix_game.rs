@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, Role};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::{Error, Result};
 
 /// Many matrix games played at once.
@@ -21,8 +21,8 @@ pub type MatrixGame = Vectorised<MatrixGameConfig>;
 /// let mut env = MatrixGame::new(MatrixGameConfig { worlds: 1, ..MatrixGameConfig::two_step() }, 0)?;
 /// let mut out = Buffers::new(env.spec());
 /// env.reset(&[true], &mut out)?;
-/// env.step(&[1, 0], &mut out)?; // the first agent chooses the risky game
-/// env.step(&[1, 1], &mut out)?;
+/// env.step(&[1, 0].into(), &mut out)?; // the first agent chooses the risky game
+/// env.step(&[1, 1].into(), &mut out)?;
 /// assert_eq!(out.rewards, [8.0, 8.0]);
 /// # Ok::<(), synod::Error>(())
 /// ```
@@ -153,12 +153,7 @@ impl Rules for MatrixGameConfig {
 
     fn kinds(&self) -> Vec<AgentKind> {
         let [first, second] = self.actions();
-        let kind = |name: &str, count, actions| AgentKind {
-            name: name.to_owned(),
-            count,
-            observation: vec![self.stages()],
-            actions,
-        };
+        let kind = |name: &str, count, options| AgentKind::discrete(name, count, self.stages(), options);
         if first == second {
             return vec![kind("agent", 2, first)];
         }
@@ -177,17 +172,19 @@ impl Rules for MatrixGameConfig {
         *world = self.blank();
     }
 
-    fn step(&self, world: &mut Play, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Play, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let mut each = actions.each().map(|(integers, _)| integers[0]);
+        let (first, second) = (each.next().unwrap_or(0), each.next().unwrap_or(0));
         if self.choose && world.stage == 0 {
-            world.stage = 1 + actions[0];
+            world.stage = 1 + first;
         } else {
             let game = &self.games[world.stage as usize - usize::from(self.choose)];
-            let payoff = game[actions[0] as usize][actions[1] as usize];
+            let payoff = game[first as usize][second as usize];
             pay.rewards.fill(payoff as f32);
             world.paid += payoff;
         }
         world.step += 1;
-        world.did = Some([actions[0], actions[1]]);
+        world.did = Some([first, second]);
         if world.step == self.length() { Outcome::Ends } else { Outcome::GoesOn }
     }
 

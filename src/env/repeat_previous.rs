@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, Role};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many such tasks at once.
@@ -90,8 +90,7 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let (count, actions) = (self.agents, self.symbols);
-        vec![AgentKind { name: "agent".to_owned(), count, observation: vec![self.symbols], actions }]
+        vec![AgentKind::discrete("agent", self.agents, self.symbols, self.symbols)]
     }
 
     fn blank(&self) -> Sequences {
@@ -106,7 +105,8 @@ impl Rules for RepeatPreviousConfig {
         self.draw(world, random);
     }
 
-    fn step(&self, world: &mut Sequences, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Sequences, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         world.said.clear();
         if world.step as usize >= self.lag {
             // The row after this one is the oldest.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, RING, Role, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::{Error, Result};
 
 /// Many riddles at once.
@@ -113,8 +113,8 @@ impl Rules for SwitchConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let observation = vec![1 + usize::from(self.lamp)];
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: self.actions() }]
+        let observation = 1 + usize::from(self.lamp);
+        vec![AgentKind::discrete("agent", self.agents, observation, self.actions())]
     }
 
     fn state(&self) -> usize {
@@ -132,7 +132,8 @@ impl Rules for SwitchConfig {
         self.enter(world, random);
     }
 
-    fn step(&self, world: &mut Days, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Days, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         let action = actions[world.inside as usize];
         world.day += 1;
         if action == TELL {

@@ -7,7 +7,7 @@ use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many taxis at once.
@@ -122,7 +122,7 @@ impl Rules for TaxiConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        vec![AgentKind { name: "taxi".to_owned(), count: 1, observation: vec![19], actions: ACTIONS }]
+        vec![AgentKind::discrete("taxi", 1, 19, ACTIONS)]
     }
 
     fn limit(&self) -> u32 {
@@ -144,7 +144,8 @@ impl Rules for TaxiConfig {
         };
     }
 
-    fn step(&self, world: &mut Fare, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Fare, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         pay.rewards[0] = world.act(actions[0]) as f32;
         if world.delivered() { Outcome::Ends } else { Outcome::GoesOn }
     }
@@ -271,7 +272,7 @@ mod tests {
             let ended = out.ended.clone();
             taxi.reset(&ended, &mut out).unwrap();
             let actions: Vec<u32> = (0..64).map(|_| random.below(6)).collect();
-            taxi.step(&actions, &mut out).unwrap();
+            taxi.step(&actions.into(), &mut out).unwrap();
         }
         assert!(held.iter().all(|held| *held > 0), "{held:?}");
     }

@@ -1,6 +1,7 @@
 //! One episode of any world that draws itself, as a film.
 
 use crate::Device;
+use crate::action::Actions;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice};
 use crate::env::drawing::{Mark, Shape};
@@ -76,7 +77,7 @@ impl VecEnv for Watched<'_> {
         self.inner.reset(which, out)
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
         self.inner.step(actions, out)?;
         self.rewards.clone_from(&out.rewards);
         self.ended = out.ended[0];

@@ -153,7 +153,7 @@ impl Settings {
     /// # Errors
     /// As [`WorldSettings::build`].
     pub fn worlds(&self, world: &WorldConfig, seed: u64) -> Result<Box<dyn VecEnv>> {
-        let worlds = Uniform::of(world.build(seed)?);
+        let worlds = Uniform::of(world.build(seed)?)?;
         Ok(if self.show_last_action { Box::new(LastAction::new(worlds)?) } else { worlds })
     }
 

@@ -5,6 +5,7 @@
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
 
 use crate::Device;
+use crate::action::{ActionSpace, Actions};
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
@@ -21,6 +22,8 @@ pub struct Experience {
     pub worlds: usize,
     /// Numbers in an observation.
     pub observation: usize,
+    /// What an agent can do.
+    pub space: ActionSpace,
     /// `[time, agents, worlds, observation]`.
     pub observations: Vec<f32>,
     /// Steps since the agent's episode began.
@@ -29,8 +32,8 @@ pub struct Experience {
     pub present: Vec<f32>,
     /// 1 where the step counts as experience.
     pub weights: Vec<f32>,
-    /// What was done.
-    pub actions: Vec<u32>,
+    /// What was done: `[time, agents, worlds, integers]` and `[time, agents, worlds, floats]`.
+    pub actions: Actions,
     /// With which log-probability.
     pub log_probabilities: Vec<f32>,
     /// The critic's value; `[time + 1, agents, worlds]`.
@@ -41,7 +44,7 @@ pub struct Experience {
     pub terminated: Vec<bool>,
     /// The agent's episode was cut off.
     pub truncated: Vec<bool>,
-    /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Empty where all always are.
+    /// `[time, agents, worlds, options]`: 1 where an option was allowed. Empty where all always are.
     pub masks: Vec<f32>,
     /// `[time, worlds, state]`: the worlds' states for centralised learners, else nothing.
     pub world_state: Vec<f32>,
@@ -50,18 +53,19 @@ pub struct Experience {
 }
 
 impl Experience {
-    pub(super) fn new(time: usize, agents: usize, worlds: usize, observation: usize) -> Self {
+    pub(super) fn new([time, agents, worlds]: [usize; 3], observation: usize, space: &ActionSpace) -> Self {
         let lanes = time * agents * worlds;
         Experience {
             time,
             agents,
             worlds,
             observation,
+            space: space.clone(),
             observations: vec![0.0; lanes * observation],
             ages: vec![0.0; lanes],
             present: vec![0.0; lanes],
             weights: vec![0.0; lanes],
-            actions: vec![0; lanes],
+            actions: Actions::zeros(space, lanes),
             log_probabilities: vec![0.0; lanes],
             values: vec![0.0; lanes + agents * worlds],
             rewards: vec![0.0; lanes],
@@ -86,7 +90,16 @@ impl Experience {
             ("ages", self.ages.len(), lanes),
             ("present", self.present.len(), lanes),
             ("weights", self.weights.len(), lanes),
-            ("actions", self.actions.len(), lanes),
+            (
+                "actions",
+                self.actions.discrete.len(),
+                lanes.and_then(|n| product(&[n, self.space.integers()])),
+            ),
+            (
+                "continuous actions",
+                self.actions.continuous.len(),
+                lanes.and_then(|n| product(&[n, self.space.floats()])),
+            ),
             ("log-probabilities", self.log_probabilities.len(), lanes),
             ("values", self.values.len(), after),
             ("rewards", self.rewards.len(), lanes),
@@ -142,10 +155,11 @@ pub struct Rollout {
     agents: usize,
     worlds: usize,
     observation: usize,
-    action_count: usize,
     state_size: usize,
     explores: bool,
     masked: bool,
+    /// The last actions as the worlds take them.
+    told: Actions,
     /// `[agents, worlds]`.
     ages: Vec<f32>,
     present: Vec<f32>,
@@ -209,7 +223,8 @@ impl Rollout {
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
         let mut rollout = Rollout {
-            experience: Experience::new(time, agents, worlds, observation),
+            experience: Experience::new([time, agents, worlds], observation, &kind.actions),
+            told: spec.actions(),
             ages: vec![0.0; agents * worlds],
             present: vec![0.0; agents * worlds],
             closing: vec![false; worlds],
@@ -220,14 +235,13 @@ impl Rollout {
             agents,
             worlds,
             observation,
-            action_count: kind.actions,
             state_size: spec.state,
             explores: choice == Choice::EpsilonGreedy,
             masked: spec.masked,
             seed,
         };
         if rollout.masked {
-            rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions];
+            rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions.options()];
         }
         if policy.world_state().is_some() {
             rollout.keep_world_state();
@@ -261,15 +275,18 @@ impl Rollout {
             self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
             let (experience, now) = (&mut self.experience, t * lanes..(t + 1) * lanes);
             experience.values[now.clone()].copy_from_slice(&self.actors.values);
-            experience.log_probabilities[now.clone()].copy_from_slice(&self.actors.log_probabilities);
-            experience.actions[now].copy_from_slice(&self.actors.actions);
+            experience.log_probabilities[now].copy_from_slice(&self.actors.log_probabilities);
+            let Actions { discrete, continuous } = &self.actors.actions;
+            experience.actions.discrete[t * discrete.len()..][..discrete.len()].copy_from_slice(discrete);
+            let kept = &mut experience.actions.continuous[t * continuous.len()..];
+            kept[..continuous.len()].copy_from_slice(continuous);
             self.advance(t * lanes)?;
         }
         if self.explores {
             return Ok(&self.experience);
         }
         // What comes after the last step is valued with the state that belongs to it.
-        self.actors.value(seen(&self.buffers, &self.ages, &self.present))?;
+        self.actors.value(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
         let end = self.experience.time * lanes;
         self.experience.values[end..].copy_from_slice(&self.actors.values);
         Ok(&self.experience)
@@ -309,7 +326,7 @@ impl Rollout {
         self.experience.ages[base..base + lanes].copy_from_slice(&self.ages);
         self.experience.present[base..base + lanes].copy_from_slice(&self.present);
         if self.masked {
-            let size = self.action_count;
+            let size = self.experience.space.options();
             for lane in 0..lanes {
                 let from = self.in_buffers(lane) * size;
                 let to = (base + lane) * size;
@@ -327,15 +344,13 @@ impl Rollout {
         self.actors.epsilon = epsilon;
     }
 
-    /// Steps the worlds with the actions at `base` and starts new episodes where old ones are over.
+    /// Steps the worlds with the actors' actions, notes what came of it at `base`, and starts new episodes where old ones
+    /// are over.
     fn advance(&mut self, base: usize) -> Result<()> {
         let lanes = self.agents * self.worlds;
-        let mut actions = vec![0u32; lanes];
-        for lane in 0..lanes {
-            actions[self.in_buffers(lane)] = self.experience.actions[base + lane];
-        }
+        self.actors.tell(&mut self.told)?;
         let closed = std::mem::take(&mut self.closing);
-        self.environment.step(&actions, &mut self.buffers)?;
+        self.environment.step(&self.told, &mut self.buffers)?;
         self.steps += 1;
         self.closing = vec![false; self.worlds];
         for lane in 0..lanes {
@@ -459,7 +474,7 @@ mod tests {
     /// One lane, by hand: gamma .5, lambda .5.
     #[test]
     fn advantages_follow_the_definition_at_every_kind_of_end() {
-        let mut e = Experience::new(6, 1, 1, 1);
+        let mut e = Experience::new([6, 1, 1], 1, &ActionSpace::Discrete(2));
         e.values = vec![1.0, 2.0, 4.0, 8.0, 1.0, 2.0, 4.0];
         e.rewards = vec![1.0; 6];
         e.weights = vec![1.0, 1.0, 1.0, 0.0, 1.0, 1.0];

@@ -29,7 +29,7 @@ fn every_world_draws_itself_within_its_frame() {
     let mut random = fresh();
     for config in configurations() {
         let name = config.name();
-        let mut env = Uniform::of(config.build(random.bits()).unwrap());
+        let mut env = config.build(random.bits()).unwrap();
         let worlds = env.spec().worlds;
         let agents = env.spec().agents();
         let mut out = Buffers::new(env.spec());
@@ -69,14 +69,15 @@ fn actions_and_agents_have_names_through_all_that_wraps_a_world() {
     for config in configurations() {
         let name = config.name();
         let plain = config.build(1).unwrap();
-        let alike = Uniform::of(config.build(1).unwrap());
-        let shown = LastAction::new(Uniform::of(config.build(1).unwrap())).unwrap();
+        let alike = Uniform::of(config.build(1).unwrap()).unwrap();
+        let shown = LastAction::new(Uniform::of(config.build(1).unwrap()).unwrap()).unwrap();
         let mut agent = 0;
         let mut names = Vec::new();
         for kind in &plain.spec().kinds {
             for number in 0..kind.count {
                 let actions = plain.action_names(agent);
-                assert!(actions.is_empty() || actions.len() == kind.actions, "{name}: {actions:?}");
+                let count = kind.actions.options() + kind.actions.floats();
+                assert!(actions.is_empty() || actions.len() == count, "{name}: {actions:?}");
                 let expected =
                     if kind.count == 1 { kind.name.clone() } else { format!("{} {number}", kind.name) };
                 names.push(plain.agent_name(agent));

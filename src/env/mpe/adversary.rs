@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves};
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen, minus};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen, minus};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many adversary worlds at once.
@@ -29,6 +29,8 @@ pub struct SimpleAdversaryConfig {
     pub worlds: usize,
     /// Good agents, and landmarks.
     pub good: usize,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
     pub max_episode_steps: usize,
 }
@@ -42,7 +44,7 @@ crate::env::config::world!(
 impl Default for SimpleAdversaryConfig {
     /// MPE2's: 2 good agents, 25 steps; 64 worlds.
     fn default() -> Self {
-        SimpleAdversaryConfig { worlds: 64, good: 2, max_episode_steps: 25 }
+        SimpleAdversaryConfig { worlds: 64, good: 2, actions: Control::Discrete, max_episode_steps: 25 }
     }
 }
 
@@ -65,7 +67,7 @@ impl Rules for SimpleAdversaryConfig {
             name: name.to_owned(),
             count,
             observation: vec![length],
-            actions: MOVES,
+            actions: self.actions.space(true, 0),
         };
         vec![kind("adversary", 1, 4 * self.good), kind("agent", self.good, 2 + 4 * self.good)]
     }
@@ -87,7 +89,7 @@ impl Rules for SimpleAdversaryConfig {
         world.scatter(1.0, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |_| BODY);
         world.advance(|_| BODY);
         let goal = usize::from(world.goals[0]);

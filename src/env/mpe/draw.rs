@@ -42,12 +42,17 @@ impl<'a> Sheet<'a> {
         self.drawing.ring(role, place(at), length(radius), 0.0);
     }
 
-    /// The word that an agent said last, above it.
-    pub fn said(&mut self, agent: usize, said: u8) {
-        if said > 0 {
-            let [x, y] = place(self.world.agents()[agent]);
-            let above = y - length((self.size)(agent)) - 0.4;
-            self.drawing.label(Role::Agent(agent), [x, above], 0.5, format!("\"{}\"", said - 1));
+    /// The word that a speaker said last, or the loudest of several, above it. Agents who speak come first.
+    pub fn said(&mut self, speaker: usize) {
+        let words = self.world.spoken.len() / self.world.said.len().max(1);
+        let spoken = &self.world.spoken[speaker * words..][..words];
+        let loudest = (0..words).max_by(|a, b| spoken[*a].total_cmp(&spoken[*b]).then(b.cmp(a)));
+        let loudest = loudest.filter(|word| spoken[*word] > 0.0);
+        let said = usize::from(self.world.said[speaker]);
+        if let Some(word) = said.checked_sub(1).or(loudest) {
+            let [x, y] = place(self.world.agents()[speaker]);
+            let above = y - length((self.size)(speaker)) - 0.4;
+            self.drawing.label(Role::Agent(speaker), [x, above], 0.5, format!("\"{word}\""));
         }
     }
 

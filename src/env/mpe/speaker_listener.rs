@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves, words};
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -28,6 +28,8 @@ const WORDS: usize = 3;
 pub struct SimpleSpeakerListenerConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
     pub max_episode_steps: usize,
 }
@@ -41,7 +43,7 @@ crate::env::config::world!(
 impl Default for SimpleSpeakerListenerConfig {
     /// 64 worlds, 25 steps.
     fn default() -> Self {
-        SimpleSpeakerListenerConfig { worlds: 64, max_episode_steps: 25 }
+        SimpleSpeakerListenerConfig { worlds: 64, actions: Control::Discrete, max_episode_steps: 25 }
     }
 }
 
@@ -59,13 +61,13 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let kind = |name: &str, length, actions| AgentKind {
+        let kind = |name: &str, length, moves, words| AgentKind {
             name: name.to_owned(),
             count: 1,
             observation: vec![length],
-            actions,
+            actions: self.actions.space(moves, words),
         };
-        vec![kind("speaker", 3, WORDS), kind("listener", 2 + 2 * LANDMARKS + WORDS, MOVES)]
+        vec![kind("speaker", 3, false, WORDS), kind("listener", 2 + 2 * LANDMARKS + WORDS, true, 0)]
     }
 
     fn state(&self) -> usize {
@@ -77,7 +79,7 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn blank(&self) -> Particles {
-        Particles::blank(2, LANDMARKS, 1, 1)
+        Particles::blank(2, LANDMARKS, 1, 1).speaking(self.actions, WORDS)
     }
 
     fn reset(&self, world: &mut Particles, _episode: u64, random: &mut Pcg64) {
@@ -85,11 +87,11 @@ impl Rules for SimpleSpeakerListenerConfig {
         world.scatter(1.0, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         let body = |agent| if agent == 0 { SPEAKER } else { LISTENER };
         world.push(actions, body);
         world.advance(body);
-        world.said[0] = 1 + actions[0] as u8;
+        world.say(0, actions.discrete(0).first().copied(), actions.continuous(0));
         pay.rewards.fill(-world.to_landmark(1, usize::from(world.goals[0])) as f32);
         Outcome::GoesOn
     }
@@ -99,7 +101,7 @@ impl Rules for SimpleSpeakerListenerConfig {
         let mut pen = Pen::new(view.observation(1, 0));
         pen.vector(world.velocities()[1]);
         pen.landmarks(world, world.agents()[1]);
-        pen.word(world.said[0], WORDS);
+        pen.word(world, 0, WORDS);
         view.state_of_observations();
     }
 
@@ -111,7 +113,7 @@ impl Rules for SimpleSpeakerListenerConfig {
         let mut sheet = Sheet::new(world, |_| LISTENER.size);
         sheet.landmarks(Role::Thing, 0.04);
         sheet.ring(Role::Agent(1), world.landmarks()[usize::from(world.goals[0])], 0.09);
-        sheet.said(0, world.said[0]);
+        sheet.said(0);
         Some(sheet.finish())
     }
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves};
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many spread worlds at once.
@@ -36,6 +36,8 @@ pub struct SimpleSpreadConfig {
     pub agents: usize,
     /// The weight of what is an agent's own in its reward, in [0, 1].
     pub local_ratio: f64,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
     pub max_episode_steps: usize,
 }
@@ -49,7 +51,13 @@ crate::env::config::world!(
 impl Default for SimpleSpreadConfig {
     /// MPE2's: 3 agents, ratio 0.5, 25 steps; 64 worlds.
     fn default() -> Self {
-        SimpleSpreadConfig { worlds: 64, agents: 3, local_ratio: 0.5, max_episode_steps: 25 }
+        SimpleSpreadConfig {
+            worlds: 64,
+            agents: 3,
+            local_ratio: 0.5,
+            actions: Control::Discrete,
+            max_episode_steps: 25,
+        }
     }
 }
 
@@ -75,8 +83,8 @@ impl Rules for SimpleSpreadConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let observation = vec![self.length()];
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: MOVES }]
+        let (observation, actions) = (vec![self.length()], self.actions.space(true, 0));
+        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
     }
 
     fn state(&self) -> usize {
@@ -95,7 +103,7 @@ impl Rules for SimpleSpreadConfig {
         world.scatter(1.0, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |_| BODY);
         world.collide(|_| BODY, None);
         world.advance(|_| BODY);

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves};
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
 
 /// Many tag worlds at once.
@@ -34,6 +34,8 @@ pub struct SimpleTagConfig {
     pub good: usize,
     /// Round obstacles.
     pub obstacles: usize,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
     pub max_episode_steps: usize,
 }
@@ -47,7 +49,14 @@ crate::env::config::world!(
 impl Default for SimpleTagConfig {
     /// MPE2's: 3 adversaries, 1 prey, 2 obstacles, 25 steps; 64 worlds.
     fn default() -> Self {
-        SimpleTagConfig { worlds: 64, adversaries: 3, good: 1, obstacles: 2, max_episode_steps: 25 }
+        SimpleTagConfig {
+            worlds: 64,
+            adversaries: 3,
+            good: 1,
+            obstacles: 2,
+            actions: Control::Discrete,
+            max_episode_steps: 25,
+        }
     }
 }
 
@@ -97,7 +106,7 @@ impl Rules for SimpleTagConfig {
             name: name.to_owned(),
             count,
             observation: vec![self.length(good)],
-            actions: MOVES,
+            actions: self.actions.space(true, 0),
         };
         vec![kind("adversary", self.adversaries, false), kind("agent", self.good, true)]
     }
@@ -118,7 +127,7 @@ impl Rules for SimpleTagConfig {
         world.scatter(0.9, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |agent| self.body(agent));
         world.collide(|agent| self.body(agent), Some(OBSTACLE_SIZE));
         world.advance(|agent| self.body(agent));

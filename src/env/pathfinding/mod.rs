@@ -36,6 +36,7 @@ use std::sync::Mutex;
 
 use super::drawing::{Cells, DISC, Drawing, Role, Shape, middle, names};
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
+use crate::action::{ActionSpace, Actions};
 use crate::cpu::map_mut;
 use crate::error::{Error, Result};
 use plan::{NO_STEP, after};
@@ -55,7 +56,7 @@ const CHUNK_AGENTS: usize = 256;
 /// let mut env = Pathfinding::new(PathfindingConfig::bottleneck(4))?;
 /// let mut out = Buffers::new(env.spec());
 /// env.reset(&[true; 4], &mut out)?;
-/// env.step(&[2, 1, 2, 1, 2, 1, 2, 1], &mut out)?;
+/// env.step(&[2, 1, 2, 1, 2, 1, 2, 1].into(), &mut out)?;
 /// assert_eq!(out.observations.len(), 4 * 2 * 3 * 5 * 5);
 /// # Ok::<(), synod::Error>(())
 /// ```
@@ -109,7 +110,7 @@ impl Pathfinding {
             name: "agent".to_owned(),
             count: config.agents,
             observation: vec![3, side, side],
-            actions: ACTIONS,
+            actions: ActionSpace::Discrete(ACTIONS),
         };
         let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0, masked: false };
         let worlds = (0..config.worlds).map(|_| None).collect();
@@ -302,12 +303,11 @@ impl VecEnv for Pathfinding {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
         let agents = self.config.agents;
-        if actions.len() != self.config.worlds * agents {
-            let (got, expected) = (actions.len(), self.config.worlds * agents);
-            return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
-        }
+        let lanes = self.config.worlds * agents;
+        actions.expect("step", lanes, 0, lanes)?;
+        let actions = &actions.discrete[..];
         out.check(&self.spec)?;
         for (index, (world, actions)) in self.worlds.iter().zip(actions.chunks_exact(agents)).enumerate() {
             let Some(world) = world else {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, Shape, middle, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::{Error, Result};
 use routes::{Cell, Roads};
 
@@ -302,8 +302,7 @@ impl Rules for TrafficJunctionRules {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let observation = vec![self.length()];
-        vec![AgentKind { name: "car".to_owned(), count: self.config.agents, observation, actions: 2 }]
+        vec![AgentKind::discrete("car", self.config.agents, self.length(), 2)]
     }
 
     fn state(&self) -> usize {
@@ -331,7 +330,8 @@ impl Rules for TrafficJunctionRules {
         world.count.fill(0);
     }
 
-    fn step(&self, world: &mut Traffic, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Traffic, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        let actions = actions.discrete(0);
         for (agent, car) in world.cars.iter_mut().enumerate().filter(|(_, car)| car.here) {
             car.wait += 1;
             car.braked = actions[agent] == BRAKE;

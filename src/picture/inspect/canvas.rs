@@ -1,7 +1,7 @@
 //! A sheet to draw on, and the few things that all pictures here share: colours of numbers, strips, scales.
 
 use crate::picture::number::significant;
-use crate::picture::svg::{Anchor, Path, Svg};
+use crate::picture::svg::{Anchor, Path, Svg, width_of};
 use crate::picture::{Colour, GRID, TEXT, cut};
 
 /// The width of every sheet, and what lies left of what is drawn on it.
@@ -49,7 +49,9 @@ pub(super) fn sheet(title: &str, subtitle: &str) -> Svg {
     let mut svg = Svg::default();
     svg.text([LEFT, 30.0], 19.0, Anchor::Start, title);
     // No more words than the sheet is wide.
-    svg.text([LEFT, 50.0], 12.5, Anchor::Start, &cut(subtitle, 150));
+    let subtitle = cut(subtitle, 180);
+    let size = (12.5 * (WIDTH - 2.0 * LEFT) / width_of(&subtitle, 12.5)).min(12.5);
+    svg.text([LEFT, 50.0], size, Anchor::Start, &subtitle);
     svg
 }
 

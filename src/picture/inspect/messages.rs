@@ -95,7 +95,7 @@ fn group(recording: &Recording, round: usize, most: usize) -> Said {
             count: 0,
             centre: plane.place(centre),
             by_agent: vec![0; recording.agents],
-            by_action: vec![0; recording.actions],
+            by_action: vec![0; recording.options()],
         })
         .collect();
     let mut messages = Vec::with_capacity(taken.len());
@@ -104,9 +104,7 @@ fn group(recording: &Recording, round: usize, most: usize) -> Said {
         let group = &mut groups[cluster];
         group.count += 1;
         group.by_agent[agent] += 1;
-        if let Some(count) = group.by_action.get_mut(recording.taken[i] as usize) {
-            *count += 1;
-        }
+        recording.options_taken(i).for_each(|option| group.by_action[option] += 1);
         let own: Vec<f64> = points.row(k).iter().map(|x| f64::from(*x)).collect();
         messages.push(Message { step, agent, cluster, at: plane.place(&own) });
     }
@@ -179,7 +177,10 @@ fn legend(canvas: &mut Svg, recording: &Recording, said: &Said, [x, y]: [f32; 2]
         };
         let ((agent, often), (action, with)) = (most(&cluster.by_agent), most(&cluster.by_action));
         let (agent, action) = (recording.name_of(agent), recording.name_of_action(agent, action));
-        let text = format!("most by {} {often}, with {} {with}", cut(&agent, 24), cut(&action, 24));
+        let mut text = format!("most by {} {often}", cut(&agent, 24));
+        if !cluster.by_action.is_empty() {
+            text += &format!(", with {} {with}", cut(&action, 24));
+        }
         canvas.text([x + 20.0, y + 15.0], 10.5, Anchor::Start, &text);
     }
     let y = y + 44.0 + 40.0 * said.clusters.len() as f32;

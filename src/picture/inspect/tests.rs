@@ -34,7 +34,7 @@ fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: 
         names: (0..agents)
             .map(|agent| format!("{} {agent}", if agent < 2 { "hunter" } else { "<prey>" }))
             .collect(),
-        actions,
+        choices: vec![actions],
         action_names: vec![(0..actions).map(|action| format!("do & {action}")).collect()],
         arcs: 3,
         steps,
@@ -84,6 +84,37 @@ fn odd_episodes_are_drawn_with_all_their_numbers() {
             }
         }
     }
+}
+
+/// A move, a word and two numbers; and numbers alone.
+#[test]
+fn actions_of_several_parts_are_drawn_with_their_numbers() {
+    let mut stream = Stream::new(3);
+    let mut several = recording(&mut stream, [12, 2, 5], 1);
+    several.present.fill(true);
+    several.choices = vec![2, 3];
+    several.taken = (0..24).flat_map(|i| [i % 2, i % 3]).collect();
+    (several.floats, several.numbers) = (2, (0..48).map(|i| i as f32).collect());
+    let page = &pages(&several, 3).unwrap()[0];
+    assert_eq!(page.json["actions"][2][1], serde_json::json!([1, 2, 10.0, 11.0]));
+    assert!(page.svg.contains("action, number 1"));
+    let page = pages(&several, 3).unwrap().into_iter().find(|page| page.name == "messages").unwrap();
+    let clusters = page.json["rounds"][0]["clusters"].as_array().unwrap().clone();
+    let total = |name: &str| -> u64 {
+        let lists = clusters.iter().flat_map(|cluster| cluster[name].as_array().unwrap());
+        lists.map(|count| count.as_u64().unwrap()).sum()
+    };
+    // One option of each of two choices.
+    assert_eq!(total("by_action"), 2 * total("by_agent"));
+
+    let mut numbers = several.clone();
+    (numbers.choices, numbers.taken) = (Vec::new(), Vec::new());
+    (numbers.preferences, numbers.allowed) = (Vec::new(), Vec::new());
+    let page = &pages(&numbers, 3).unwrap()[0];
+    assert_eq!(page.json["actions"][0][1], serde_json::json!([2.0, 3.0]));
+    assert!(page.svg.contains("action, do &amp; 1"));
+    numbers.action_names.clear();
+    assert!(pages(&numbers, 3).unwrap()[0].svg.contains("action, number 0"));
 }
 
 #[test]
@@ -147,13 +178,15 @@ fn arrows_are_few_and_within_their_panels() {
 fn arrays_that_do_not_fit_are_refused() {
     let mut stream = Stream::new(1);
     let whole = recording(&mut stream, [4, 3, 2], 2);
-    let changes: [fn(&mut Recording); 11] = [
+    let changes: [fn(&mut Recording); 13] = [
         |r| _ = r.names.pop(),
         |r| r.action_names = vec![Vec::new(); 2],
         |r| r.steps = 0,
         |r| r.agents = usize::MAX,
-        |r| r.actions = 3,
+        |r| r.choices = vec![3],
         |r| r.taken[5] = 2,
+        |r| r.choices = vec![1, 1],
+        |r| r.floats = 1,
         |r| r.rewards.truncate(3),
         |r| r.rounds[1].features = 9,
         |r| r.rounds[1].gates = vec![1.0; 12],
