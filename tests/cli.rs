@@ -67,6 +67,19 @@ fn a_run_can_be_trained_evaluated_drawn_and_run_again_from_its_config() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() > 500);
     }
+    let curves = |arguments: &[&str]| {
+        let picture = folder.path().join("arcs.svg");
+        let _ = std::fs::remove_file(&picture);
+        let output =
+            synod(&[&["render", "run", "-o", "arcs.svg", "--steps", "6"], arguments].concat(), folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read_to_string(picture).unwrap().matches("class=\"attention\"").count()
+    };
+    // Two agents, each of which attends to the other.
+    assert_eq!(
+        [curves(&["--arcs", "0"]), curves(&["--arcs-from", "0.01"]), curves(&["--arcs-from", "3"])],
+        [0, 2, 0]
+    );
 
     let output = synod(&["train", "run/config.toml", "--out", "again"], folder.path());
     assert!(output.status.success(), "{}", text(&output.stderr));

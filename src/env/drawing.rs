@@ -7,6 +7,14 @@
 use std::sync::Arc;
 
 /// A world at one moment.
+///
+/// ```
+/// use synod::env::drawing::{DISC, Drawing, Role};
+/// let mut drawing = Drawing::new(3.0, 1.0);
+/// drawing.target(Role::Agent(0), [2.5, 0.5], false);
+/// drawing.disc(Role::Agent(0), [0.5, 0.5], DISC);
+/// assert_eq!(drawing.place(0), Some([0.5, 0.5]));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drawing {
     /// What the world, or its instance, is called.

@@ -213,7 +213,9 @@ impl Chart {
         let size = (0.95 * WIDTH / width_of(&title, 1.0).max(1.0)).min(19.0);
         svg.text([WIDTH / 2.0, 30.0], size, Anchor::Middle, &title);
         svg.text([middle, bottom + 42.0], 15.0, Anchor::Middle, &cut(&axes.x_label, 80));
-        svg.upright([24.0, (top + bottom) / 2.0], 15.0, &cut(&axes.y_label, 44));
+        let label = cut(&axes.y_label, 60);
+        let size = ((bottom - top) / width_of(&label, 1.0).max(1.0)).min(15.0);
+        svg.upright([24.0, (top + bottom) / 2.0], size, &label);
         for (value, words) in self.across.ticks() {
             let [x, _] = self.place((value, self.up.low));
             svg.line([x, top], [x, bottom], GRID, 1.0);

@@ -381,6 +381,20 @@ fn rewrite(
 mod tests {
     use super::*;
 
+    #[test]
+    fn columns_are_described_with_their_units() {
+        for (column, words) in [
+            ("return", "return (reward of an episode)"),
+            ("return_adversary", "return_adversary (reward of an episode)"),
+            ("worker/epsilon", "worker/epsilon (chance of a random action)"),
+            ("loss/policy", "loss/policy (mean of the updates)"),
+            ("wall/steps_per_second", "wall/steps_per_second (agent-steps a second)"),
+            ("something", "something"),
+        ] {
+            assert_eq!(described(column), words);
+        }
+    }
+
     fn values(pairs: &[(&str, f64)]) -> Vec<(String, f64)> {
         pairs.iter().map(|(n, v)| (n.to_string(), *v)).collect()
     }

@@ -1,11 +1,38 @@
 //! Every world draws itself, within its frame, and names its actions.
 
 use crate::games::{configurations, fresh, play};
+use synod::env::chain::ChainConfig;
 use synod::env::drawing::Shape;
+use synod::env::gridworld::{Assignment, GridworldConfig};
 use synod::env::last_action::LastAction;
+use synod::env::lever::LeverConfig;
+use synod::env::matrix_game::MatrixGameConfig;
+use synod::env::mpe::{Control, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig};
+use synod::env::repeat_previous::RepeatPreviousConfig;
+use synod::env::switch::SwitchConfig;
+use synod::env::traffic_junction::TrafficJunctionConfig;
 use synod::env::uniform::Uniform;
-use synod::env::{Buffers, Drawing, VecEnv};
+use synod::env::{Buffers, Drawing, VecEnv, WorldConfig};
 use synod::picture::film::{Film, Frame};
+
+/// All kinds; particle worlds with continuous actions too, and some with more in them than a picture has room for.
+fn worlds() -> Vec<WorldConfig> {
+    let actions = Control::Continuous;
+    let mut all = configurations();
+    all.extend([
+        WorldConfig::new(SimpleSpreadConfig { worlds: 3, agents: 5, actions, ..Default::default() }),
+        WorldConfig::new(SimpleSpeakerListenerConfig { worlds: 3, actions, ..Default::default() }),
+        WorldConfig::new(SimpleReferenceConfig { worlds: 3, actions, ..Default::default() }),
+        WorldConfig::new(LeverConfig { worlds: 3, population: 300, agents: 200, levers: 70 }),
+        WorldConfig::new(LeverConfig { worlds: 3, population: 1, agents: 1, levers: 1 }),
+        WorldConfig::new(SwitchConfig { worlds: 3, agents: 100, days: 9, lamp: true }),
+        WorldConfig::new(RepeatPreviousConfig { worlds: 3, agents: 40, ..Default::default() }),
+        WorldConfig::new(ChainConfig { worlds: 3, states: 2000, ..Default::default() }),
+        WorldConfig::new(TrafficJunctionConfig { worlds: 3, ..TrafficJunctionConfig::hard() }),
+        WorldConfig::new(GridworldConfig { worlds: 3, assignment: Assignment::Any, ..Default::default() }),
+    ]);
+    all
+}
 
 /// Refuses what is not finite or leaves the frame, by more than rounding.
 fn check(name: &str, drawing: &Drawing) {
@@ -27,7 +54,7 @@ fn check(name: &str, drawing: &Drawing) {
 #[test]
 fn every_world_draws_itself_within_its_frame() {
     let mut random = fresh();
-    for config in configurations() {
+    for config in worlds() {
         let name = config.name();
         let mut env = config.build(random.bits()).unwrap();
         let worlds = env.spec().worlds;
@@ -65,8 +92,18 @@ fn every_world_draws_itself_within_its_frame() {
 }
 
 #[test]
+fn a_board_that_is_too_large_is_not_drawn() {
+    let games = vec![vec![vec![1.0; 13]; 2]];
+    let config = MatrixGameConfig { worlds: 1, games, choose: false, rounds: 1 };
+    let mut env = WorldConfig::new(config).build(1).unwrap();
+    let mut out = Buffers::new(env.spec());
+    env.reset(&[true], &mut out).unwrap();
+    assert!(env.draw(0).is_none());
+}
+
+#[test]
 fn actions_and_agents_have_names_through_all_that_wraps_a_world() {
-    for config in configurations() {
+    for config in worlds() {
         let name = config.name();
         let plain = config.build(1).unwrap();
         let alike = Uniform::of(config.build(1).unwrap()).unwrap();

@@ -18,6 +18,19 @@ use crate::env::drawing::{Cells, Drawing, Role, Shape};
 use crate::error::{Error, Result};
 
 /// An episode to be drawn.
+///
+/// ```
+/// use synod::env::drawing::{DISC, Drawing, Role};
+/// use synod::picture::film::{Film, Frame};
+/// let frames = (0..3).map(|step| {
+///     let mut drawing = Drawing::new(3.0, 1.0);
+///     drawing.disc(Role::Agent(0), [step as f32 + 0.5, 0.5], DISC);
+///     Frame { drawing, caption: format!("step {step}"), attention: Vec::new() }
+/// });
+/// let film = Film { frames: frames.collect(), agents: 1, stride: 1, ..Film::default() };
+/// assert!(film.svg()?.starts_with("<svg") && film.gif()?.starts_with(b"GIF89a"));
+/// # Ok::<(), synod::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Film {
     /// The states from the first to the last.

@@ -393,7 +393,7 @@ impl<'a> Painter<'a> {
     /// Words about their middle, in the largest letters that are not higher than they should be.
     fn label(&mut self, at: [f32; 2], size: f32, text: &str, ink: Ink, opacity: f32) {
         // Capitals have .72 of a letter's height.
-        let dot = ((0.72 * size * self.layout.cell / font::HEIGHT as f32).round() as usize).max(1);
+        let dot = ((0.72 * size * self.layout.cell / font::HEIGHT as f32).round() as usize).clamp(1, 64);
         let count = text.chars().count();
         let [x, y] = self.layout.pixel(at);
         let left = x - (count * font::ADVANCE * dot).saturating_sub(dot) as f32 / 2.0;

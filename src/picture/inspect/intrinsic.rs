@@ -33,7 +33,7 @@ pub(super) fn page(recording: &Recording) -> Result<Option<Page>> {
     let axes = Axes::new(
         &format!("Intrinsic rewards ({kind}), {}", recording.title),
         "step of the episode",
-        "intrinsic reward a step (as training adds it)",
+        "intrinsic reward (as added in training)",
     );
     let json = recording.json(json!({
         "shape": "bonuses[step][agent]; null where the agent is absent",
