@@ -10,6 +10,7 @@ pub mod picture;
 pub mod preset;
 pub mod registry;
 pub mod run;
+pub mod schema;
 pub mod train;
 
 use synod_engine::program;

@@ -7,6 +7,7 @@ mod inspect;
 mod list;
 mod output;
 mod render;
+mod settings;
 mod train;
 
 use std::io::IsTerminal;
@@ -50,8 +51,10 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Show the devices of this machine and which one would be chosen
     Devices(devices::Devices),
-    /// List the presets
+    /// List the presets, worlds, agents, cores, ways to communicate and learners
     List(list::List),
+    /// Show every setting of a preset or a config file: value, default, range and what it is for
+    Settings(settings::ShowSettings),
 }
 
 /// How collisions are settled.
@@ -207,5 +210,6 @@ fn run() -> Result<()> {
         Command::Inspect(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::List(command) => command.run(),
+        Command::Settings(command) => command.run(),
     }
 }

@@ -1,12 +1,13 @@
 //! Deep sea (Osband et al., bsuite, arXiv 1908.03568): a treasure that only a long run of right moves finds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, middle};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many seas at once.
@@ -18,12 +19,13 @@ pub type DeepSea = Vectorised<DeepSeaConfig>;
 /// or right. A move right costs `0.01 / size`; one at the bottom right finds the treasure, which pays 1. Only right
 /// all the way does: the most is .99, and even play finds it once in `2^size` episodes. Observation: one-hot
 /// `[size * size]`, all 0 at the end. Reports have `found`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepSeaConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Rows and columns.
+    #[schemars(range(min = 1, max = 1 << 10))]
     pub size: usize,
     /// Each cell has its own action for right, the same in all worlds and episodes, drawn from this seed. With 0
     /// action 1 is right everywhere.
@@ -94,7 +96,7 @@ impl Rules for DeepSeaConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("size", self.size, 1, 1 << 10)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

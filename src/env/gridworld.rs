@@ -1,11 +1,12 @@
 //! A grid with obstacles, agents and targets, seen through small windows: the plain world to try things on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, Role, middle, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::action::ActionSpace;
 use crate::error::{Error, Result};
 
@@ -16,7 +17,7 @@ pub type Gridworld = Vectorised<GridworldConfig>;
 pub const ACTIONS: usize = 5;
 
 /// Whom a target is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Assignment {
     /// Target `i` is for agent `i`; there are as many as agents.
@@ -35,21 +36,26 @@ pub enum Assignment {
 /// Observation: `[3, 2 radius + 1, 2 radius + 1]` about the agent: obstacles (what is outside too), other agents,
 /// and targets that are for it and not reached; with `coordinates` flat, and then where it is. The state for a
 /// centralised critic is the whole grid in the same three channels, all agents and all targets left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridworldConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub agents: usize,
     /// Targets in each world.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub targets: usize,
     /// Columns.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub width: usize,
     /// Rows.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub height: usize,
     /// The part of the cells that is blocked, in [0, 1): drawn afresh for each episode, and less where it leaves too
     /// little room.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub density: f64,
     /// Whether agents start in the free cells nearest the top left corner and targets lie in those furthest from it;
     /// else both are drawn.
@@ -57,6 +63,7 @@ pub struct GridworldConfig {
     /// All episodes of all worlds are the same one, drawn from this seed; 0 to draw each afresh.
     pub layout_seed: u64,
     /// How far an agent sees in each direction, in cells.
+    #[schemars(range(min = 0, max = 128))]
     pub radius: usize,
     /// Whether an agent sees in which row and column it is, as parts of the largest side, after all else. Then the
     /// observation is flat.
@@ -67,12 +74,16 @@ pub struct GridworldConfig {
     pub assignment: Assignment,
     /// What a step nearer to the nearest target for the agent (counted along rows and columns) pays, and a step
     /// further off costs. 0 leaves only what is sparse.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub shaping: f64,
     /// What each step costs each agent.
+    #[schemars(range(min = -1e6, max = 1e6))]
     pub step_cost: f64,
     /// The part of a reward that is the mean over all agents, in [0, 1]: 0 pays each its own, 1 the team alone.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub team: f64,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub max_episode_steps: usize,
 }
 
@@ -269,16 +280,7 @@ impl Rules for GridworldConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("width", self.width, 1, 1 << 12)?;
-        within("height", self.height, 1, 1 << 12)?;
-        within("agents", self.agents, 1, 1 << 16)?;
-        within("targets", self.targets, 1, 1 << 16)?;
-        within("radius", self.radius, 0, 128)?;
-        within("density", self.density, 0.0, 0.999)?;
-        within("shaping", self.shaping, 0.0, 1e6)?;
-        within("step_cost", self.step_cost, -1e6, 1e6)?;
-        within("team", self.team, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)?;
+        crate::schema::check("world", self)?;
         if self.assignment == Assignment::Own && self.targets != self.agents {
             let (got, agents) = (self.targets, self.agents);
             return Err(Error::config("world.targets", format!("expected {agents} as of agents, got {got}")));

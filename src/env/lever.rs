@@ -1,6 +1,7 @@
 //! The lever game of CommNet (arXiv 1605.07736, section 4.1): who is drawn must agree on a lever each, without a
 //! word unless the agents have a way to talk.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
@@ -16,16 +17,18 @@ pub type Lever = Vectorised<LeverConfig>;
 /// (one-hot) and pulls one of `levers`; all are paid the number of different levers pulled over `levers`. With 5
 /// agents and levers, play at random gets .6723 and agents that sort themselves get 1. The state for a centralised
 /// critic is who was drawn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeverConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// From how many agents are drawn.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub population: usize,
     /// Agents drawn.
     pub agents: usize,
     /// Levers.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub levers: usize,
 }
 
@@ -65,9 +68,9 @@ impl Rules for LeverConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("population", self.population, 1, 1 << 20)?;
+        crate::schema::check("world", self)?;
         within("agents", self.agents, 1, self.population.min(1 << 12))?;
-        within("levers", self.levers, 1, 1 << 12)
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

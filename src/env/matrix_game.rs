@@ -1,5 +1,6 @@
 //! Matrix games of two agents that are paid alike: climbing, penalty, and the two-step game of QMIX.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
@@ -26,7 +27,7 @@ pub type MatrixGame = Vectorised<MatrixGameConfig>;
 /// assert_eq!(out.rewards, [8.0, 8.0]);
 /// # Ok::<(), synod::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatrixGameConfig {
     /// Worlds stepped at once.
@@ -37,6 +38,7 @@ pub struct MatrixGameConfig {
     /// it there is one game.
     pub choose: bool,
     /// How often the game is played in an episode.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub rounds: usize,
 }
 
@@ -129,7 +131,7 @@ impl Rules for MatrixGameConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("rounds", self.rounds, 1, 1 << 30)?;
+        crate::schema::check("world", self)?;
         within("games", self.games.len(), 1, 1024)?;
         let bad = |message: String| Err(Error::config("world.games", message));
         let rows = self.games[0].len();

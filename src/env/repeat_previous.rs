@@ -1,5 +1,6 @@
 //! A test of memory: repeat the symbol that was shown some steps ago (POPGym's RepeatPrevious, arXiv 2303.01859).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
@@ -18,16 +19,19 @@ pub type RepeatPrevious = Vectorised<RepeatPreviousConfig>;
 /// POPGym's easy, medium and hard tasks have 4 symbols, lags of 3, 31 and 63 (it counts the step itself and says 4,
 /// 32 and 64) and 52, 104 and 156 steps. Its symbols are the suits of shuffled decks; here they are independent.
 /// Reports have `correct`: the part of the paid answers that was right.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RepeatPreviousConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world, each with a sequence of its own.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub agents: usize,
     /// Different symbols.
+    #[schemars(range(min = 2, max = 1 << 12))]
     pub symbols: usize,
     /// How many steps ago the wanted symbol was shown; 0 is the one on view.
+    #[schemars(range(min = 0, max = 1 << 12))]
     pub lag: usize,
     /// Steps in an episode.
     pub length: usize,
@@ -83,9 +87,7 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 1 << 12)?;
-        within("symbols", self.symbols, 2, 1 << 12)?;
-        within("lag", self.lag, 0, 1 << 12)?;
+        crate::schema::check("world", self)?;
         within("length", self.length, self.lag + 1, 1 << 24)
     }
 

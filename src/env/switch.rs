@@ -1,12 +1,13 @@
 //! The switch riddle (Foerster et al. 2016, arXiv 1605.06676, section 6.2): prisoners are led into a room one at a
 //! time and must say when all have been there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, RING, Role, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::{Error, Result};
 
 /// Many riddles at once.
@@ -28,14 +29,16 @@ pub const TELL: u32 = 1;
 /// An oracle that tells as soon as all have been there reaches .7407 with 3 agents and .7806 with 4. The state for
 /// a centralised critic is who is in the room, who has been there, the lamp, and the part of the days that is over.
 /// Reports have `solved`: 1 where it was told in time and rightly.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub agents: usize,
     /// Days in an episode; 0 for the paper's `4 agents - 6`.
+    #[schemars(range(min = 0, max = 1 << 24))]
     pub days: usize,
     /// Whether the room has a lamp of the world's own.
     pub lamp: bool,
@@ -100,8 +103,7 @@ impl Rules for SwitchConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 1 << 12)?;
-        within("days", self.days, 0, 1 << 24)?;
+        crate::schema::check("world", self)?;
         if self.length() == 0 {
             return Err(Error::config("world.days", "expected at least 1 with a single agent"));
         }

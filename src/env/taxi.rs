@@ -1,13 +1,14 @@
 //! Taxi (Dietterich 2000, as Gymnasium's Taxi-v3 plays it): fetch a passenger, bring it where it wants to go. A
 //! small world with parts, for agents that learn in levels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many taxis at once.
@@ -30,12 +31,13 @@ const WALLS: [(u8, u8); 6] = [(0, 1), (1, 1), (3, 0), (4, 0), (3, 2), (4, 2)];
 /// Each step costs 1, a pick-up or drop-off that is not possible 10; bringing the passenger to its stand pays 20 and
 /// ends the episode. Play that is best from each of the 300 starts gets 7.930 on average. Observation: one-hot row,
 /// column, passenger (four stands, aboard) and destination, `[19]`. Reports have `delivered`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaxiConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub max_episode_steps: usize,
 }
 
@@ -118,7 +120,7 @@ impl Rules for TaxiConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

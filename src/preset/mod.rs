@@ -4,6 +4,7 @@
 
 pub mod choice;
 pub mod compare;
+mod describe;
 mod episode;
 mod evaluate;
 mod exploration;
@@ -17,6 +18,7 @@ mod particles;
 mod settings;
 mod traffic;
 
+pub use describe::{Setting, describe};
 pub use episode::record;
 pub use evaluate::{Evaluation, Row, Watch, evaluate_maps, mean};
 pub use filming::{Episode, film_episode};

@@ -1,5 +1,6 @@
 //! Each knows where the other has to go.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves, words};
@@ -7,7 +8,7 @@ use super::particles::{Body, Control, MAX_STEPS, MOVES, Particles, Pen};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -23,16 +24,18 @@ const WORDS: usize = 10;
 /// the three landmarks, the colour (3 numbers) of the landmark that is the *other's* goal, and the other's last word.
 /// An agent is paid minus the distance of the other to its goal, weighted `local_ratio`, and minus the mean of both
 /// distances, weighted `1 - local_ratio`. Reports have `distance`, that mean at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleReferenceConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// The weight of what is an agent's own in its reward, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub local_ratio: f64,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -69,8 +72,8 @@ impl Rules for SimpleReferenceConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

@@ -1,5 +1,6 @@
 //! One knows where to go and cannot move, the other moves and does not know.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves, words};
@@ -7,7 +8,7 @@ use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -23,7 +24,7 @@ const WORDS: usize = 3;
 /// The `speaker` sees the goal's colour (3 numbers) and says one of three words; the `listener` sees its velocity,
 /// the three landmarks and the last word, and moves. Both are paid minus the listener's squared distance to the
 /// goal. Reports have `distance`, the listener's to the goal at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleSpeakerListenerConfig {
     /// Worlds stepped at once.
@@ -31,6 +32,7 @@ pub struct SimpleSpeakerListenerConfig {
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -57,7 +59,7 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

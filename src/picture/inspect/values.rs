@@ -44,6 +44,7 @@ pub(super) fn page(recording: &Recording) -> Page {
     }));
     let (what, value) = match recording.values_of_actions {
         true => ("the value of each action", "highest value"),
+        false if actions == 0 => ("the numbers of each action", "critic's value"),
         false => ("the probability of each action", "critic's value"),
     };
     let drawn = agents.min(MOST_AGENTS);
@@ -61,9 +62,11 @@ pub(super) fn page(recording: &Recording) -> Page {
         ),
     };
     let label = if recording.values_of_actions { "value" } else { "probability" };
-    canvas.scale(WIDTH - LEFT, 20.0, scale, label);
-    canvas.disc([WIDTH - LEFT - 178.0, 46.0], 3.6, ACCENT, 1.0);
-    canvas.text([WIDTH - LEFT - 168.0, 50.0], 10.5, Anchor::Start, "the action that was taken");
+    if actions > 0 {
+        canvas.scale(WIDTH - LEFT, 20.0, scale, label);
+        canvas.disc([WIDTH - LEFT - 178.0, 46.0], 3.6, ACCENT, 1.0);
+        canvas.text([WIDTH - LEFT - 168.0, 50.0], 10.5, Anchor::Start, "the action that was taken");
+    }
 
     let left = LEFT + 130.0;
     let shown = kept(recording.steps, MOST_STEPS);
