@@ -24,11 +24,14 @@ pub use config::{WorldConfig, WorldSettings, Worlds};
 pub use drawing::Drawing;
 pub use pathfinding::Pcg64;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 
 /// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AgentKind {
     /// A name for logs and pictures.
     pub name: String,
