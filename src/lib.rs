@@ -7,6 +7,7 @@ pub mod agent;
 pub mod command;
 pub mod door;
 pub mod env;
+pub mod picture;
 pub mod preset;
 pub mod registry;
 pub mod run;

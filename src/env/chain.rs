@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
@@ -122,6 +123,23 @@ impl Rules for ChainConfig {
 
     fn metrics(&self, world: &Walker) -> Vec<f64> {
         vec![f64::from(u8::from(world.visited))]
+    }
+
+    fn draw(&self, world: &Walker) -> Option<Drawing> {
+        let (columns, rows) = (self.states, 1);
+        let mut drawing =
+            Drawing::of_cells(Cells { columns, rows, blocked: vec![false; columns], role: Role::Wall });
+        drawing.rectangle(Role::Ground, [0.06, 0.06], [0.88, 0.88]);
+        drawing.frame[3] = 1.6;
+        drawing.label(Role::Ink, [0.5, 1.3], 0.36, "end");
+        drawing.ring(Role::Goal, middle(0, columns - 1), RING, if world.visited { 0.5 } else { 0.0 });
+        drawing.disc(Role::Agent(0), middle(0, world.state as usize), DISC);
+        drawing.note = if world.visited { "the end pays 1" } else { "the end pays 1/100" }.to_owned();
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["left", "right"])
     }
 
     fn visit(&self, world: &mut Walker, codec: &mut Codec) -> Result<()> {

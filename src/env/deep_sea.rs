@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, middle};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
@@ -137,6 +138,19 @@ impl Rules for DeepSeaConfig {
 
     fn metrics(&self, world: &Diver) -> Vec<f64> {
         vec![f64::from(u8::from(world.found))]
+    }
+
+    /// The sea, and below it its bed, where dives end.
+    fn draw(&self, world: &Diver) -> Option<Drawing> {
+        let (size, rows) = (self.size, self.size + 1);
+        let blocked = (0..rows * size).map(|cell| cell >= size * size).collect();
+        let mut drawing = Drawing::of_cells(Cells { columns: size, rows, blocked, role: Role::Thing });
+        drawing.ring(Role::Goal, middle(size, size - 1), RING, if world.found { 1.0 } else { 0.35 });
+        drawing.disc(Role::Agent(0), middle(world.row as usize, world.column as usize), DISC);
+        if world.row as usize >= size {
+            drawing.note = if world.found { "found" } else { "nothing found" }.to_owned();
+        }
+        Some(drawing)
     }
 
     fn visit(&self, world: &mut Diver, codec: &mut Codec) -> Result<()> {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, RING, Role, names};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::{Error, Result};
@@ -51,6 +52,9 @@ impl Default for SwitchConfig {
         SwitchConfig { worlds: 64, agents: 3, days: 0, lamp: false }
     }
 }
+
+/// Prisoners that a picture has room for.
+const MOST_DRAWN: usize = 64;
 
 /// A riddle between two days.
 #[derive(Debug, Clone)]
@@ -174,6 +178,33 @@ impl Rules for SwitchConfig {
 
     fn metrics(&self, world: &Days) -> Vec<f64> {
         vec![f64::from(u8::from(world.solved))]
+    }
+
+    /// The room above, the prisoners below; who has been in the room has a filled ring.
+    fn draw(&self, world: &Days) -> Option<Drawing> {
+        let columns = self.agents.clamp(5, 16);
+        let drawn = self.agents.min(MOST_DRAWN);
+        let rows = drawn.div_ceil(columns);
+        let mut drawing = Drawing::new(columns as f32, 3.0 + rows as f32);
+        let room = [columns as f32 / 2.0, 1.3];
+        drawing.rectangle(Role::Ground, [room[0] - 1.5, 0.5], [3.0, 1.6]);
+        if self.lamp {
+            let lamp = [room[0] + 1.0, 1.3];
+            drawing.ring(Role::Goal, lamp, 0.22, if world.lamp { 1.0 } else { 0.0 });
+        }
+        for (agent, been) in world.been.iter().enumerate().take(drawn) {
+            let seat = [(agent % columns) as f32 + 0.5, 2.9 + (agent / columns) as f32];
+            drawing.ring(Role::Agent(agent), seat, RING, if *been { 0.5 } else { 0.0 });
+            let inside = agent == world.inside as usize;
+            drawing.disc(Role::Agent(agent), if inside { room } else { seat }, DISC);
+        }
+        let told = if world.solved { ", told rightly" } else { "" };
+        drawing.note = format!("day {} of {}{told}", world.day.min(self.length()), self.length());
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["nothing", "tell", "lamp off", "lamp on"][..self.actions()])
     }
 
     fn visit(&self, world: &mut Days, codec: &mut Codec) -> Result<()> {

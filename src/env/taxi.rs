@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
@@ -163,6 +164,37 @@ impl Rules for TaxiConfig {
 
     fn metrics(&self, world: &Fare) -> Vec<f64> {
         vec![f64::from(u8::from(world.delivered()))]
+    }
+
+    fn draw(&self, world: &Fare) -> Option<Drawing> {
+        let cells = Cells { columns: 5, rows: 5, blocked: vec![false; 25], role: Role::Wall };
+        let mut drawing = Drawing::of_cells(cells);
+        let at = |(row, column): (u8, u8)| middle(usize::from(row), usize::from(column));
+        for (stand, name) in STANDS.into_iter().zip(["R", "G", "Y", "B"]) {
+            let [x, y] = at(stand);
+            drawing.rectangle(Role::Ground, [x - 0.44, y - 0.44], [0.88, 0.88]);
+            drawing.label(Role::Ink, [x + 0.3, y - 0.33], 0.26, name);
+        }
+        for (row, column) in WALLS {
+            let (x, y) = (f32::from(column) + 1.0, f32::from(row));
+            drawing.line(Role::Wall, [x, y + 0.06], [x, y + 0.94], 0.12);
+        }
+        drawing.ring(Role::Goal, at(STANDS[usize::from(world.destination)]), RING, 0.0);
+        let taxi = at(world.here());
+        drawing.disc(Role::Agent(0), taxi, DISC);
+        let aboard = world.passenger == ABOARD;
+        let passenger = if aboard { taxi } else { at(STANDS[usize::from(world.passenger)]) };
+        drawing.label(Role::Ink, passenger, 0.34, "P");
+        drawing.note = match (world.delivered(), aboard) {
+            (true, _) => "delivered".to_owned(),
+            (false, true) => "aboard".to_owned(),
+            (false, false) => "waiting".to_owned(),
+        };
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["down", "up", "right", "left", "pick up", "drop off"])
     }
 
     fn visit(&self, world: &mut Fare, codec: &mut Codec) -> Result<()> {

@@ -8,6 +8,7 @@ mod describe;
 mod episode;
 mod evaluate;
 mod exploration;
+mod filming;
 mod games;
 mod inspect;
 mod list;
@@ -18,8 +19,9 @@ mod settings;
 mod traffic;
 
 pub use describe::{Setting, describe};
-pub use episode::{Episode, record};
+pub use episode::record;
 pub use evaluate::{Evaluation, Row, Watch, evaluate_maps, mean};
+pub use filming::{Episode, film_episode};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use list::{Preset, presets, register};
 pub use measure::{Measure, evaluate};

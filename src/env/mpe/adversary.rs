@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen, minus};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
@@ -119,6 +121,18 @@ impl Rules for SimpleAdversaryConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.sums[0], world.sums[1]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.08);
+        sheet.ring(Role::Goal, world.landmarks()[usize::from(world.goals[0])], 0.12);
+        sheet.ring(Role::Bad, world.agents()[0], BODY.size + 0.035);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

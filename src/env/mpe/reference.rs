@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves, words};
 use super::particles::{Body, Control, MAX_STEPS, MOVES, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
@@ -125,6 +127,26 @@ impl Rules for SimpleReferenceConfig {
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         let apart = distances(world);
         vec![(apart[0] + apart[1]) / 2.0]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.04);
+        for agent in 0..2 {
+            // What this one knows is where the other has to go.
+            let goal = world.landmarks()[usize::from(world.goals[agent])];
+            sheet.ring(Role::Agent(1 - agent), goal, if agent == 0 { 0.08 } else { 0.12 });
+            sheet.said(agent);
+        }
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        let say = |word: String| moves().into_iter().map(move |name| format!("{name}, {word}"));
+        match self.actions {
+            Control::Discrete => words(WORDS).into_iter().flat_map(say).collect(),
+            Control::Continuous => [moves(), words(WORDS)].concat(),
+        }
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves, words};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
@@ -107,6 +109,18 @@ impl Rules for SimpleSpeakerListenerConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.to_landmark(1, usize::from(world.goals[0])).sqrt()]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| LISTENER.size);
+        sheet.landmarks(Role::Thing, 0.04);
+        sheet.ring(Role::Agent(1), world.landmarks()[usize::from(world.goals[0])], 0.09);
+        sheet.said(0);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        if agent == 0 { words(WORDS) } else { moves() }
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
@@ -166,6 +168,20 @@ impl Rules for SimpleTagConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.sums[0], world.sums[1] / self.good as f64, world.sums[2]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |agent| self.body(agent).size);
+        sheet.landmarks(Role::Wall, OBSTACLE_SIZE);
+        for agent in 0..self.agents() {
+            let role = if agent < self.adversaries { Role::Bad } else { Role::Good };
+            sheet.ring(role, world.agents()[agent], self.body(agent).size + 0.035);
+        }
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

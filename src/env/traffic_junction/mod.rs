@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, Shape, middle, names};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::{Error, Result};
@@ -408,6 +409,29 @@ impl Rules for TrafficJunctionRules {
     fn metrics(&self, world: &Traffic) -> Vec<f64> {
         let success = f64::from(u8::from(world.collisions == 0));
         vec![success, world.collisions as f64, world.passed as f64]
+    }
+
+    fn draw(&self, world: &Traffic) -> Option<Drawing> {
+        let side = self.roads.side;
+        let blocked = self.roads.ground.iter().map(|cell| *cell == 0).collect();
+        let mut drawing = Drawing::of_cells(Cells { columns: side, rows: side, blocked, role: Role::Thing });
+        for (agent, car) in world.cars.iter().enumerate().filter(|(_, car)| car.here) {
+            let (row, column) = self.place(car);
+            let at = middle(usize::from(row), usize::from(column));
+            let ahead = self.ahead(world, agent).into_iter().map(|(row, column)| middle(row, column));
+            let points = std::iter::once(at).chain(ahead).collect();
+            drawing.add(Role::Agent(agent), Shape::Way { points });
+            drawing.disc(Role::Agent(agent), at, DISC);
+            if world.count[self.cell(car)] > 1 {
+                drawing.ring(Role::Bad, at, RING, 0.0);
+            }
+        }
+        drawing.note = format!("{} passed, {} collided", world.passed, world.collisions);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["gas", "brake"])
     }
 
     fn visit(&self, world: &mut Traffic, codec: &mut Codec) -> Result<()> {
