@@ -1,5 +1,5 @@
 //! A learner of one's own with the whole command line around it: advantage actor-critic (A2C, Mnih et al. 2016), one
-//! step by RMS-scaled gradients a rollout.
+//! step of Adam a rollout.
 //!
 //! ```sh
 //! cargo run --release --example own_learner -- train lever-commnet --set learner=a2c --set learner.rollout=2

@@ -3,6 +3,16 @@
 //!
 //! In a configuration a member of a family is a table told apart by its `kind`: [`Tagged`]. Only the keys of that kind
 //! stand in it, so that a setting of another kind is refused and not ignored.
+//!
+//! ```
+//! use synod::env::{WorldConfig, Worlds};
+//! use synod::registry::Family;
+//! let names: Vec<&str> = Worlds::registry().kinds().iter().map(|kind| kind.name).collect();
+//! assert!(names.contains(&"taxi"));
+//! assert_eq!(WorldConfig::named("taxi")?.name(), "taxi");
+//! assert!(WorldConfig::named("taxy").unwrap_err().to_string().contains("did you mean `taxi`"));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::any::Any;
 use std::fmt;

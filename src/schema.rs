@@ -1,5 +1,21 @@
 //! What settings there are: their names, ranges and a line about each, from the types that hold them and their docstrings.
 //! Ranges stand beside the fields (`#[schemars(range(min = 0.0, max = 1.0))]`), once: what is printed is what is checked.
+//!
+//! ```
+//! use synod::schemars::JsonSchema;
+//! use synod::serde::Serialize;
+//! #[derive(Debug, Serialize, JsonSchema)]
+//! #[serde(crate = "synod::serde")]
+//! #[schemars(crate = "synod::schemars")]
+//! struct Settings {
+//!     /// How much is kept.
+//!     #[schemars(range(min = 0.0, max = 1.0))]
+//!     kept: f32,
+//! }
+//! assert!(synod::schema::check("mine", &Settings { kept: 0.5 }).is_ok());
+//! let error = synod::schema::check("mine", &Settings { kept: 2.0 }).unwrap_err();
+//! assert!(error.to_string().contains("mine.kept"));
+//! ```
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;

@@ -232,7 +232,7 @@ fn bad_input_is_refused_with_its_reason() {
     refuses(at, &["eval", "run"], &["checkpoint.safetensors", "features=16", "features=32"]);
 }
 
-/// Trains the README's own maps and other generators in worlds of bottleneck's sizes.
+/// Trains the guide's own maps and other generators in worlds of bottleneck's sizes.
 #[test]
 fn own_maps_scenarios_and_generators_are_set_on_the_command_line_and_in_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,27 @@
 //!
 //! Sums go over the rows, the columns and the channels of the window in this order; those of the weights' gradient
 //! over the images in blocks of a fixed size. The number of threads changes no bit.
+//!
+//! ```
+//! use synod_cpu::Parallel;
+//! use synod_cpu::conv::Conv2d;
+//! use synod_cpu::gemm::Epilogue;
+//! // The sums of the 2 x 2 windows of one image of 3 x 3 ones.
+//! let conv = Conv2d {
+//!     images: 1,
+//!     height: 3,
+//!     width: 3,
+//!     channels_in: 1,
+//!     channels_out: 1,
+//!     kernel: [2, 2],
+//!     stride: [1, 1],
+//!     padding: [0, 0],
+//! };
+//! let mut out = vec![0.0; conv.out_height() * conv.out_width()];
+//! conv.forward(&[1.0; 9], &[1.0; 4], &mut out, Epilogue::NONE, Parallel::Serial)?;
+//! assert_eq!(out, [4.0; 4]);
+//! # Ok::<(), synod_cpu::Misfit>(())
+//! ```
 
 use super::gemm::micro::{Runs, Tile, panels};
 use super::gemm::{Activation, Curve, Epilogue};

@@ -4,6 +4,13 @@
 //!
 //! Kernels here know slices, sizes and strides; tensors, shapes and gradients do not live here but with the ops, and
 //! neither do the kernels of one op alone (attention, LSTM, scans), which are built on these.
+//!
+//! ```
+//! use synod_cpu::vector_math::exp_in_place;
+//! let mut x = [0.0, 1.0];
+//! exp_in_place(&mut x);
+//! assert!((x[1] - std::f32::consts::E).abs() < 1e-6);
+//! ```
 
 pub mod conv;
 mod crew;

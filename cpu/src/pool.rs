@@ -1,5 +1,16 @@
 //! Cutting work into pieces for several threads. The pieces depend on the work alone, never on the number of threads,
 //! so a result does not depend on it either.
+//!
+//! ```
+//! use synod_cpu::{Parallel, for_each_chunk_mut};
+//! let mut squares = vec![0; 1000];
+//! for_each_chunk_mut(Parallel::Pool, &mut squares, 1, 64, |range, part| {
+//!     for (i, square) in range.zip(part) {
+//!         *square = i * i;
+//!     }
+//! });
+//! assert_eq!(squares[999], 998_001);
+//! ```
 
 use super::crew;
 use std::ops::Range;

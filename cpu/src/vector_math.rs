@@ -6,6 +6,15 @@
 //! on its interval; that error is given beside each. Infinities, NaN, zeros and denormals give what IEEE 754 and C
 //! ask for. Largest errors found against f64, over all f32 arguments where a function says so, are in units in the
 //! last place (ULP).
+//!
+//! ```
+//! use synod_cpu::vector_math::{tanh_into, pow_into};
+//! let (x, mut y) = ([-1.0, 0.0, 1.0], [0.0; 3]);
+//! tanh_into(&x, &mut y);
+//! assert!((y[0] + y[2]).abs() < 1e-6 && y[1] == 0.0);
+//! pow_into(&[3.0], 2.0, &mut y[..1]);
+//! assert!((y[0] - 9.0).abs() < 1e-5);
+//! ```
 
 use super::simd::{Arithmetic, Interleaved, Kernel, Simd, dispatch};
 

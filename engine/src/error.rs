@@ -62,7 +62,7 @@ pub enum Error {
     /// A setting that is unknown or out of range.
     #[error("setting `{key}`: {message}")]
     Config {
-        /// The key, dotted (`ppo.clip`).
+        /// The key, dotted (`learner.clip`).
         key: String,
         /// What was expected, with the nearest known key where there is one.
         message: String,

@@ -1,4 +1,11 @@
 //! Shapes and element types: what is known of a tensor before anything runs.
+//!
+//! ```
+//! use synod_engine::Shape;
+//! let (batch, bias) = (Shape::from([8, 3]), Shape::from([3]));
+//! assert_eq!(batch.broadcast(&bias), Some(batch.clone()));
+//! assert_eq!((batch.elements(), batch.strides()), (24, vec![3, 1]));
+//! ```
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,4 +1,15 @@
 //! The state of a training run as named tensors and named text, in memory. The form on disk is `run::checkpoint`'s.
+//!
+//! ```
+//! use synod_engine::tensors::{Checkpoint, TensorData};
+//! let mut checkpoint = Checkpoint::new();
+//! checkpoint.insert("layer/weight", TensorData::f32(&[2], &[1.0, 2.0])?);
+//! checkpoint.set("steps", 40);
+//! assert_eq!(checkpoint.tensor("layer/weight")?.to_f32()?, [1.0, 2.0]);
+//! assert_eq!(checkpoint.get::<u64>("steps")?, 40);
+//! assert!(checkpoint.tensor("layer/bias").is_err());
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

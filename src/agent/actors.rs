@@ -2,6 +2,27 @@
 //!
 //! Worlds are cut into shards, a fixed number whatever the machine. Each shard has a program and a recurrent state of
 //! its own, a thread runs whole programs, and nothing is synchronised inside a step.
+//!
+//! ```
+//! use synod::agent::actors::{Actors, Choice, Seen};
+//! use synod::agent::{AgentConfig, Policy};
+//! use synod::env::{Buffers, WorldConfig};
+//! let device = synod::Device::cpu();
+//! let mut world = WorldConfig::named("repeat_previous")?.with_worlds(2).build(0)?;
+//! let spec = world.spec().clone();
+//! let policy = AgentConfig::named("team")?.policy(&device, &spec, false, 7)?;
+//! let mut actors = Actors::new(&device, policy.as_ref(), &spec, 1, Choice::Sample, false)?;
+//! let mut out = Buffers::new(&spec);
+//! world.reset(&[true, true], &mut out)?;
+//! let (ages, present) = ([0.0; 2], [1.0; 2]);
+//! // One agent a world: arrays `[worlds, agents]` and `[agents, worlds]` are the same.
+//! let seen = Seen { observations: &out.observations, ages: &ages, present: &present, masks: &out.masks, state: &[] };
+//! actors.act(seen, [1, 0])?;
+//! let mut actions = spec.actions();
+//! actors.tell(&mut actions)?;
+//! world.step(&actions, &mut out)?;
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::neighbours::{self, Neighbours};
 use super::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, mixed_key};

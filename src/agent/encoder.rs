@@ -1,4 +1,11 @@
 //! Encoders: from an observation to features.
+//!
+//! ```
+//! use synod::agent::encoder::EncoderConfig;
+//! let images = EncoderConfig::Convolutional { channels: 8, blocks: 1 };
+//! assert!(images.check(&[3, 11, 11]).is_ok());
+//! assert!(images.check(&[18]).is_err()); // no picture
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

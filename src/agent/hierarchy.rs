@@ -4,6 +4,15 @@
 //!
 //! The agent as it acts is one [`Policy`], its goal a part of its recurrent state. The two levels learn apart, each
 //! with parameters of its own, by `train::hierarchy`.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let items = ["learner.worker.warmup=8", "learner.manager.warmup=8"].map(String::from);
+//! let settings = Settings::with_items("chain-hierarchical", &items)?;
+//! let policy = settings.policy(&synod::Device::cpu())?;
+//! println!("{}", policy.architecture());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::communication::Silence;
 use super::core::NoCore;

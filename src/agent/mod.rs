@@ -1,6 +1,16 @@
 //! Agents: how an observation becomes an action, one file an agent. An agent is its parameters and one function that
 //! unrolls it over time; acting (one step) and learning (a rollout) are two programs made from that function. How it
 //! learns lives in `train`.
+//!
+//! ```
+//! use synod::agent::{AgentConfig, Policy};
+//! use synod::env::WorldConfig;
+//! let world = WorldConfig::named("simple_spread")?.with_worlds(4).build(0)?;
+//! let agent = AgentConfig::named("team")?;
+//! let policy = agent.policy(&synod::Device::cpu(), world.spec(), false, 7)?;
+//! println!("{}: {} parameters", policy.architecture(), policy.parameters().count());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 pub mod actors;
 pub mod communication;

@@ -1,5 +1,12 @@
 //! Graphs of neighbours: who hears whom, made anew at each step from the positions that agents see of themselves.
 //! Agents fall into the cells of a grid, so that the work grows with the agents and their edges, not with their square.
+//!
+//! ```
+//! use synod::agent::neighbours::Neighbours;
+//! // Three agents on a line; each hears the nearest other one.
+//! let neighbours = Neighbours { positions: vec![0], nearest: 1, itself: false, ..Neighbours::default() };
+//! assert_eq!(neighbours.edges(&[0.0, 1.0, 5.0], 1, &[1.0; 3]), [(1, 0), (0, 1), (1, 2)]);
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,13 @@
 //! SRMT as its authors put it together (Sagirova, Kuratov and Burtsev, arXiv 2501.13200): a small residual encoder, a
 //! core, an actor and a critic. It is a [`Team`] of these parts: the core itself stands in `agent::core`, and everything
 //! that a team can do besides is a matter of `agent.kind = "team"`.
+//!
+//! ```
+//! use synod::agent::srmt::SrmtConfig;
+//! // The paper's network for the bottleneck task, as the team of parts that it is.
+//! let team = SrmtConfig::bottleneck().team(&[3, 5, 5]);
+//! assert_eq!((team.features, team.core.name()), (16, "srmt"));
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -42,7 +42,7 @@ struct Cli {
 enum Command {
     /// Train a preset, or the settings in a config file
     Train(train::Train),
-    /// Evaluate a trained run on maps: success rates, costs, throughput
+    /// Evaluate a trained run: success rates, costs and throughput on maps, returns and the world's measures elsewhere
     Eval(eval::Eval),
     /// Train several presets with several seeds, and write one measured table
     Compare(compare::Compare),

@@ -1,5 +1,13 @@
 //! Goals that a world names, for agents that learn in levels: what must be seen for a goal to hold. They are data and
 //! not code, so that the host and a program ask the same question.
+//!
+//! ```
+//! use synod::env::goals::{Goal, Goals};
+//! let goals = Goals::named(vec![Goal::all_of("aboard", &[14])], 19)?;
+//! assert_eq!(goals.count(), 1);
+//! assert!(Goals::named(vec![Goal::all_of("elsewhere", &[19])], 19).is_err());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,14 @@
 //! A grid with obstacles, agents and targets, seen through small windows: the plain world to try things on.
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! let mut env = WorldConfig::named("gridworld")?.with_worlds(2).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true, true], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?; // zeros: every agent stays
+//! assert!(out.rewards.iter().all(|reward| reward.is_finite()));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,15 @@
 //! Agents that see what they last did, as recurrent Q-learners and those who talk by acting need (Hausknecht and Stone
 //! 2015; RIAL, Foerster et al. 2016): what chance made of an action is known to nobody else.
+//!
+//! ```
+//! use synod::env::last_action::LastAction;
+//! use synod::env::{VecEnv, WorldConfig};
+//! let plain = WorldConfig::named("repeat_previous")?.build(0)?;
+//! let seen = plain.spec().kinds[0].observation[0];
+//! let options = plain.spec().kinds[0].actions.options();
+//! assert_eq!(LastAction::new(plain)?.spec().kinds[0].observation, [seen + options]);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::action::Actions;

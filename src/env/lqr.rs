@@ -1,5 +1,15 @@
 //! The linear-quadratic regulator: linear dynamics, a quadratic cost, an optimum that a recursion gives in closed form
 //! (Kalman 1960), for agents whose actions are continuous.
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! let mut env = WorldConfig::named("lqr")?.with_worlds(2).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true, true], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?; // zeros: no control
+//! assert!(out.rewards.iter().all(|reward| reward.is_finite()));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,18 @@
 //! Worlds: what agents act in. A world module steps many worlds of many agents at once over flat arrays that the
 //! caller owns. Nothing here knows of networks, trainers, the terminal or the disk (maps excepted).
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! for (name, about) in WorldConfig::kinds() {
+//!     println!("{name}: {about}");
+//! }
+//! let mut env = WorldConfig::named("matrix_game")?.with_worlds(8).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true; 8], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?;
+//! assert_eq!(out.rewards, [11.0; 16]); // climbing: both choose the first row and column
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 pub mod chain;
 mod config;

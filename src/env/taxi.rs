@@ -1,5 +1,15 @@
 //! Taxi (Dietterich 2000, as Gymnasium's Taxi-v3 plays it): fetch a passenger, bring it where it wants to go. A
 //! small world with parts, for agents that learn in levels.
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! let mut env = WorldConfig::named("taxi")?.with_worlds(2).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true, true], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?; // zeros: down
+//! assert!(out.rewards.iter().all(|reward| reward.is_finite()));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,15 @@
 //! Unlike agents as one kind, so that one network can serve them: observations and actions are padded to the longest,
 //! an agent sees which kind it is, and masks close the actions that it does not have. JaxMARL and EPyMARL prepare
 //! their worlds in the same way.
+//!
+//! ```
+//! use synod::env::WorldConfig;
+//! use synod::env::uniform::Uniform;
+//! let hunters_and_prey = WorldConfig::named("simple_tag")?.build(0)?;
+//! assert_eq!(hunters_and_prey.spec().kinds.len(), 2);
+//! assert_eq!(Uniform::of(hunters_and_prey)?.spec().kinds.len(), 1);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::action::{ActionSpace, Actions};

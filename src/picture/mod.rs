@@ -4,6 +4,14 @@
 //! What is drawn is plain data: drawings that worlds make of themselves ([`crate::env::Drawing`]), points, recorded
 //! arrays. This room knows no trainer and no agent, and does not touch the disk: whoever asks for a picture gets its text
 //! or bytes.
+//!
+//! ```
+//! use synod::picture::plot::{Axes, Series, lines_svg};
+//! let curve = Series::new("return", vec![(0.0, 0.1), (1e6, 0.9)]);
+//! let svg = lines_svg(&Axes::new("learning", "agent-steps", "return"), &[curve])?;
+//! assert!(svg.starts_with("<svg"));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod axis;
 pub mod film;

@@ -1,4 +1,9 @@
 //! Numbers as people read them.
+//!
+//! ```
+//! use synod::picture::number::{short, significant};
+//! assert_eq!((short(12_345.0), significant(0.51349)), ("12.3 k".into(), "0.513".into()));
+//! ```
 
 /// `950`, `12.3 k`, `2.00 M`
 pub fn short(number: f64) -> String {

@@ -1,4 +1,12 @@
 //! Line charts as SVG: learning curves of one run, curves of several with the band over their seeds, any lines at all.
+//!
+//! ```
+//! use synod::picture::plot::{Axes, Series, lines_svg};
+//! let seeds = [vec![(0.0, 0.0), (10.0, 1.0)], vec![(0.0, 0.2), (10.0, 0.8)]];
+//! let svg = lines_svg(&Axes::new("two seeds", "steps", "return"), &[Series::of_runs("both", &seeds, 11)])?;
+//! assert!(svg.contains("two seeds"));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::ops::Range;
 

@@ -3,6 +3,27 @@
 //! Every run is a run folder of its own, so that a comparison that was stopped goes on where it was, and single runs can
 //! be looked at, evaluated again or resumed. Runs share nothing; each has one thread, and as many go at a time as there
 //! are threads.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! use synod::preset::Settings;
+//! use synod::preset::compare::{Comparison, Contender, compare, table};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let contender = |name: &str| -> synod::Result<Contender> {
+//!     Ok(Contender { settings: Settings::preset(name)?, with: String::new() })
+//! };
+//! let comparison = Comparison {
+//!     contenders: vec![contender("two-step-vdn")?, contender("two-step-qmix")?],
+//!     seeds: 0..=0,
+//!     steps: Some(200),
+//!     episodes: 4,
+//!     folder: folder.path().join("compared"),
+//! };
+//! static STOP: AtomicBool = AtomicBool::new(false);
+//! let entries = compare(&synod::Device::cpu(), &comparison, &STOP, &|_, _| ())?.expect("nobody stopped it");
+//! println!("{}", table(&entries).to_text());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::io::Write;
 use std::ops::RangeInclusive;

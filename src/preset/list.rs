@@ -255,12 +255,12 @@ mod tests {
     fn every_preset_is_in_range_and_comes_back_from_its_file() -> crate::Result<()> {
         let folder = tempfile::tempdir().expect("a folder");
         for preset in PRESETS {
-            let plan = Settings::preset(preset.name)?;
-            assert_eq!(plan.preset, preset.name);
-            plan.check()?;
+            let settings = Settings::preset(preset.name)?;
+            assert_eq!(settings.preset, preset.name);
+            settings.check()?;
             let path = folder.path().join("config.toml");
-            std::fs::write(&path, plan.to_toml()?).expect("room on the disk");
-            assert_eq!(Settings::load(&path, &[])?, plan, "{}", preset.name);
+            std::fs::write(&path, settings.to_toml()?).expect("room on the disk");
+            assert_eq!(Settings::load(&path, &[])?, settings, "{}", preset.name);
         }
         Ok(())
     }
@@ -276,11 +276,11 @@ mod tests {
             ("switch", &["world.worlds=8", "learner.warmup=8", "learner.batch=8"]),
         ] {
             let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();
-            let plan = Settings::with_items(name, &items)?;
-            let mut first = plan.trainer(&device)?;
+            let settings = Settings::with_items(name, &items)?;
+            let mut first = settings.trainer(&device)?;
             (0..3).try_for_each(|_| first.step().map(|_| ()))?;
             let middle = first.save()?;
-            let mut second = plan.trainer(&device)?;
+            let mut second = settings.trainer(&device)?;
             second.load(&middle)?;
             (0..2).try_for_each(|_| {
                 assert_eq!(first.step()?, second.step()?, "{name}");

@@ -1,6 +1,16 @@
 //! Presets: complete settings that put an agent, a world and a trainer together, and what is done with a trained one
 //! afterwards (evaluation, pictures). The command line only parses words and prints; what they mean is decided here, so
 //! that a program which embeds synod can do the same.
+//!
+//! ```
+//! use synod::preset::{Settings, evaluate};
+//! let device = synod::Device::cpu();
+//! let settings = Settings::with_items("two-step-vdn", &["learner.warmup=16".to_string()])?;
+//! let policy = settings.policy(&device)?; // with initial parameters; `trained_policy` has those of a run
+//! let measures = evaluate(&device, &settings, policy.as_ref(), 8, 0, false, &mut |_, _| Ok(()))?;
+//! assert_eq!(measures[0].name, "return");
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 pub mod choice;
 pub mod compare;

@@ -12,6 +12,18 @@
 //! A save keeps the checkpoint before it as `checkpoint.previous.safetensors`. The latest is never half written (it is
 //! renamed into place), so the previous one is there for the other faults: a bad disk, or a run that went wrong before
 //! it showed.
+//!
+//! ```
+//! use synod::run::checkpoint;
+//! use synod::train::{Checkpoint, TensorData};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let path = folder.path().join("checkpoint.safetensors");
+//! let mut saved = Checkpoint::new();
+//! saved.insert("agent/weight", TensorData::f32(&[2], &[1.0, 2.0])?);
+//! checkpoint::write(&path, &saved)?;
+//! assert_eq!(checkpoint::read(&path)?.tensor("agent/weight")?, saved.tensor("agent/weight")?);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

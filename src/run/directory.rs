@@ -3,6 +3,16 @@
 //! that they replace, flushed and renamed.
 //!
 //! Where the operating system has no handles of folders (Windows), paths stand in for them.
+//!
+//! ```
+//! use std::io::Write;
+//! use synod::run::directory::Directory;
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let directory = Directory::make(folder.path().join("run"))?;
+//! directory.write("note.txt", |file| file.write_all(b"whole or not at all"))?;
+//! assert!(directory.path().join("note.txt").exists());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

@@ -4,6 +4,12 @@
 //! When to log and when to save is measured in agent-steps, never in time, and what a checkpoint holds does not depend
 //! on when earlier ones were taken: a run that was killed or stopped and resumed therefore ends in the same bytes as one
 //! that was not.
+//!
+//! ```
+//! use synod::run::driver::Options;
+//! let options = Options { log_every: 10_000, ..Options::new(1_000_000, "runs/mine".as_ref()) };
+//! assert_eq!(options.checkpoint_every, 20_000);
+//! ```
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};

@@ -7,6 +7,17 @@
 //!
 //! A resumed run first cuts the rows past its checkpoint, so that in the end the file equals that of an undisturbed
 //! run but for the `wall/` columns.
+//!
+//! ```
+//! use synod::run::directory::Directory;
+//! use synod::run::metrics::{Metrics, read_in};
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let directory = Directory::open(folder.path())?;
+//! let mut metrics = Metrics::open(&directory, 0)?;
+//! metrics.row(512, 1, 0.5, 1024.0, &[("return".to_string(), 0.25)])?;
+//! assert_eq!(read_in(&directory)?.points("return"), [(512.0, 0.25)]);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};

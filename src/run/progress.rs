@@ -1,4 +1,11 @@
 //! What a run shows while it goes: a bar where stderr is a terminal, a line every few seconds where it is not.
+//!
+//! ```
+//! use synod::run::progress::Status;
+//! let values = [("return".to_string(), 0.513)];
+//! let status = Status { steps: 500_000, total: 1_000_000, rate: 10_000.0, values: &values };
+//! assert!(status.describe().starts_with("10.0 k/s  return 0.513"));
+//! ```
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -1,4 +1,13 @@
 //! A clean stop at ^C and at what else asks a process to end (SIGTERM, SIGHUP).
+//!
+//! ```no_run
+//! let stop = synod::run::signal::stop_on_signal()?;
+//! while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+//!     // ... one iteration, then look again
+//! }
+//! synod::run::signal::end_if_stopped(); // as by the signal, once everything is saved
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};

@@ -1,5 +1,13 @@
 //! What a few runs say of an algorithm: interquartile means and bootstrap intervals (Agarwal et al. 2021, *Deep
 //! Reinforcement Learning at the Edge of the Statistical Precipice*, arXiv 2108.13264, section 4).
+//!
+//! ```
+//! use synod::run::statistics::{bootstrap_interval, interquartile_mean};
+//! let seeds = [0.1, 0.5, 0.5, 0.9];
+//! assert_eq!(interquartile_mean(&seeds), Some(0.5)); // the lowest and the highest are left out
+//! let (low, high) = bootstrap_interval(&seeds).expect("more than one value");
+//! assert!(low <= 0.5 && 0.5 <= high);
+//! ```
 
 use crate::env::Pcg64;
 

@@ -1,4 +1,11 @@
 //! Tables of results: aligned text for the terminal, Markdown for pages, JSON rows for machines.
+//!
+//! ```
+//! use synod::run::table::{Cell, Table};
+//! let mut table = Table::new(["map", "CSR"]);
+//! table.row(["corridor".into(), Cell::number(0.975)]);
+//! assert!(table.to_markdown().contains("0.975"));
+//! ```
 
 use serde_json::{Map, Value};
 

@@ -3,6 +3,16 @@
 //! The format is a sequence of TFRecords (length, masked CRC-32C of the length, content, masked CRC-32C of the
 //! content), each of which holds an `Event` protocol buffer; the first says `brain.Event:2`
 //! (tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto).
+//!
+//! ```
+//! use synod::run::directory::Directory;
+//! use synod::run::tensorboard::Events;
+//! let folder = tempfile::tempdir().expect("a folder");
+//! let mut events = Events::create(&Directory::open(folder.path())?, 1.8e9)?;
+//! events.scalars(512, 1.8e9, [("return", 0.25)])?;
+//! events.sync()?;
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::fs::File;
 use std::io::{BufReader, Read, Write};

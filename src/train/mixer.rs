@@ -1,5 +1,18 @@
 //! How the values of single agents become the value of their team: sums (VDN) and monotonic networks (QMIX). What a
 //! mixed value is learned from lives in `train::dqn`.
+//!
+//! ```
+//! use synod::train::mixer::{Qmix, QmixConfig};
+//! use synod::{Device, Graph};
+//! let device = Device::cpu();
+//! let mixer = Qmix::new(&device, 2, 3, QmixConfig::default(), 0)?;
+//! let g = Graph::new();
+//! let weights = mixer.parameters().weights(&g);
+//! // `[time, agents, batch]` and `[time, batch, state]` to `[time, 1, batch]`.
+//! let team = mixer.forward(&weights, g.input("values", [5, 2, 8]), g.input("state", [5, 8, 3]));
+//! assert_eq!(team.shape()[..], [5, 1, 8]);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

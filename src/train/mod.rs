@@ -3,6 +3,15 @@
 //! A trainer owns its worlds, its agent and its optimiser, and turns time into [`Report`]s. It knows nothing about the
 //! terminal or the disk: progress bars, metric files, checkpoint files and ^C live in `run`. What crosses between the
 //! two is [`Report`] on the way out and [`Checkpoint`] both ways.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let settings = Settings::with_items("two-step-vdn", &["learner.warmup=16".to_string()])?;
+//! let mut trainer = settings.trainer(&synod::Device::cpu())?;
+//! let report = trainer.step()?;
+//! assert!(report.steps > 0);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod config;
 pub mod curiosity;

@@ -1,4 +1,17 @@
 //! Whole episodes played by a policy that does not learn: for evaluation and for pictures.
+//!
+//! ```
+//! use synod::agent::actors::Choice;
+//! use synod::preset::Settings;
+//! use synod::train::player::Player;
+//! let device = synod::Device::cpu();
+//! let settings = Settings::preset("lever-commnet")?;
+//! let policy = settings.policy(&device)?;
+//! let mut worlds = settings.judging_worlds(4, 0)?;
+//! let mut player = Player::new(&device, policy.as_ref(), worlds.as_ref(), Choice::Sample, false)?;
+//! assert_eq!(player.play(worlds.as_mut(), 0, |_, _, _| Ok(()))?.len(), 4); // an episode in each
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use crate::Device;
 use crate::agent::Policy;

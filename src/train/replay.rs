@@ -3,6 +3,26 @@
 //!
 //! All worlds write at once, so that one ring of steps serves them all. A sequence may run over the end of an episode:
 //! agents forget where a new one begins, and nothing is bootstrapped across (see [`Replay::targets`]).
+//!
+//! ```
+//! use synod::action::ActionSpace;
+//! use synod::train::replay::{Replay, Sizes};
+//! let sizes = Sizes {
+//!     steps: 64,
+//!     agents: 2,
+//!     worlds: 4,
+//!     observation: 3,
+//!     actions: ActionSpace::Discrete(5),
+//!     masked: false,
+//!     world_state: 0,
+//!     state: Vec::new(),
+//!     stride: 1,
+//!     length: 2,
+//! };
+//! let replay = Replay::new(sizes, true)?;
+//! assert!(replay.is_empty() && !replay.is_ready());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::rollout::Experience;
 use super::sum_tree::SumTree;

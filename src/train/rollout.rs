@@ -3,6 +3,20 @@
 //! Ends of episodes: a world that ended by its own rules starts its next episode at once. A world that was cut off by
 //! the limit of steps stays for one more step, in which the critic values its last observation (with the recurrent
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
+//!
+//! ```
+//! use synod::agent::{AgentConfig, Policy};
+//! use synod::env::WorldConfig;
+//! use synod::train::rollout::Rollout;
+//! let device = synod::Device::cpu();
+//! let world = WorldConfig::named("simple_spread")?.with_worlds(4).build(0)?;
+//! let policy = AgentConfig::named("team")?.policy(&device, world.spec(), false, 7)?;
+//! let mut rollout = Rollout::new(&device, policy.as_ref(), world, 16, 1, 7)?;
+//! let experience = rollout.collect()?;
+//! let (advantages, _returns) = experience.advantages(0.99, 0.95)?;
+//! assert_eq!(advantages.len(), 16 * 3 * 4); // [time, agents, worlds]
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use crate::Device;
 use crate::action::distribution::ACTION_INPUTS;

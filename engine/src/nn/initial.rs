@@ -1,4 +1,11 @@
 //! Initial values of parameters.
+//!
+//! ```
+//! use synod_engine::nn::initial::Stream;
+//! let (mut one, mut other) = (Stream::new(5), Stream::new(5));
+//! assert_eq!(one.uniform(), other.uniform());
+//! assert!(one.below(10) < 10);
+//! ```
 
 use nalgebra::DMatrix;
 

@@ -1,4 +1,13 @@
 //! Between the element types. No gradient passes.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant([2], &[1.7, -2.0]).to_i32();
+//! let mut program = Device::cpu().compile(&g, &[x])?;
+//! assert_eq!(program.run(&[])?.i32(0), [1, -2]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::movement::{copy_cpu, copy_gpu, only};
 use super::select::rows_launch;

@@ -1,5 +1,15 @@
 //! Draws of categorical distributions, as the largest of the logits after Gumbel noise is added. Limited by memory: two
 //! floats read an element.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let logits = g.constant([4], &[0.0, 0.0, 50.0, 0.0]);
+//! let drawn = logits.categorical(g.key(7));
+//! let mut program = Device::cpu().compile(&g, &[drawn])?;
+//! assert_eq!(program.run(&[])?.u32(0), [2]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

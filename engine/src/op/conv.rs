@@ -1,5 +1,17 @@
 //! Two-dimensional convolution, channels last, and its two gradients. All three are linear in each of their operands
 //! and are the gradients of one another, so derivatives of any order stay within this file.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! // The sum of each 2 x 2 window of an image of ones.
+//! let image = g.constant([1, 3, 3, 1], &[1.0; 9]);
+//! let weight = g.constant([2, 2, 1, 1], &[1.0; 4]);
+//! let sums = image.conv2d(weight, [1, 1], [0, 0]);
+//! let mut program = Device::cpu().compile(&g, &[sums])?;
+//! assert_eq!(program.run(&[])?.f32(0), [4.0; 4]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::sync::Arc;
 

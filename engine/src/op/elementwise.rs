@@ -1,6 +1,16 @@
 //! Elementwise ops: arithmetic, comparisons, select and the usual functions, with broadcasting. Whatever of these meet
 //! in a program is fused into one kernel (see `fused`), so there is exactly one way in which they are computed. On
 //! integers the same methods and operators apply the ops of `integer`.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.input("x", [3]);
+//! let y = x.less(g.scalar(0.0)).select(x * 0.1, x); // leaky ReLU
+//! let mut program = Device::cpu().compile(&g, &[y])?;
+//! assert_eq!(program.run(&[("x", &[-10.0f32, 0.0, 2.0])])?.f32(0), [-1.0, 0.0, 2.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::sync::Arc;

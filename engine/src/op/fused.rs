@@ -5,6 +5,16 @@
 //! first-level cache. The limit is memory for cheap functions (an operand is read once and an output written once,
 //! whatever the number of instructions) and arithmetic for exp and its like. GPU: the program is written out as WGSL,
 //! one invocation an element.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.input("x", [1000]);
+//! let y = (x * 2.0 + 1.0).tanh() - x;
+//! let program = Device::cpu().compile(&g, &[y])?;
+//! assert_eq!(program.summary().steps, 1);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};

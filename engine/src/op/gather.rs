@@ -1,4 +1,14 @@
 //! Rows by index, and the sum of rows into the places that indices say: each is the other's gradient.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let rows = g.constant([3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+//! let picked = rows.gather(g.constant_u32([2], &[2, 0]));
+//! let mut program = Device::cpu().compile(&g, &[picked])?;
+//! assert_eq!(program.run(&[])?.f32(0), [4.0, 5.0, 0.0, 1.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::movement::{RowMap, check_rank};
 use crate::cpu::for_each_chunk;

@@ -2,6 +2,17 @@
 //! range of the type: nothing goes through floats. Sums and products wrap around.
 //!
 //! Limit: memory. One pass an op: these are counters and indices, too few to be worth fusing.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant_u32([2], &[0b1100, u32::MAX]);
+//! let (both, sum) = (x.bit_and(g.constant_u32([2], &[0b1010, 1])), x + g.constant_u32([2], &[1, 1]));
+//! let mut program = Device::cpu().compile(&g, &[both, sum])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!((outputs.u32(0), outputs.u32(1)), (&[0b1000, 1][..], &[0b1101, 0][..]));
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,16 @@
 //! Sums and extremes of integers, exact over the whole range of the type; sums wrap around.
 //!
 //! Limit: memory. What is reduced is brought last first, so that rows lie side by side. GPU: a workgroup a row.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let counts = g.constant_u32([2, 3], &[1, 2, 3, 4, 5, 6]);
+//! let mut program = Device::cpu().compile(&g, &[counts.sum(&[-1]), counts.max(&[0])])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!((outputs.u32(0), outputs.u32(1)), (&[6, 15][..], &[4, 5, 6][..]));
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::movement::{check_rank, only};
 use super::reduce::Reduction;

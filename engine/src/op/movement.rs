@@ -1,4 +1,15 @@
 //! Ops that move elements and compute nothing: copies, reshapes, and what stops a gradient.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.input("x", [2, 3]);
+//! let loss = (x.reshape([6]).detach() * x.reshape([6])).sum_all();
+//! let gradient = g.grad(loss, &[x])?[0]; // none through the detached half
+//! let mut program = Device::cpu().compile(&g, &[gradient])?;
+//! assert_eq!(program.run(&[("x", &[3.0f32; 6])])?.f32(0), [3.0; 6]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use crate::cpu::pool::SharedPointer;
 use crate::cpu::{Parallel, for_each_chunk};

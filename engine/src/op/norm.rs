@@ -1,4 +1,14 @@
 //! Layer normalisation over the last axis (Ba, Kiros and Hinton 2016), fused, with a fused gradient.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant([1, 2], &[1.0, 3.0]);
+//! let y = x.layer_norm(g.constant([2], &[1.0; 2]), g.constant([2], &[5.0; 2]), 0.0);
+//! let mut program = Device::cpu().compile(&g, &[y])?;
+//! assert_eq!(program.run(&[])?.f32(0), [4.0, 6.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::sync::Arc;
 

@@ -5,6 +5,18 @@
 //! A key is two u32. Keys are never used twice: [`Tensor::split_key`] and [`Tensor::fold_in`] make new ones. Element
 //! `i` of a tensor is word `i % 2` of the block whose counter is `(i / 2, 0)`; new keys come from counters whose second
 //! word is 1, so that they never meet numbers drawn with the same key.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let key = g.key(1);
+//! let keys = key.split_key(2); // [2, 2]: as many keys, apart from each other
+//! let noise = keys.slice(0, 1, 1).reshape([2]).random_normal([1000]);
+//! let mut program = Device::cpu().compile(&g, &[noise.mean_all(), noise.square().mean_all()])?;
+//! let outputs = program.run(&[])?;
+//! assert!(outputs.scalar(0).abs() < 0.2 && (outputs.scalar(1) - 1.0).abs() < 0.3);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::gather::lead_of;
 use super::movement::{RowMap, check_rank};

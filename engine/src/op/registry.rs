@@ -1,4 +1,8 @@
 //! The names of all ops. Every family of ops lists its own in `NAMES`; the tests check that each is tested.
+//!
+//! ```
+//! assert!(synod_engine::op::registry::names().contains(&"matmul"));
+//! ```
 
 use super::{
     adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer,

@@ -1,4 +1,16 @@
 //! One of many along the last axis: picking it by index, finding the largest, and writing an index as ones and zeros.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let values = g.constant([2, 3], &[1.0, 9.0, 3.0, 7.0, 5.0, 6.0]);
+//! let best = values.argmax();
+//! let mut program = Device::cpu().compile(&g, &[best, values.take_along_last(best), best.one_hot(3)])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!((outputs.u32(0), outputs.f32(1)), (&[1, 0][..], &[9.0, 7.0][..]));
+//! assert_eq!(outputs.f32(2), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::gather::{NO_PIECE, SHADER, check_indices, lead_of, maps};
 use super::movement::{RowMap, check_rank, only};

@@ -1,4 +1,17 @@
 //! Cutting tensors apart and putting them together: slices, splits, concatenation, padding and repetition.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant([5], &[0.0, 1.0, 2.0, 3.0, 4.0]);
+//! let parts = x.split(0, &[2, 3]);
+//! let turned = g.concat(&[parts[1], parts[0]], 0);
+//! let mut program = Device::cpu().compile(&g, &[turned, x.slice(0, 1, 2).pad(0, 1, 0)])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!(outputs.f32(0), [2.0, 3.0, 4.0, 0.0, 1.0]);
+//! assert_eq!(outputs.f32(1), [0.0, 1.0, 2.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::movement::{Rows, SHADER, check_rank, copy_rows, only, strided_launch};
 use crate::error::{Error, Result};

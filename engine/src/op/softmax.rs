@@ -2,6 +2,17 @@
 //!
 //! Masks are added by the caller (a large negative number where nothing may go). A row of nothing but minus infinity
 //! has no softmax and gives NaN.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.input("x", [2, 4]);
+//! let mut program = Device::cpu().compile(&g, &[x.softmax(-1), x.logsumexp(-1)])?;
+//! let outputs = program.run(&[("x", &[1.0f32; 8])])?;
+//! assert_eq!(outputs.f32(0), [0.25; 8]);
+//! assert!((outputs.f32(1)[0] - (1.0 + 4f32.ln())).abs() < 1e-6);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use std::sync::Arc;
 

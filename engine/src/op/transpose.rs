@@ -1,4 +1,13 @@
 //! Transposition: any permutation of the dimensions.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant([2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+//! let mut program = Device::cpu().compile(&g, &[x.transpose(&[1, 0])])?;
+//! assert_eq!(program.run(&[])?.f32(0), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 use super::movement::{MAXIMUM_RANK, Rows, SHADER, check_rank, copy_rows, only, strided_launch};
 use crate::cpu::pool::SharedPointer;

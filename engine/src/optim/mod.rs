@@ -1,6 +1,29 @@
 //! What turns gradients into steps: SGD, Adam, AdamW and RMSprop over the flat vector of a model's parameters, groups
 //! of parameters with rates of their own, clipping by the global norm, and schedules. The numbers of a step are an
 //! input of the program, so that nothing is baked in; the moments are variables on the device.
+//!
+//! ```
+//! use synod_engine::nn::{Builder, Linear};
+//! use synod_engine::optim::{Optimiser, Rule, STEP_INPUT};
+//! use synod_engine::{Device, Graph};
+//! let device = Device::cpu();
+//! let mut builder = Builder::new(0);
+//! let layer = Linear::new(&mut builder, "layer", 2, 1, 1.0);
+//! let parameters = builder.build(&device)?;
+//! let mut optimiser = Optimiser::new(&device, &parameters, Rule::adam(1e-8))?;
+//! let g = Graph::new();
+//! let weights = parameters.weights(&g);
+//! let x = g.constant([2, 2], &[1.0, 0.0, 0.0, 1.0]);
+//! let loss = (layer.forward(&weights, x) - 3.0).square().mean_all();
+//! optimiser.update(&g, parameters.gradient(loss, &weights)?);
+//! let mut step = device.compile(&g, &[loss])?;
+//! for _ in 0..500 {
+//!     let numbers = optimiser.advance(0.05);
+//!     step.run(&[(STEP_INPUT, &numbers)])?;
+//! }
+//! assert!(step.outputs().scalar(0) < 1e-3);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod schedule;
 

@@ -1,6 +1,17 @@
 //! From a graph to something that runs: dead code is left out, chains of elementwise ops and the bias and activation
 //! of products are fused, memory is planned, and the result is a [`Program`]. Which kernels compute an op is the op's
 //! own affair (`op`); the executors are `program::cpu` for the CPU and `gpu` for everything else.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.input("x", [2]);
+//! let mut program = Device::cpu().compile(&g, &[x.exp()])?;
+//! assert_eq!(program.inputs().count(), 1);
+//! program.input_mut("x")?.fill(0.0); // written in place, nothing is copied
+//! assert_eq!(program.run(&[])?.f32(0), [1.0, 1.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod compile;
 mod concatenation;

@@ -3,6 +3,22 @@
 //! All are over the last dimension and keep the others, the lanes. Everything they give can be differentiated by what
 //! they were built from. Keys are u32 `[2]`, as `Tensor::random_normal` takes them; what needs no random numbers leaves
 //! the key alone, and a program then has no input for it.
+//!
+//! ```
+//! use synod::action::{ActionSpace, Bounded};
+//! use synod::{Device, Graph};
+//! let g = Graph::new();
+//! let space = ActionSpace::Discrete(3);
+//! let logits = g.constant([1, 3], &[0.0, 30.0, 0.0]);
+//! let chances = space.distribution(logits, None, Bounded::Gaussian)?;
+//! let drawn = chances.sample(g.key(1));
+//! let certain = chances.log_probability(drawn)?;
+//! let mut program = Device::cpu().compile(&g, &[drawn.discrete.expect("a choice"), certain])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!(outputs.u32(0), [1]);
+//! assert!(outputs.f32(1)[0].abs() < 1e-6);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod categorical;
 mod gaussian;

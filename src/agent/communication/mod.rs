@@ -1,6 +1,14 @@
 //! How agents of a team tell each other things: one file a way, each a layer from the agents' features to features that
 //! know of what was heard, behind [`Layer`]. Gradients flow through what is said into who said it. What an agent makes
 //! of the result (recurrence, heads) lives in `agent::team`; ops on graphs live in `op::message`.
+//!
+//! ```
+//! use synod::agent::communication::{Communication, TarMacConfig};
+//! use synod::agent::team::TeamConfig;
+//! let communication = Communication::new(TarMacConfig { heads: 4, ..TarMacConfig::default() });
+//! let team = TeamConfig { communication, rounds: 2, ..TeamConfig::default() };
+//! assert_eq!(team.communication.name(), "tarmac");
+//! ```
 
 mod commnet;
 mod gat;

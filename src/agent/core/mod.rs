@@ -1,6 +1,14 @@
 //! Cores: what an agent makes of what it sees now together with what it has seen before. One file a family, each behind
 //! [`Core`], between an encoder and the heads of `agent::team`. Cells that work step by step stand in `gated`,
 //! transformers over the last encodings (SRMT among them) in `transformer`.
+//!
+//! ```
+//! use synod::agent::core::{CoreConfig, GruConfig};
+//! use synod::agent::team::TeamConfig;
+//! let team = TeamConfig { core: CoreConfig::new(GruConfig {}), ..TeamConfig::default() };
+//! assert_eq!(team.core, CoreConfig::named("gru")?);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod gated;
 mod transformer;

@@ -7,6 +7,16 @@
 //! Movement actions: 0 none, 1 left, 2 right, 3 down, 4 up. Continuous ones ([`Control`]) are a number in [0, 1] for each
 //! of these, and the force is that of a discrete movement times right less left and up less down. In all worlds the state
 //! for a centralised critic is the agents' observations, one after another.
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! let mut env = WorldConfig::named("simple_spread")?.with_worlds(2).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true, true], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?; // zeros: nobody moves
+//! assert!(out.rewards.iter().all(|reward| reward.is_finite()));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod adversary;
 mod draw;

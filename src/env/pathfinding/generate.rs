@@ -1,4 +1,12 @@
 //! Generators of maps. Each is a function of its parameters and a seed alone.
+//!
+//! ```
+//! use synod::env::pathfinding::generate;
+//! let corridor = generate::bottleneck(6)?;
+//! let maze = generate::maze(17, 4, 0.5, 1)?;
+//! println!("{} {}", corridor.name, maze.name);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::instance::out_of_range;
 use super::map::{Cell, MAX_SIDE, Map};

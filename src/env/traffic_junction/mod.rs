@@ -1,5 +1,15 @@
 //! The traffic junction of CommNet (arXiv 1605.07736, section 4.2) with the rules of IC3Net's code (arXiv 1812.09755):
 //! cars that see next to nothing pass each other at junctions. How agents talk does not live here.
+//!
+//! ```
+//! use synod::env::{Buffers, WorldConfig};
+//! let mut env = WorldConfig::named("traffic_junction")?.with_worlds(2).build(1)?;
+//! let mut out = Buffers::new(env.spec());
+//! env.reset(&[true, true], &mut out)?;
+//! env.step(&env.spec().actions(), &mut out)?; // zeros: gas
+//! assert!(out.rewards.iter().all(|reward| reward.is_finite()));
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod routes;
 

@@ -3,6 +3,26 @@
 //!
 //! What is drawn is a [`Recording`]: plain arrays. This folder knows no environment and no network; whoever has played
 //! an episode fills one in. Each file here makes one page; what they share is in `canvas`.
+//!
+//! ```
+//! use synod::picture::inspect::{Recording, pages};
+//! // Two steps of an agent that chooses among three.
+//! let recording = Recording {
+//!     title: "a short episode".into(),
+//!     agents: 1,
+//!     choices: vec![3],
+//!     steps: 2,
+//!     present: vec![true; 2],
+//!     taken: vec![0, 2],
+//!     rewards: vec![0.0, 1.0],
+//!     values: vec![0.4, 0.9],
+//!     preferences: vec![0.8, 0.1, 0.1, 0.2, 0.2, 0.6],
+//!     allowed: vec![true; 6],
+//!     ..Recording::default()
+//! };
+//! assert_eq!(pages(&recording, 4)?[0].name, "values");
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod attention;
 mod canvas;

@@ -5,6 +5,15 @@
 //! that learns from the rollout itself (PPO) adds these bonuses to the rewards; one that learns from a replay (DQN) has
 //! the module value what it draws afresh, so that nothing stays new for ever. Extrinsic rewards are never touched in
 //! what is kept or reported.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let settings = Settings::with_items("deep-sea-dqn", &["learner.curiosity=rnd".to_string()])?;
+//! let mut trainer = settings.trainer(&synod::Device::cpu())?;
+//! let report = trainer.step()?;
+//! assert!(report.steps > 0);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod icm;
 mod rnd;

@@ -5,6 +5,15 @@
 //! An iteration is a rollout of all worlds, kept in a replay, and then some updates from sequences drawn there. An
 //! update is cut into a fixed number of shards as in `train::ppo`. The programs stand in `program`, the settings in
 //! `config`; what is kept and drawn is `train::replay`'s affair, the mixers' `train::mixer`'s.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let settings = Settings::with_items("two-step-qmix", &["learner.prioritised=true".to_string()])?;
+//! let mut trainer = settings.trainer(&synod::Device::cpu())?;
+//! let report = trainer.step()?;
+//! assert!(report.steps > 0);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod config;
 pub(super) mod program;

@@ -11,6 +11,15 @@
 //! Which goals there are and when they hold is the world's to say (`env::goals`); the agent as it acts is
 //! `agent::hierarchy`, the loss and its programs are `train::dqn`'s. Settings stand in `config`, the options under way
 //! in `options`, a network with its replay in `level`.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let settings = Settings::with_items("chain-hierarchical", &["learner.every=4".to_string()])?;
+//! let mut trainer = settings.trainer(&synod::Device::cpu())?;
+//! let report = trainer.step()?;
+//! assert!(report.steps > 0);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod config;
 mod level;

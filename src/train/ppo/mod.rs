@@ -6,6 +6,15 @@
 //! the gradients are summed in a fixed order, and one optimiser step follows. A network with noise of its own gets a fresh
 //! key for each minibatch and shard, not the keys with which its agents acted: the ratio of probabilities is that of two
 //! draws of its noise then. The programs stand in `program`, the settings in `config`.
+//!
+//! ```
+//! use synod::preset::Settings;
+//! let settings = Settings::with_items("spread-ippo", &["learner.rollout=8".to_string()])?;
+//! let mut trainer = settings.trainer(&synod::Device::cpu())?;
+//! let report = trainer.step()?;
+//! assert!(report.steps > 0);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 mod config;
 mod program;

@@ -3,6 +3,20 @@
 //!
 //! What lives here: the ops and their shape rules. Kernels for processors live in `cpu`,
 //! how the shader is launched in `gpu`, the plain form in `plain`.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! // One query over two keys, of which it may attend to the second only.
+//! let query = g.constant([1, 2], &[1.0, 0.0]);
+//! let keys = g.constant([2, 2], &[5.0, 0.0, 0.0, 5.0]);
+//! let values = g.constant([2, 2], &[1.0, 2.0, 3.0, 4.0]);
+//! let mask = g.constant([1, 2], &[0.0, 1.0]);
+//! let heard = query.attention(keys, values, 1, Some(mask), false);
+//! let mut program = Device::cpu().compile(&g, &[heard])?;
+//! assert_eq!(program.run(&[])?.f32(0), [3.0, 4.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod cpu;
 mod gpu;

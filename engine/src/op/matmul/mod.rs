@@ -6,6 +6,17 @@
 //!
 //! The op, its gradient and its CPU path are here; `gpu` chooses among the kernels of a GPU, whose WGSL `template`
 //! expands.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let a = g.input("a", [5, 2, 3]); // five at once
+//! let b = g.input("b", [3, 4]);
+//! let mut program = Device::cpu().compile(&g, &[a.matmul(b)])?;
+//! let outputs = program.run(&[("a", &[1.0f32; 30]), ("b", &[2.0f32; 12])])?;
+//! assert_eq!(outputs.f32(0), [6.0; 40]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod gpu;
 mod template;

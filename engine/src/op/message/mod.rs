@@ -4,6 +4,17 @@
 //!
 //! Layers with weights (graph attention, graph convolution) live in `nn`; a dense masked product for few nodes is
 //! ordinary `matmul`.
+//!
+//! ```
+//! use synod_engine::op::message::{Csr, Edges};
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let edges = Edges::constant(&g, &Csr::from_edges(3, &[(0, 2), (1, 2)])?);
+//! let said = g.constant([3, 1], &[1.0, 10.0, 100.0]);
+//! let mut program = Device::cpu().compile(&g, &[said.message_sum(edges)])?;
+//! assert_eq!(program.run(&[])?.f32(0), [0.0, 0.0, 11.0]);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod attention;
 mod attention_gradient;

@@ -6,6 +6,17 @@
 //! limited by memory: every element is read once.
 //!
 //! The CPU kernels stand in `cpu`; passes, the GPU launches and the op itself stand here.
+//!
+//! ```
+//! use synod_engine::{Device, Graph};
+//! let g = Graph::new();
+//! let x = g.constant([2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+//! let mut program = Device::cpu().compile(&g, &[x.sum(&[0]), x.mean(&[-1]), x.max(&[0, 1])])?;
+//! let outputs = program.run(&[])?;
+//! assert_eq!((outputs.f32(0), outputs.f32(1)), (&[5.0, 7.0, 9.0][..], &[2.0, 5.0][..]));
+//! assert_eq!(outputs.scalar(2), 6.0);
+//! # Ok::<(), synod_engine::Error>(())
+//! ```
 
 mod cpu;
 
