@@ -297,7 +297,7 @@ impl Rules for GridworldConfig {
         let window = 3 * side * side;
         let observation = if self.coordinates { vec![window + 2] } else { vec![3, side, side] };
         let actions = ActionSpace::Discrete(ACTIONS);
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
+        vec![AgentKind::new("agent", self.agents, &observation, actions)]
     }
 
     fn state(&self) -> usize {

@@ -145,7 +145,7 @@ impl Rules for LqrConfig {
         let bound = self.bound as f32;
         let actions = ActionSpace::uniform(self.control[0].len(), -bound, bound);
         let observation = vec![self.dynamics.len() + 1];
-        vec![AgentKind { name: "regulator".to_owned(), count: 1, observation, actions }]
+        vec![AgentKind::new("regulator", 1, &observation, actions)]
     }
 
     fn state(&self) -> usize {
