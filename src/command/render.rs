@@ -13,6 +13,7 @@ use super::{Where, note};
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod render runs/bottleneck-0 -o episode.gif --length 10
+  synod render runs/bottleneck-0 --best -o best.gif
   synod render runs/mazes-0 -o episode.svg --maps maze.map --agents 16 --steps 64")]
 pub struct Render {
     #[command(flatten)]
@@ -38,7 +39,7 @@ impl Render {
         }
         let evaluation = self.which.evaluation(&settings, 1)?;
         let device = self.which.device()?;
-        let policy = settings.trained_policy(&device, &self.which.run)?;
+        let policy = settings.trained_policy(&device, &self.which.checkpoint()?)?;
         let episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
         match extension {
             "gif" => picture::write_gif(&self.output, &episode.scene)?,
