@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use synod::action::Actions;
 use synod::env::pathfinding::{
     Collision, Observation, OnTarget, Pathfinding, PathfindingConfig, Pcg64, Rewards, Source,
 };
@@ -14,7 +15,8 @@ use synod::env::{Buffers, VecEnv};
 fn steps(criterion: &mut Criterion, name: &str, config: PathfindingConfig) {
     let lanes = config.worlds * config.agents;
     let mut random = Pcg64::new(1);
-    let actions: Vec<Vec<u32>> = (0..32).map(|_| (0..lanes).map(|_| random.below(5)).collect()).collect();
+    let mut draw = || (0..lanes).map(|_| random.below(5)).collect::<Vec<u32>>().into();
+    let actions: Vec<Actions> = (0..32).map(|_| draw()).collect();
     let mut env = Pathfinding::new(config.clone()).expect("the settings are in range");
     let mut out = Buffers::new(env.spec());
     env.reset(&vec![true; config.worlds], &mut out).expect("instances can be drawn");

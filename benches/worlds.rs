@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use synod::action::Actions;
 use synod::env::{Buffers, Pcg64, WorldConfig};
 
 /// Steps with random actions that the masks allow at the start, drawn beforehand.
@@ -14,10 +15,10 @@ fn steps(criterion: &mut Criterion, group: &str, kind: &str, worlds: usize) {
     let spec = env.spec().clone();
     let mut random = Pcg64::new(1);
     let mut draw = || {
-        let one: Vec<u32> = spec.kinds.iter().flat_map(|k| vec![k.actions as u32; k.count]).collect();
-        (0..worlds).flat_map(|_| one.clone()).map(|actions| random.below(actions)).collect()
+        let each = spec.kinds.iter().flat_map(|k| vec![k.actions.options() as u32; worlds * k.count]);
+        each.map(|options| random.below(options)).collect::<Vec<u32>>().into()
     };
-    let actions: Vec<Vec<u32>> = (0..32).map(|_| draw()).collect();
+    let actions: Vec<Actions> = (0..32).map(|_| draw()).collect();
     let mut out = Buffers::new(&spec);
     env.reset(&vec![true; worlds], &mut out).expect("it can be reset");
     let mut group = criterion.benchmark_group(group);

@@ -7,7 +7,7 @@
 use synod::agent::communication::{Communication, GatV2Config};
 use synod::agent::neighbours::{self, Neighbours};
 use synod::agent::team::{Team, TeamConfig};
-use synod::agent::{Policy, Sequence};
+use synod::agent::{Mode, Policy, Sequence};
 use synod::env::lever::LeverConfig;
 use synod::env::{Buffers, VecEnv, WorldConfig};
 use synod::optim::{Optimiser, Rule, STEP_INPUT};
@@ -68,16 +68,17 @@ fn train(way: &str, device: &Device) -> Result<f64> {
 
     let graph = Graph::new();
     let weights = team.parameters().weights(&graph);
-    let sequence = Sequence::input(&graph, &team, lanes, &kind.observation);
-    let logits = team.unroll(&graph, &weights, sequence, &[])?.logits;
+    let sequence = Sequence::input(&graph, &team, lanes, &kind.observation, Mode::Learning);
+    let logits = team.unroll(&graph, &weights, sequence, &[])?.parameters;
     let loss = -logits.log_softmax(-1).take_along_last(graph.input_u32("ranks", lanes)).mean_all();
     optimiser.update(&graph, team.parameters().gradient(loss, &weights)?);
     let mut step = device.compile(&graph, &[loss])?;
 
     let graph = Graph::new();
     let weights = team.parameters().weights(&graph);
-    let sequence = Sequence::input(&graph, &team, lanes, &kind.observation);
-    let mut act = device.compile(&graph, &[team.unroll(&graph, &weights, sequence, &[])?.logits.argmax()])?;
+    let sequence = Sequence::input(&graph, &team, lanes, &kind.observation, Mode::Learning);
+    let mut act =
+        device.compile(&graph, &[team.unroll(&graph, &weights, sequence, &[])?.parameters.argmax()])?;
 
     for update in 0..UPDATES {
         let ranks = draw(env.as_mut(), &mut out, &mut step, &team)?;
@@ -90,7 +91,7 @@ fn train(way: &str, device: &Device) -> Result<f64> {
         let pulled = act.run(&[])?.u32(0).to_vec();
         let actions: Vec<u32> =
             (0..pulled.len()).map(|i| pulled[i % kind.count * WORLDS + i / kind.count]).collect();
-        env.step(&actions, &mut out)?;
+        env.step(&actions[..].into(), &mut out)?;
         reports.extend(env.take_reports());
     }
     Ok(reports.iter().filter_map(|report| report.value("return")).sum::<f64>() / reports.len() as f64)

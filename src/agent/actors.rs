@@ -4,12 +4,13 @@
 //! its own, a thread runs whole programs, and nothing is synchronised inside a step.
 
 use super::neighbours::{self, Neighbours};
-use super::{Policy, Sequence, WORLD_STATE};
+use super::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, mixed_key};
 use crate::Device;
+use crate::action::{Action, Actions, allowed};
 use crate::cpu::{Parallel, map_mut};
 use crate::env::{Buffers, Spec};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor, Variable};
+use crate::graph::{Graph, Variable};
 use crate::program::Program;
 use crate::shape::TensorType;
 
@@ -18,10 +19,10 @@ use crate::shape::TensorType;
 pub enum Choice {
     /// Drawn from the policy.
     Sample,
-    /// The most probable one.
+    /// The most probable option; the mean, of what is continuous.
     Greedy,
-    /// The one of the highest value among those allowed; with the chance [`Actors::epsilon`] any of those allowed, all
-    /// alike.
+    /// For actions of one discrete choice: the option of the highest value among those allowed; with the chance
+    /// [`Actors::epsilon`] any of those allowed, all alike.
     EpsilonGreedy,
 }
 
@@ -34,7 +35,7 @@ pub struct Seen<'a> {
     pub ages: &'a [f32],
     /// `[agents, worlds]`: 1 where the agent is in its world.
     pub present: &'a [f32],
-    /// `[worlds, agents, actions]`, as worlds write it: 1 where an action is allowed.
+    /// `[worlds, agents, options]`, as worlds write it: 1 where an option is allowed.
     pub masks: &'a [f32],
     /// `[worlds, state]`: for a central critic.
     pub state: &'a [f32],
@@ -48,17 +49,6 @@ pub fn next_age(age: f32, restarted: bool, was_present: bool, after: &Buffers, a
     if restarted || another { 0.0 } else { age + 1.0 }
 }
 
-/// What stands in for the value of an action that is not allowed.
-const FORBIDDEN: f32 = -1e9;
-
-/// Logits or values of actions `[.., actions]` with those far down that the masks, where there are some, do not allow.
-pub fn allowed<'g>(values: Tensor<'g>, masks: Option<Tensor<'g>>) -> Tensor<'g> {
-    match masks {
-        Some(masks) => masks.select(values, values.graph().scalar(FORBIDDEN)),
-        None => values,
-    }
-}
-
 struct Shard {
     act: Program,
     value: Program,
@@ -66,6 +56,15 @@ struct Shard {
     worlds: usize,
     state: Vec<Variable>,
     neighbours: Option<Neighbours>,
+    outputs: Places,
+}
+
+/// Where the program that acts has what it gives beside values and log-probabilities.
+#[derive(Default)]
+struct Places {
+    discrete: Option<usize>,
+    continuous: Option<usize>,
+    attention: Option<usize>,
 }
 
 /// A policy acting in many worlds. What it did last lies in the public arrays, `[agents, worlds]` each.
@@ -74,15 +73,15 @@ pub struct Actors {
     agents: usize,
     worlds: usize,
     observation: usize,
-    action_count: usize,
+    options: usize,
     /// The chance of an action at random, for [`Choice::EpsilonGreedy`]; 0 at first.
     pub epsilon: f32,
     /// The critic's values.
     pub values: Vec<f32>,
     /// Log-probabilities of the actions.
     pub log_probabilities: Vec<f32>,
-    /// The actions.
-    pub actions: Vec<u32>,
+    /// The actions: `[agents, worlds, integers]` and `[agents, worlds, floats]`. [`Actors::tell`] has them as worlds do.
+    pub actions: Actions,
     /// `[agents, worlds, heads, agents]`: attention to memories, where that was asked for and the policy has it;
     /// else empty.
     pub attention: Vec<f32>,
@@ -114,17 +113,18 @@ impl Actors {
             .map(|i| Shard::new(device, policy, spec, [i * each, each], choice, watch))
             .collect::<Result<Vec<_>>>()?;
         let (agents, lanes) = (kind.count, kind.count * worlds);
-        let per_world = shards[0].act.outputs().f32(3).len() / each;
+        let attention = shards[0].outputs.attention;
+        let per_world = attention.map_or(0, |at| shards[0].act.outputs().f32(at).len() / each);
         Ok(Actors {
             shards,
             agents,
             worlds,
             observation: kind.observation.iter().product(),
-            action_count: kind.actions,
+            options: kind.actions.options(),
             epsilon: 0.0,
             values: vec![0.0; lanes],
             log_probabilities: vec![0.0; lanes],
-            actions: vec![0; lanes],
+            actions: Actions::zeros(&kind.actions, lanes),
             attention: vec![0.0; per_world * worlds],
         })
     }
@@ -134,25 +134,47 @@ impl Actors {
     /// # Errors
     /// An array that the policy reads has another length than its worlds, or what the device reports.
     pub fn act(&mut self, seen: Seen<'_>, key: [u64; 2]) -> Result<()> {
-        self.run(seen, Some(key))
+        self.run(seen, key, true)
     }
 
-    /// Values what is seen, and leaves the recurrent state and the other arrays as they are.
+    /// Values what is seen, and leaves the recurrent state and the other arrays as they are. With the key of the next
+    /// [`Actors::act`] a network with noise of its own gives the value that it gives then.
     ///
     /// # Errors
     /// As [`Actors::act`].
-    pub fn value(&mut self, seen: Seen<'_>) -> Result<()> {
-        self.run(seen, None)
+    pub fn value(&mut self, seen: Seen<'_>, key: [u64; 2]) -> Result<()> {
+        self.run(seen, key, false)
     }
 
-    fn run(&mut self, seen: Seen<'_>, key: Option<[u64; 2]>) -> Result<()> {
+    /// Writes the last actions as worlds take them: `[worlds, agents, integers]` and `[worlds, agents, floats]`.
+    ///
+    /// # Errors
+    /// There is room for other actions.
+    pub fn tell(&self, to: &mut Actions) -> Result<()> {
+        fn turn<T: Copy>(from: &[T], to: &mut [T], agents: usize, worlds: usize) {
+            let size = from.len() / (agents * worlds).max(1);
+            for agent in 0..agents {
+                for world in 0..worlds {
+                    let (from_at, to_at) = ((agent * worlds + world) * size, (world * agents + agent) * size);
+                    to[to_at..to_at + size].copy_from_slice(&from[from_at..from_at + size]);
+                }
+            }
+        }
+        let (agents, worlds, own) = (self.agents, self.worlds, &self.actions);
+        to.expect("tell", own.discrete.len(), own.continuous.len(), agents * worlds)?;
+        turn(&own.discrete, &mut to.discrete, agents, worlds);
+        turn(&own.continuous, &mut to.continuous, agents, worlds);
+        Ok(())
+    }
+
+    fn run(&mut self, seen: Seen<'_>, key: [u64; 2], acts: bool) -> Result<()> {
         let (agents, worlds, size) = (self.agents, self.worlds, self.observation);
-        let (action_count, epsilon) = (self.action_count, self.epsilon);
+        let (options, epsilon) = (self.options, self.epsilon);
         let done = map_mut(&mut self.shards, |index, shard| -> Result<()> {
             let (first, each) = (shard.first, shard.worlds);
-            let program = if key.is_some() { &mut shard.act } else { &mut shard.value };
+            let program = if acts { &mut shard.act } else { &mut shard.value };
             for (name, source, size) in
-                [("observations", seen.observations, size), ("masks", seen.masks, action_count)]
+                [("observations", seen.observations, size), ("masks", seen.masks, options)]
             {
                 let Some(input) = program.find_input(name) else { continue };
                 expect(name, source, agents * worlds * size)?;
@@ -185,30 +207,44 @@ impl Actors {
                 neighbours::fill_by(program, of, [1, agents, each])?;
             }
             // Greedy choice needs no random numbers.
-            if let (Some(key), Some(input)) = (key, program.find_input_u32("key")) {
+            if let Some(input) = program.find_input_u32("key") {
                 input.copy_from_slice(&mixed_key(key, index as u64));
             }
+            fill_noise(program, key, index);
             program.run(&[]).map(|_| ())
         });
         done.into_iter().collect::<Result<()>>()?;
         for shard in &self.shards {
-            let outputs = if key.is_some() { shard.act.outputs() } else { shard.value.outputs() };
+            let outputs = if acts { shard.act.outputs() } else { shard.value.outputs() };
+            let Places { discrete, continuous, attention } = shard.outputs;
             for agent in 0..agents {
                 let own = agent * shard.worlds..(agent + 1) * shard.worlds;
                 let at = agent * worlds + shard.first;
                 let whole = at..at + shard.worlds;
                 self.values[whole.clone()].copy_from_slice(&outputs.f32(0)[own.clone()]);
-                if key.is_some() {
-                    self.log_probabilities[whole.clone()].copy_from_slice(&outputs.f32(1)[own.clone()]);
-                    self.actions[whole.clone()].copy_from_slice(&outputs.u32(2)[own.clone()]);
-                    let size = self.attention.len() / (agents * worlds);
-                    let attention = &outputs.f32(3)[own.start * size..own.end * size];
-                    self.attention[whole.start * size..whole.end * size].copy_from_slice(attention);
+                if !acts {
+                    continue;
+                }
+                self.log_probabilities[whole.clone()].copy_from_slice(&outputs.f32(1)[own.clone()]);
+                let rows =
+                    |size: usize| (own.start * size..own.end * size, whole.start * size..whole.end * size);
+                let lanes = agents * worlds;
+                if let Some(at) = discrete {
+                    let (from, to) = rows(self.actions.discrete.len() / lanes);
+                    self.actions.discrete[to].copy_from_slice(&outputs.u32(at)[from]);
+                }
+                if let Some(at) = continuous {
+                    let (from, to) = rows(self.actions.continuous.len() / lanes);
+                    self.actions.continuous[to].copy_from_slice(&outputs.f32(at)[from]);
+                }
+                if let Some(at) = attention {
+                    let (from, to) = rows(self.attention.len() / lanes);
+                    self.attention[to].copy_from_slice(&outputs.f32(at)[from]);
                 }
             }
         }
         // A network whose weights are not finite must not go on acting.
-        if key.is_some() && self.log_probabilities.iter().any(|p| p.is_nan()) {
+        if acts && self.log_probabilities.iter().any(|p| p.is_nan()) {
             return Err(Error::Graph("the log-probability of an action is not a number".into()));
         }
         Ok(())
@@ -277,15 +313,6 @@ fn expect(name: &str, array: &[f32], length: usize) -> Result<()> {
     Err(Error::Usage(format!("actors were given {} numbers of `{name}`, not {length}", array.len())))
 }
 
-/// A key of the generator that no other seed, step or shard shares, up to a chance of 2^-64.
-fn mixed_key([seed, step]: [u64; 2], shard: u64) -> [u32; 2] {
-    let mut z = seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shard.wrapping_mul(0xd1b5_4a32_d192_ed03);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    [z as u32, (z >> 32) as u32]
-}
-
 impl Shard {
     fn new(
         device: &Device,
@@ -305,16 +332,22 @@ impl Shard {
                 device.variable(&part.name, of.clone(), &vec![0.0f32; of.elements()])
             })
             .collect::<Result<Vec<_>>>()?;
-        let build = |act: bool| -> Result<Program> {
+        if choice == Choice::EpsilonGreedy {
+            kind.actions.one_choice("an epsilon-greedy choice")?;
+        }
+        let mut places = Places::default();
+        let mut build = |act: bool| -> Result<Program> {
             let graph = Graph::new();
             let weights = policy.parameters().weights(&graph);
-            let sequence = Sequence::input(&graph, policy, [1, agents, worlds], &kind.observation);
+            let lanes = [1, agents, worlds];
+            let sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Acting);
             let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
             let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
             graph.check()?;
-            let expected = [("values", unrolled.values, vec![1, agents, worlds])];
-            let logits = ("logits", unrolled.logits, vec![1, agents, worlds, kind.actions]);
-            for (name, tensor, shape) in expected.into_iter().chain([logits]) {
+            let parameters = [&lanes[..], &[kind.actions.parameters()]].concat();
+            for (name, tensor, shape) in
+                [("values", unrolled.values, lanes.to_vec()), ("parameters", unrolled.parameters, parameters)]
+            {
                 if tensor.tensor_type() != TensorType::f32(&shape) {
                     let found = tensor.tensor_type();
                     return Err(Error::Graph(format!("a policy's {name} are {found}, not f32{shape:?}")));
@@ -326,26 +359,34 @@ impl Shard {
             }
             let mut outputs = vec![unrolled.values];
             if act {
-                let lanes = [1, agents, worlds];
-                let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
-                let logits = allowed(unrolled.logits, masks);
-                let log_probabilities = logits.log_softmax(-1);
-                let actions = match choice {
-                    Choice::Sample => logits.categorical(graph.input_u32("key", [2])),
-                    Choice::Greedy => logits.argmax(),
+                let masks = masks_input(&graph, spec.masked, kind, &lanes);
+                let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
+                let key = graph.input_u32("key", [2]);
+                let action = match choice {
+                    Choice::Sample => of.sample(key),
+                    Choice::Greedy => of.mode(),
                     Choice::EpsilonGreedy => {
-                        let keys = graph.input_u32("key", [2]).split_key(2);
+                        let values = allowed(unrolled.parameters, masks);
+                        let keys = key.split_key(2);
                         let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
-                        let best = logits.argmax();
-                        let even = graph.full(logits.shape(), 0.0);
+                        let best = values.argmax();
+                        let even = graph.full(values.shape(), 0.0);
                         let any = allowed(even, masks).categorical(key(0));
                         let explore = key(1).random_uniform(lanes).less(graph.input("epsilon", []));
-                        explore.select(any.to_f32(), best.to_f32()).to_u32()
+                        let option = explore.select(any.to_f32(), best.to_f32()).to_u32();
+                        Action { discrete: Some(option.reshape([1, agents, worlds, 1])), continuous: None }
                     }
                 };
-                outputs.push(log_probabilities.take_along_last(actions));
-                outputs.push(actions);
-                outputs.extend(unrolled.attention.filter(|_| watch));
+                outputs.push(of.log_probability(action)?);
+                let mut add = |tensor: Option<_>| {
+                    outputs.extend(tensor);
+                    tensor.map(|_| outputs.len() - 1)
+                };
+                places = Places {
+                    discrete: add(action.discrete),
+                    continuous: add(action.continuous),
+                    attention: add(unrolled.attention.filter(|_| watch)),
+                };
                 for (variable, value) in state.iter().zip(&unrolled.state) {
                     graph.assign(variable, *value);
                 }
@@ -354,13 +395,8 @@ impl Shard {
             program.set_parallel(Parallel::Serial);
             Ok(program)
         };
-        Ok(Shard {
-            act: build(true)?,
-            value: build(false)?,
-            first,
-            worlds,
-            state,
-            neighbours: policy.neighbours().cloned(),
-        })
+        let (act, value) = (build(true)?, build(false)?);
+        let neighbours = policy.neighbours().cloned();
+        Ok(Shard { act, value, first, worlds, state, neighbours, outputs: places })
     }
 }

@@ -10,7 +10,7 @@ use super::core::NoCore;
 use super::team::{Critic, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
-use crate::agent::actors::allowed;
+use crate::action::{ActionSpace, allowed};
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
@@ -145,16 +145,18 @@ impl Hierarchy {
 /// The sizes of a world as the manager's agents see it, and as the worker's do.
 pub(crate) fn levels(spec: &Spec, goals: &Goals) -> Result<[Spec; 2]> {
     let kind = spec.only_kind("a hierarchy")?;
+    let options = kind.actions.one_choice("a hierarchy")?;
     let size = kind.observation.iter().product::<usize>();
     let level = |name: &str, observation, actions, masked| {
         let name = format!("{}'s {name}", kind.name);
+        let actions = ActionSpace::Discrete(actions);
         let kind = AgentKind { name, count: kind.count, observation: vec![observation], actions };
         Spec { kinds: vec![kind], masked, ..spec.clone() }
     };
     // Goals are closed where they hold.
     Ok([
         level("manager", size, goals.count(), goals.have_meaning()),
-        level("worker", size + goals.count(), kind.actions, spec.masked),
+        level("worker", size + goals.count(), options, spec.masked),
     ])
 }
 
@@ -208,7 +210,7 @@ impl Policy for Hierarchy {
         let lanes = |features: usize| [1, agents, worlds, features];
         let one = graph.scalar(1.0);
         let (mut goal, mut clock) = (goal.reshape(lanes(count)), clock.reshape(lanes(1)));
-        let (mut logits, mut values) = (Vec::new(), Vec::new());
+        let (mut parameters, mut values) = (Vec::new(), Vec::new());
         for t in 0..time {
             let now = sequence.steps(t, 1);
             let seen = now.observations.reshape(lanes(size));
@@ -221,18 +223,18 @@ impl Policy for Hierarchy {
             let all = held.min(&[-1]).reshape(lanes(1));
             let open = (one - held).maximum(all.broadcast_to(lanes(count)));
             let level = Sequence { observations: seen, ..now };
-            let choice = self.manager.unroll(graph, &above, level, &[])?.logits;
+            let choice = self.manager.unroll(graph, &above, level, &[])?.parameters;
             let chosen = allowed(choice, Some(open)).argmax().one_hot(count);
             goal = over.select(chosen, goal);
             clock = over.select(graph.scalar(0.0), clock) + 1.0;
             let level = Sequence { observations: graph.concat(&[seen, goal], 3), ..now };
             let acted = self.worker.unroll(graph, &below, level, &[])?;
-            logits.push(acted.logits);
+            parameters.push(acted.parameters);
             values.push(acted.values);
         }
         let state = vec![goal.reshape([agents, worlds, count]), clock.reshape([agents, worlds, 1])];
         Ok(Unrolled {
-            logits: graph.concat(&logits, 0),
+            parameters: graph.concat(&parameters, 0),
             values: graph.concat(&values, 0),
             state,
             attention: None,

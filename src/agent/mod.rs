@@ -14,10 +14,13 @@ pub mod team;
 
 pub use config::{AgentConfig, AgentSettings, Agents};
 
+use crate::action::Bounded;
+use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
 use crate::op::message::Edges;
+use crate::program::Program;
 
 use neighbours::Neighbours;
 
@@ -37,16 +40,33 @@ pub struct Sequence<'g> {
     pub edges: Option<Edges<'g>>,
     /// `[time, worlds, state]`: the state of each world, where [`Policy::world_state`] asks for it.
     pub world: Option<Tensor<'g>>,
+    /// A key of random numbers, u32 `[2]`, for noise of the network's own: in channels, relaxed choices, dropout. Draw from
+    /// keys that `split_key` or `fold_in` make of it. Every step of acting has another; every minibatch of learning has
+    /// a fresh one, not those with which its agents acted. A program whose network draws nothing has no input for it.
+    pub key: Tensor<'g>,
+    /// What the network is unrolled for.
+    pub mode: Mode,
+}
+
+/// What a network is unrolled for: what it does with noise may depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To act, in training and afterwards, and to value what is seen while acting.
+    Acting,
+    /// To learn from what was done.
+    Learning,
 }
 
 impl<'g> Sequence<'g> {
-    /// The inputs `observations`, `ages`, `present` and, where the policy wants them, `edges` and `world state` of a
-    /// program over `[time, agents, worlds]`. [`neighbours::fill`] fills the edges.
+    /// The inputs `observations`, `ages`, `present` and, where the policy wants them, `edges`, `world state` and
+    /// `noise key` of a program over `[time, agents, worlds]`. [`neighbours::fill`] fills the edges, [`fill_noise`] the
+    /// key.
     pub fn input(
         graph: &'g Graph,
         policy: &dyn Policy,
         [time, agents, worlds]: [usize; 3],
         observation: &[usize],
+        mode: Mode,
     ) -> Self {
         let lanes = [time, agents, worlds];
         Sequence {
@@ -57,10 +77,12 @@ impl<'g> Sequence<'g> {
                 .neighbours()
                 .map(|n| Edges::input(graph, "edges", &[time, worlds], agents, n.most(agents))),
             world: policy.world_state().map(|size| graph.input(WORLD_STATE, [time, worlds, size])),
+            key: graph.input_u32(NOISE_KEY, [2]),
+            mode,
         }
     }
 
-    /// The steps from `first` on, `count` of them.
+    /// The steps from `first` on, `count` of them, with a key of their own.
     pub fn steps(&self, first: usize, count: usize) -> Self {
         let cut = |x: Tensor<'g>| x.slice(0, first, count);
         Sequence {
@@ -75,8 +97,53 @@ impl<'g> Sequence<'g> {
                 edges: cut(e.edges),
             }),
             world: self.world.map(cut),
+            key: self.key.fold_in(self.key.graph().constant_u32([], &[first as u32])),
+            mode: self.mode,
         }
     }
+}
+
+/// The input of programs that takes the key of a network's own noise.
+pub const NOISE_KEY: &str = "noise key";
+
+/// Gives a program whose network draws random numbers a key made from a seed, a counter and the number of the shard.
+pub fn fill_noise(program: &mut Program, [seed, counter]: [u64; 2], shard: usize) {
+    if let Some(input) = program.find_input_u32(NOISE_KEY) {
+        input.copy_from_slice(&mixed_key([seed ^ 0x6e6f_6973_6500, counter], shard as u64));
+    }
+}
+
+/// A key of the generator that no other seed, counter or shard shares, up to a chance of 2^-64.
+pub(crate) fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
+    let mut z =
+        seed ^ counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shard.wrapping_mul(0xd1b5_4a32_d192_ed03);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    [z as u32, (z >> 32) as u32]
+}
+
+/// The inputs `state0`, `state1` and so on of a program over `[agents, worlds]`: the recurrent state at its first step, in
+/// the order of [`Policy::state`].
+pub fn state_inputs<'g>(
+    graph: &'g Graph,
+    policy: &dyn Policy,
+    [agents, worlds]: [usize; 2],
+) -> Vec<Tensor<'g>> {
+    let parts = policy.state();
+    let shape = |part: &StatePart| [&[agents, worlds], &part.shape[..]].concat();
+    parts.iter().enumerate().map(|(i, part)| graph.input(&format!("state{i}"), shape(part))).collect()
+}
+
+/// The input `masks` `[lanes.., options]` of programs, where options are at times not allowed.
+pub fn masks_input<'g>(
+    graph: &'g Graph,
+    masked: bool,
+    kind: &AgentKind,
+    lanes: &[usize],
+) -> Option<Tensor<'g>> {
+    let options = kind.actions.options();
+    (masked && options > 0).then(|| graph.input("masks", [lanes, &[options]].concat()))
 }
 
 /// The input of programs that takes the worlds' states.
@@ -84,9 +151,10 @@ pub const WORLD_STATE: &str = "world state";
 
 /// What an agent makes of a [`Sequence`].
 pub struct Unrolled<'g> {
-    /// `[time, agents, worlds, actions]`: log-probabilities up to a constant, or, for an agent that learns by
-    /// Q-learning, the values of its actions.
-    pub logits: Tensor<'g>,
+    /// `[time, agents, worlds, parameters]`: what stands for a distribution over actions
+    /// ([`ActionSpace::distribution`](crate::action::ActionSpace::distribution)); for one choice these are
+    /// log-probabilities up to a constant, or, for an agent that learns by Q-learning, the values of its options.
+    pub parameters: Tensor<'g>,
     /// `[time, agents, worlds]`: the critic's value of each observation.
     pub values: Tensor<'g>,
     /// The recurrent state after the last step, in the order of [`Policy::state`].
@@ -105,7 +173,7 @@ pub struct StatePart {
     pub shape: Vec<usize>,
 }
 
-/// An agent with a stochastic policy (or action values) over discrete actions, a critic and perhaps a recurrent state.
+/// An agent with a stochastic policy (or action values), a critic and perhaps a recurrent state.
 pub trait Policy: Send + Sync {
     /// One line that says which network this is; checkpoints of another architecture are refused by it.
     fn architecture(&self) -> String;
@@ -124,6 +192,11 @@ pub trait Policy: Send + Sync {
     /// Numbers of the world's state that its critic looks at; `None` where the critic sees what the agent sees.
     fn world_state(&self) -> Option<usize> {
         None
+    }
+
+    /// What its numbers for continuous actions with bounds stand for.
+    fn bounded(&self) -> Bounded {
+        Bounded::Gaussian
     }
 
     /// Unrolls it from `state` over a sequence. Gradients flow through time.

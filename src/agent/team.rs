@@ -9,6 +9,7 @@
 //! step. The head is a plain or a dueling one (Wang et al. 2016); a critic stands beside it for trainers that want one.
 //! Without communication and core this is DQN's network, with a core DRQN's (Hausknecht and Stone 2015).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::communication::{Communication, Heard, Hearing, Layer, Silence};
@@ -17,14 +18,16 @@ use super::encoder::{Encoder, EncoderConfig};
 use super::neighbours::Neighbours;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
+use crate::action::{ActionSpace, Bounded};
 use crate::env::{AgentKind, Spec};
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Builder, Linear, Parameters, Weights};
 use crate::registry::Member;
+use crate::schema;
 
 /// What the critic sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Critic {
     /// What the actor makes of things: one network, two heads.
@@ -48,10 +51,11 @@ impl Critic {
 }
 
 /// The parts of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeamConfig {
     /// Features of every layer.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// From observations to features.
     pub encoder: EncoderConfig,
@@ -63,6 +67,7 @@ pub struct TeamConfig {
     /// How agents talk.
     pub communication: Communication,
     /// Rounds of communication, each with weights of its own.
+    #[schemars(range(min = 1, max = 64))]
     pub rounds: usize,
     /// What an agent makes of what it hears is added to what it had. Without it rounds over a graph in which all hear
     /// all leave agents without a difference between them.
@@ -73,6 +78,9 @@ pub struct TeamConfig {
     pub dueling: bool,
     /// What the critic sees, for trainers that want one.
     pub critic: Critic,
+    /// What continuous actions with bounds are drawn from: `gaussian` (worlds hold them to the bounds) or `tanh` (squashed
+    /// between them).
+    pub bounded: Bounded,
 }
 
 impl Default for TeamConfig {
@@ -88,6 +96,7 @@ impl Default for TeamConfig {
             talk_first: false,
             dueling: false,
             critic: Critic::Shared,
+            bounded: Bounded::Gaussian,
         }
     }
 }
@@ -98,8 +107,7 @@ impl TeamConfig {
     /// # Errors
     /// The first setting out of range, or without an effect.
     pub fn check(&self, kind: &AgentKind, separate: bool) -> Result<()> {
-        within("agent.features", self.features, 1, 8192)?;
-        within("agent.rounds", self.rounds, 1, 64)?;
+        schema::check("agent", self)?;
         self.encoder.check(&kind.observation)?;
         self.core.check(self.features)?;
         self.communication.check(self.features, kind.observation.iter().product())?;
@@ -113,6 +121,14 @@ impl TeamConfig {
                     return Err(Error::config(format!("agent.{key}"), message));
                 }
             }
+        }
+        if self.bounded != Bounded::Gaussian && kind.actions.floats() == 0 {
+            let message = "`gaussian`: it does nothing where no action is continuous";
+            return Err(Error::config("agent.bounded", message));
+        }
+        if self.dueling && kind.actions.one_choice("a dueling head").is_err() {
+            let message = format!("false: a dueling head is for one discrete choice, not {}", kind.actions);
+            return Err(Error::config("agent.dueling", message));
         }
         if self.communication.neighbours().is_some() && separate {
             return Err(Error::config(
@@ -185,7 +201,7 @@ pub struct Team {
     config: TeamConfig,
     observation: Vec<usize>,
     agents: usize,
-    actions: usize,
+    actions: ActionSpace,
     separate: bool,
     trunk: Trunk,
     /// The critic's, where it has one of its own.
@@ -226,7 +242,7 @@ impl Team {
             })
             .collect();
         // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(&mut builder, "actor", features, kind.actions, 0.01);
+        let actor = Linear::new(&mut builder, "actor", features, kind.actions.parameters(), 0.01);
         let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
         let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
@@ -239,7 +255,7 @@ impl Team {
             config: config.clone(),
             observation: kind.observation.clone(),
             agents: kind.count,
-            actions: kind.actions,
+            actions: kind.actions.clone(),
             separate,
             trunk,
             judge,
@@ -357,10 +373,10 @@ impl Team {
         if !self.config.talk_first {
             (x, rounds) = self.talk(weights, sequence, x)?;
         }
-        let mut logits = self.actor.forward(weights, x);
+        let mut parameters = self.actor.forward(weights, x);
         if let Some(value) = &self.dueling {
             let lanes = [&shape[..3], &[1]].concat();
-            logits = value.forward(weights, x) + logits - logits.mean(&[-1]).reshape(lanes);
+            parameters = value.forward(weights, x) + parameters - parameters.mean(&[-1]).reshape(lanes);
         }
         let judged = match &self.judge {
             None => x,
@@ -373,7 +389,7 @@ impl Team {
         let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
         let heard = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
         let attention = heard.or(remembered.attention);
-        Ok((Unrolled { logits, values, state, attention }, rounds))
+        Ok((Unrolled { parameters, values, state, attention }, rounds))
     }
 }
 
@@ -386,7 +402,7 @@ impl Policy for Team {
         };
         format!(
             "team features={} encoder={} core={} communication={} rounds={} residual={} talk_first={} dueling={} \
-             critic={} identity={} separate={} observation={:?} actions={}",
+             critic={} identity={} separate={} observation={:?} actions={}{}",
             c.features,
             c.encoder.describe(),
             described(c.core.name(), c.core.describe()),
@@ -399,12 +415,17 @@ impl Policy for Team {
             if c.identity { self.agents } else { 0 },
             if self.separate { self.agents } else { 0 },
             self.observation,
-            self.actions
+            self.actions,
+            if self.bounded() == Bounded::Tanh { " bounded=tanh" } else { "" }
         )
     }
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn bounded(&self) -> Bounded {
+        self.config.bounded
     }
 
     fn state(&self) -> Vec<StatePart> {

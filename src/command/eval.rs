@@ -2,7 +2,7 @@
 
 use crate::env::EpisodeReport;
 use crate::env::pathfinding::PathfindingConfig;
-use crate::preset::{Measure, Origin, Row, Settings, mean, measures, play, play_maps, rows};
+use crate::preset::{Measure, Provenance, Row, Settings, mean, measures, play, play_maps, rows};
 use crate::run::progress::Counter;
 use crate::run::table::{Cell, Table};
 use crate::{Device, Result};
@@ -130,7 +130,7 @@ impl Eval {
         results: Map<String, Value>,
         reports: &[EpisodeReport],
     ) -> Result<()> {
-        let origin = Origin::of(settings, &self.which.checkpoint()?, self.which.seed)?;
+        let origin = Provenance::of(settings, &self.which.checkpoint()?, self.which.seed)?;
         let mut object = origin.fields();
         object.extend(results);
         if self.rows {

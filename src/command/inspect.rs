@@ -44,6 +44,9 @@ pub struct Inspect {
     /// Clusters of messages
     #[arg(long, default_value_t = 4, value_name = "N")]
     clusters: usize,
+    /// Speakers drawn for each listener in the graph: the strongest
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    arcs: usize,
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -64,6 +67,7 @@ impl Inspect {
             greedy: self.greedy,
             steps: self.steps,
             clusters: self.clusters,
+            arcs: self.arcs,
         };
         let checkpoint = super::checkpoint_of(&self.run, self.best)?;
         let inspected = inspect(&device, &settings, &checkpoint, &inspection)?;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::env::pathfinding::PathfindingConfig;
+use crate::picture::number::{short, significant};
 use crate::preset::Settings;
 use crate::preset::choice::{self, Choice};
 use crate::run::best::Evaluate;
 use crate::run::driver::{self, Options};
 use crate::run::folder::{self, Folder};
-use crate::run::progress::{short, significant};
 use crate::run::{checkpoint, progress, signal};
 use crate::train::Taken;
 use crate::{Error, Result, Summary};
@@ -37,7 +37,7 @@ pub struct Train {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Agent-steps of the whole run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::steps)]
     steps: Option<u64>,
     /// The run's folder; must not exist [default: runs/PRESET-SEED]
     #[arg(long, value_name = "DIR")]

@@ -6,6 +6,7 @@ use super::deep_sea::DeepSeaConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::lever::LeverConfig;
+use super::lqr::LqrConfig;
 use super::matrix_game::MatrixGameConfig;
 use super::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig,
@@ -68,6 +69,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<DeepSeaConfig>(),
     Kind::<Worlds>::of::<ChainConfig>(),
     Kind::<Worlds>::of::<TaxiConfig>(),
+    Kind::<Worlds>::of::<LqrConfig>(),
     Kind::<Worlds>::of::<SimpleSpreadConfig>(),
     Kind::<Worlds>::of::<SimpleTagConfig>(),
     Kind::<Worlds>::of::<SimpleAdversaryConfig>(),

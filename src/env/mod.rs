@@ -4,10 +4,12 @@
 pub mod chain;
 mod config;
 pub mod deep_sea;
+pub mod drawing;
 pub mod goals;
 pub mod gridworld;
 pub mod last_action;
 pub mod lever;
+pub mod lqr;
 pub mod matrix_game;
 pub(crate) mod memory;
 pub mod mpe;
@@ -20,12 +22,17 @@ pub mod uniform;
 pub mod vectorised;
 
 pub use config::{WorldConfig, WorldSettings, Worlds};
+pub use drawing::Drawing;
 pub use pathfinding::Pcg64;
 
+use serde::{Deserialize, Serialize};
+
+use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 
 /// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AgentKind {
     /// A name for logs and pictures.
     pub name: String,
@@ -33,12 +40,20 @@ pub struct AgentKind {
     pub count: usize,
     /// Shape of one agent's observation, e.g. `[3, 11, 11]`.
     pub observation: Vec<usize>,
-    /// Number of discrete actions.
-    pub actions: usize,
+    /// What each can do.
+    pub actions: ActionSpace,
+}
+
+impl AgentKind {
+    /// A kind with flat observations of so many numbers and one choice of so many options.
+    pub fn discrete(name: &str, count: usize, observation: usize, options: usize) -> Self {
+        let actions = ActionSpace::Discrete(options);
+        AgentKind { name: name.to_owned(), count, observation: vec![observation], actions }
+    }
 }
 
 /// The sizes of a vectorised environment. They never change during its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// Worlds stepped at once.
     pub worlds: usize,
@@ -73,10 +88,27 @@ impl Spec {
         self.kinds.iter().map(each).fold(0, usize::saturating_add)
     }
 
-    /// Length of [`Buffers::masks`]: for each kind a block `[worlds, count, actions]`.
+    /// Length of [`Buffers::masks`]: for each kind a block `[worlds, count, options]`.
     pub fn mask_length(&self) -> usize {
-        let each = |k: &AgentKind| product(&[self.worlds, k.count, k.actions]);
-        self.kinds.iter().map(each).fold(0, usize::saturating_add)
+        self.length(ActionSpace::options)
+    }
+
+    /// The lengths of [`Actions::discrete`] and [`Actions::continuous`]: for each kind a block `[worlds, count, integers]`,
+    /// and a block `[worlds, count, floats]`.
+    pub fn action_lengths(&self) -> [usize; 2] {
+        [self.length(ActionSpace::integers), self.length(ActionSpace::floats)]
+    }
+
+    /// Actions of the right lengths, all zeros.
+    pub fn actions(&self) -> Actions {
+        let [integers, floats] = self.action_lengths();
+        Actions { discrete: vec![0; integers], continuous: vec![0.0; floats] }
+    }
+
+    /// The sum over kinds of `[worlds, count, each]`.
+    fn length(&self, each: impl Fn(&ActionSpace) -> usize) -> usize {
+        let block = |k: &AgentKind| product(&[self.worlds, k.count, each(&k.actions)]);
+        self.kinds.iter().map(block).fold(0, usize::saturating_add)
     }
 }
 
@@ -93,7 +125,8 @@ const MOST: usize = 1 << 36;
 pub struct Buffers {
     /// For each kind a block `[worlds, count, observation...]`, one after another.
     pub observations: Vec<f32>,
-    /// For each kind a block `[worlds, count, actions]`: 1 where an action may be taken, else 0.
+    /// For each kind a block `[worlds, count, options]`: 1 where an option may be taken, else 0. Where an action has several
+    /// discrete parts their options follow one another.
     pub masks: Vec<f32>,
     /// `[worlds, agents]`.
     pub rewards: Vec<f32>,
@@ -194,9 +227,14 @@ pub trait VecEnv: Send {
     /// masks, active, ended, state; rewards and ends are cleared). Other worlds' rows are left as they are.
     fn reset(&mut self, which: &[bool], out: &mut Buffers) -> Result<()>;
 
-    /// Steps every world that has not ended with `actions` `[worlds, agents]` and writes every row of `out`.
-    /// A world that has ended stays as it is, with no reward.
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()>;
+    /// Steps every world that has not ended with `actions` (for each kind a block `[worlds, count, ..]`, see [`Actions`])
+    /// and writes every row of `out`. A world that has ended stays as it is, with no reward. Floats beyond their bounds
+    /// count as the bound.
+    ///
+    /// # Errors
+    /// Lengths that are not those of the spec; an option that does not exist or a float that is not finite, where the
+    /// agent takes part in the step.
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()>;
 
     /// The episodes that ended since the last call, in a fixed order.
     fn take_reports(&mut self) -> Vec<EpisodeReport>;
@@ -209,4 +247,30 @@ pub trait VecEnv: Send {
     /// # Errors
     /// The bytes are cut short, or belong to an environment of other sizes.
     fn load(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// What a world looks like now, where worlds of this kind draw themselves; `None` too before its first reset, or
+    /// where there is no such world. Nothing is drawn unless it is asked for here.
+    fn draw(&self, _world: usize) -> Option<Drawing> {
+        None
+    }
+
+    /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous
+    /// numbers; empty where they have numbers only. Agents are counted through all kinds.
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What an agent is called: its kind, with a number where there are several of it. Agents are counted through all
+    /// kinds.
+    fn agent_name(&self, agent: usize) -> String {
+        let mut number = agent;
+        for kind in &self.spec().kinds {
+            match kind.count {
+                1 if number == 0 => return kind.name.clone(),
+                count if number < count => return format!("{} {number}", kind.name),
+                count => number -= count,
+            }
+        }
+        format!("agent {agent}")
+    }
 }

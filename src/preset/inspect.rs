@@ -7,18 +7,20 @@ use serde_json::{Map, json};
 use super::Settings;
 use super::settings::take_parameters;
 use crate::Device;
+use crate::action::distribution::Factor;
+use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Choice, next_age};
 use crate::agent::communication::{CommNetConfig, Communication, GcnConfig, Silence};
 use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::{Team, TeamConfig};
-use crate::agent::{Policy, Sequence, WORLD_STATE};
+use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input};
 use crate::cpu::Parallel;
-use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};
+use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::program::Program;
 use crate::registry::Member;
-use crate::run::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::run::{checkpoint, folder};
 use crate::shape::TensorType;
 use crate::train::curiosity::{CuriosityConfig, episode_bonuses};
@@ -40,6 +42,8 @@ pub struct Inspection {
     pub steps: usize,
     /// Clusters of messages.
     pub clusters: usize,
+    /// Speakers that are drawn for each listener in the graph, the strongest first.
+    pub arcs: usize,
 }
 
 /// What came of it.
@@ -81,7 +85,11 @@ pub fn inspect(
             inspection.seed
         ),
         agents: kind.count,
-        actions: kind.actions,
+        names: (0..kind.count).map(|agent| tape.agent_name(agent)).collect(),
+        choices: kind.actions.sizes(),
+        floats: kind.actions.floats(),
+        action_names: action_names(&tape, kind.count),
+        arcs: inspection.arcs,
         steps: tape.actions.len(),
         values_of_actions: settings.choice(true) == Choice::EpsilonGreedy,
         ..Recording::default()
@@ -127,6 +135,8 @@ fn about(
         "episode": inspection.episode,
         "seed": inspection.seed,
         "agents": recording.agents,
+        "agent_names": recording.names,
+        "action_names": recording.action_names,
         "steps": recording.steps,
         "complete": report.is_some(),
         "measures": measures,
@@ -137,12 +147,21 @@ fn about(
     }
 }
 
+/// What actions are called: one list where all agents have the same, else one for each.
+fn action_names(world: &dyn VecEnv, agents: usize) -> Vec<Vec<String>> {
+    let first = world.action_names(0);
+    match (1..agents).all(|agent| world.action_names(agent) == first) {
+        true => vec![first],
+        false => (0..agents).map(|agent| world.action_names(agent)).collect(),
+    }
+}
+
 /// A world that notes all that it shows and is told, until so many steps are noted: then it ends.
 struct Tape {
     inner: Box<dyn VecEnv>,
     /// What was seen before each step and after the last.
     shown: Vec<Buffers>,
-    actions: Vec<Vec<u32>>,
+    actions: Vec<Actions>,
     limit: usize,
 }
 
@@ -157,9 +176,9 @@ impl VecEnv for Tape {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
         self.inner.step(actions, out)?;
-        self.actions.push(actions.to_vec());
+        self.actions.push(actions.clone());
         if self.actions.len() >= self.limit {
             out.ended.fill(true);
         }
@@ -178,6 +197,18 @@ impl VecEnv for Tape {
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         self.inner.load(bytes)
     }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
+    }
 }
 
 impl Tape {
@@ -188,7 +219,15 @@ impl Tape {
             recording.rewards.extend(&after.rewards);
             recording.allowed.extend(before.masks.iter().map(|mask| *mask > 0.0));
         }
-        recording.taken = self.actions.concat();
+        Actions { discrete: recording.taken, continuous: recording.numbers } = self.all_actions();
+    }
+
+    /// The actions of all steps, one after another.
+    fn all_actions(&self) -> Actions {
+        Actions {
+            discrete: self.actions.iter().flat_map(|actions| &actions.discrete).copied().collect(),
+            continuous: self.actions.iter().flat_map(|actions| &actions.continuous).copied().collect(),
+        }
     }
 }
 
@@ -234,9 +273,10 @@ struct Outputs {
 
 /// Goes through the episode once more with a program that shows what acting does not.
 fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -> Result<()> {
-    let kind = &tape.inner.spec().kinds[0];
-    let agents = kind.count;
-    let (mut program, rounds) = program(device, team, kind)?;
+    let spec = tape.inner.spec();
+    let agents = spec.kinds[0].count;
+    let space = &spec.kinds[0].actions;
+    let (mut program, rounds) = program(device, team, spec, recording.values_of_actions)?;
     let communication = &team.config().communication;
     let (heads, features) = (communication.heads(), team.config().features);
     let learned = communication.name() != GcnConfig::NAME;
@@ -263,6 +303,7 @@ fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -
             ("ages", &ages),
             ("present", &present),
             (WORLD_STATE, &shown.state),
+            ("masks", &shown.masks),
         ];
         for (name, values) in inputs {
             // A network has no input that it has no use for.
@@ -271,9 +312,9 @@ fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -
             }
         }
         neighbours::fill(&mut program, team, [1, agents, 1])?;
+        fill_noise(&mut program, [0, step as u64], 0);
         let outputs = program.run(&[])?;
-        let logits = outputs.f32(0);
-        judge(recording, logits, outputs.f32(1), &shown.masks);
+        judge(recording, space, outputs.f32(0), outputs.f32(1), &shown.masks);
         for (round, at) in recording.rounds.iter_mut().zip(&rounds) {
             let of = |at: Option<usize>| at.map_or(&[][..], |at| outputs.f32(at));
             round.said.extend(of(at.said));
@@ -298,8 +339,15 @@ fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -
     Ok(())
 }
 
-/// The team over one step of one world: logits, values, and what rounds of communication made.
-fn program(device: &Device, team: &Team, kind: &AgentKind) -> Result<(Program, Vec<Outputs>)> {
+/// The team over one step of one world: probabilities or values of all options, values of what is seen, and what rounds
+/// of communication made.
+fn program(
+    device: &Device,
+    team: &Team,
+    spec: &Spec,
+    values_of_actions: bool,
+) -> Result<(Program, Vec<Outputs>)> {
+    let kind = &spec.kinds[0];
     let agents = kind.count;
     let state = team
         .state()
@@ -311,10 +359,25 @@ fn program(device: &Device, team: &Team, kind: &AgentKind) -> Result<(Program, V
         .collect::<Result<Vec<Variable>>>()?;
     let graph = Graph::new();
     let weights = team.parameters().weights(&graph);
-    let sequence = Sequence::input(&graph, team, [1, agents, 1], &kind.observation);
+    let lanes = [1, agents, 1];
+    let sequence = Sequence::input(&graph, team, lanes, &kind.observation, Mode::Acting);
     let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
     let (unrolled, heard) = team.watch(&weights, sequence, &before)?;
-    let mut outputs = vec![unrolled.logits, unrolled.values];
+    let preferences = if values_of_actions {
+        unrolled.parameters
+    } else {
+        let masks = masks_input(&graph, spec.masked, kind, &lanes);
+        let of = kind.actions.distribution(unrolled.parameters, masks, team.bounded())?;
+        let choices = of.factors().iter().filter_map(|factor| match factor {
+            Factor::Categorical(choice) => Some(choice.log_probabilities().exp()),
+            _ => None,
+        });
+        match choices.collect::<Vec<_>>() {
+            choices if choices.is_empty() => graph.full([0], 0.0),
+            choices => graph.concat(&choices, -1),
+        }
+    };
+    let mut outputs = vec![preferences, unrolled.values];
     let rounds = heard
         .iter()
         .map(|round| {
@@ -338,24 +401,17 @@ fn program(device: &Device, team: &Team, kind: &AgentKind) -> Result<(Program, V
     Ok((program, rounds))
 }
 
-/// Notes what agents prefer and expect at a step, from logits or values of actions `[agents, actions]`.
-fn judge(recording: &mut Recording, logits: &[f32], values: &[f32], masks: &[f32]) {
-    let actions = recording.actions.max(1);
-    for ((logits, masks), value) in logits.chunks(actions).zip(masks.chunks(actions)).zip(values) {
-        let allowed = || logits.iter().zip(masks).filter(|(_, mask)| **mask > 0.0).map(|(logit, _)| *logit);
-        let best = allowed().fold(f32::NEG_INFINITY, f32::max);
-        if recording.values_of_actions {
-            recording.preferences.extend(logits);
-            recording.values.push(best);
-            continue;
-        }
-        let sum: f32 = allowed().map(|logit| (logit - best).exp()).sum();
-        let chance = |(logit, mask): (&f32, &f32)| match *mask > 0.0 {
-            true => (logit - best).exp() / sum,
-            false => 0.0,
-        };
-        recording.preferences.extend(logits.iter().zip(masks).map(chance));
-        recording.values.push(*value);
+/// Notes what agents prefer and expect at a step, from probabilities or values of options `[agents, options]`.
+fn judge(recording: &mut Recording, space: &ActionSpace, preferences: &[f32], values: &[f32], masks: &[f32]) {
+    recording.preferences.extend(preferences);
+    if !recording.values_of_actions {
+        recording.values.extend(values);
+        return;
+    }
+    let options = space.options().max(1);
+    let allowed = |(value, mask): (&f32, &f32)| if *mask > 0.0 { *value } else { f32::NEG_INFINITY };
+    for (values, masks) in preferences.chunks(options).zip(masks.chunks(options)) {
+        recording.values.push(values.iter().zip(masks).map(allowed).fold(f32::NEG_INFINITY, f32::max));
     }
 }
 
@@ -413,7 +469,7 @@ fn bonuses(
     let path = folder::checkpoint_at(run);
     let checkpoint = checkpoint::read_part(&path, "curiosity/")?;
     let observations: Vec<f32> = tape.shown.iter().flat_map(|shown| &shown.observations).copied().collect();
-    let actions = tape.actions.concat();
+    let actions = tape.all_actions();
     let worlds = settings.world.worlds();
     let bonuses = episode_bonuses(device, curiosity, kind, worlds, &checkpoint, &observations, &actions)
         .map_err(|e| Error::file(&path, None, e.to_string()))?;

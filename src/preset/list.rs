@@ -121,6 +121,11 @@ const PRESETS: &[Preset] = &[
         settings: games::lever,
     },
     Preset {
+        name: "lqr-ppo",
+        summary: "PPO with continuous actions brings a mass to rest (LQR); the least cost there is is 2.08 on average",
+        settings: games::lqr,
+    },
+    Preset {
         name: "junction-tarmac",
         summary: "cars that see their own cell only pass a junction (easy), TarMAC in two rounds",
         settings: || traffic::junction(Communication::new(TarMacConfig::default()), 2),

@@ -4,9 +4,11 @@
 
 pub mod choice;
 pub mod compare;
+mod describe;
 mod episode;
 mod evaluate;
 mod exploration;
+mod filming;
 mod games;
 mod inspect;
 mod judge;
@@ -18,11 +20,13 @@ mod rows;
 mod settings;
 mod traffic;
 
-pub use episode::{Episode, record};
+pub use describe::{Setting, describe};
+pub use episode::record;
 pub use evaluate::{Evaluation, Row, Watch, evaluate_maps, mean, play_maps, rows};
+pub use filming::{Episode, film_episode};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use judge::Judge;
 pub use list::{Preset, presets, register};
 pub use measure::{Measure, evaluate, measures, play};
-pub use rows::Origin;
+pub use rows::Provenance;
 pub use settings::{CUSTOM, Settings};

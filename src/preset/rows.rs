@@ -12,7 +12,7 @@ use crate::run::{checkpoint, folder};
 
 /// What was evaluated: said in every row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct Provenance {
     run: String,
     seed: u64,
     step: u64,
@@ -20,7 +20,7 @@ pub struct Origin {
     world: &'static str,
 }
 
-impl Origin {
+impl Provenance {
     /// The run, or the checkpoint file, in `path`, evaluated with a seed.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Origin {
         let file = folder::checkpoint_at(path);
         let texts = checkpoint::read_metadata(&file)?;
         let step = texts.get("synod.step").and_then(|text| text.parse().ok());
-        Ok(Origin {
+        Ok(Provenance {
             run: file.parent().unwrap_or(path).display().to_string(),
             seed: settings.seed,
             step: step.ok_or_else(|| Error::file(&file, None, "does not say at which step it was made"))?,
@@ -54,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// A row an episode: the [`Origin::fields`], `map` (empty where all worlds are alike), `agents`, `episode` (counted on
+    /// A row an episode: the [`Provenance::fields`], `map` (empty where all worlds are alike), `agents`, `episode` (counted on
     /// each map with each number of agents), and every measure of the world.
     pub fn episodes(&self, reports: &[EpisodeReport]) -> Vec<Value> {
         let mut played: HashMap<(&str, usize), u64> = HashMap::new();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judge;
@@ -12,16 +13,17 @@ use crate::agent::{AgentConfig, AgentSettings, Agents, Policy};
 use crate::env::last_action::LastAction;
 use crate::env::uniform::Uniform;
 use crate::env::{VecEnv, WorldConfig, WorldSettings, Worlds};
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::registry::{Family, Member};
 use crate::run::{checkpoint, config, folder};
+use crate::schema;
 use crate::train::{Inherited, LearnerConfig, LearnerSettings, Learners, Making, Taken, Trainer};
 
 /// The preset of settings that stand for themselves.
 pub const CUSTOM: &str = "custom";
 
 /// Everything about a training run. Written as `config.toml`, it runs again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The preset that these settings started from; `custom` where they stand for themselves.
@@ -29,8 +31,10 @@ pub struct Settings {
     /// The seed of parameters, worlds and actions.
     pub seed: u64,
     /// Agent-steps of the whole run.
+    #[schemars(range(min = 1))]
     pub steps: u64,
     /// Agent-steps between checkpoints.
+    #[schemars(range(min = 1))]
     pub checkpoint_every: u64,
     /// Checkpoints hold what the learner keeps to learn from again, so that a run goes on from one exactly; without it they
     /// are small, and a run that goes on begins with an empty replay.
@@ -40,6 +44,7 @@ pub struct Settings {
     /// `mazes`, 2.6 % in `taxi-hierarchical`.
     pub eval_every: u64,
     /// Episodes of such an evaluation, the same ones each time, played as `synod eval` does; 0 for none.
+    #[schemars(range(max = 1_048_576))]
     pub eval_episodes: usize,
     /// A run, or a checkpoint file, whose agent's weights it starts from; `none` to draw its own.
     pub init_from: Option<PathBuf>,
@@ -157,13 +162,7 @@ impl Settings {
     /// # Errors
     /// The first setting out of range.
     pub fn check(&self) -> Result<()> {
-        if self.steps == 0 {
-            return Err(Error::config("steps", "at least 1"));
-        }
-        if self.checkpoint_every == 0 {
-            return Err(Error::config("checkpoint_every", "at least 1"));
-        }
-        within("eval_episodes", self.eval_episodes, 0, 1 << 20)?;
+        schema::check("", self)?;
         if !self.save_replay && !self.learner.keeps_replay() {
             let message = format!("true: `{}` keeps nothing to learn from again", self.learner.name());
             return Err(Error::config("save_replay", message));
@@ -180,7 +179,7 @@ impl Settings {
     /// # Errors
     /// As [`WorldSettings::build`].
     pub fn worlds(&self, world: &WorldConfig, seed: u64) -> Result<Box<dyn VecEnv>> {
-        let worlds = Uniform::of(world.build(seed)?);
+        let worlds = Uniform::of(world.build(seed)?)?;
         Ok(if self.show_last_action { Box::new(LastAction::new(worlds)?) } else { worlds })
     }
 

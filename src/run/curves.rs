@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::folder::Folder;
 use super::metrics;
-use super::plot::{self, Series};
 use crate::error::Result;
+use crate::picture::plot::{Axes, Series, lines_svg};
 
 /// Draws a learning curve for every column of a run's metrics into `plots/`. What evaluations say of a measure is a second
 /// line beside what training says of it.
@@ -35,8 +35,8 @@ pub fn draw_curves(folder: &Folder) -> Result<()> {
             }
             None => vec![Series::new(column, points.clone())],
         };
-        let axes = plot::Axes::new(column, "agent-steps", column);
-        let svg = plot::lines_svg(&axes, &series)?;
+        let axes = Axes::new(column, "agent-steps", &metrics::described(column));
+        let svg = lines_svg(&axes, &series)?;
         plots.write(&name, |file| file.write_all(svg.as_bytes()))?;
     }
     Ok(())

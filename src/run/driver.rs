@@ -15,10 +15,11 @@ use super::checkpoint;
 use super::curves::draw_curves;
 use super::folder::{CHECKPOINT, DAMAGED, Folder, shell_quoted};
 use super::metrics::{Interval, Metrics};
-use super::progress::{Progress, Status, duration, short};
+use super::progress::{Progress, Status, duration};
 use super::resume::{Found, Loaded, find, load};
 use super::tensorboard::Events;
 use crate::error::{Error, Result};
+use crate::picture::number::short;
 use crate::train::{Report, Trainer};
 
 /// How a run is driven.

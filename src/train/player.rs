@@ -47,7 +47,7 @@ impl Player {
         let zeros: Vec<Vec<f32>> = self.actors.state()?.iter().map(|part| vec![0.0; part.len()]).collect();
         self.actors.set_state(&zeros)?;
         let mut present = vec![0.0; worlds * agents];
-        let mut actions = vec![0; worlds * agents];
+        let mut actions = spec.actions();
         let mut ages = vec![0.0; worlds * agents];
         let mut step = 0usize;
         while buffers.ended.contains(&false) {
@@ -67,9 +67,7 @@ impl Player {
             };
             self.actors.act(seen, [seed ^ 0x5e1f, step as u64])?;
             watch(environment, &self.actors, step)?;
-            for lane in 0..worlds * agents {
-                actions[lane % worlds * agents + lane / worlds] = self.actors.actions[lane];
-            }
+            self.actors.tell(&mut actions)?;
             environment.step(&actions, &mut buffers)?;
             step += 1;
         }

@@ -7,13 +7,15 @@
 use super::rollout::Experience;
 use super::sum_tree::SumTree;
 use super::{Checkpoint, TensorData};
+use crate::action::distribution::ACTION_INPUTS;
+use crate::action::{ActionSpace, Actions};
 use crate::env::memory;
 use crate::error::{Error, Result};
 use crate::nn::initial::Stream;
 use crate::program::Program;
 
 /// The sizes of what is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sizes {
     /// Steps kept of each world.
     pub steps: usize,
@@ -23,8 +25,8 @@ pub struct Sizes {
     pub worlds: usize,
     /// Numbers in an observation.
     pub observation: usize,
-    /// Actions.
-    pub actions: usize,
+    /// What an agent can do.
+    pub actions: ActionSpace,
     /// Whether actions are at times not allowed, and masks are kept.
     pub masked: bool,
     /// Numbers in a world's state.
@@ -82,7 +84,7 @@ pub struct Replay {
     present: Vec<f32>,
     weights: Vec<f32>,
     rewards: Vec<f32>,
-    actions: Vec<u32>,
+    actions: Actions,
     ends: Vec<u8>,
     masks: Vec<u8>,
     /// `[steps, worlds, state]`.
@@ -95,7 +97,7 @@ pub struct Replay {
 impl Sizes {
     /// Numbers that are kept of an agent's mask.
     fn mask(&self) -> usize {
-        if self.masked { self.actions } else { 0 }
+        if self.masked { self.actions.options() } else { 0 }
     }
 }
 
@@ -103,12 +105,13 @@ impl Replay {
     /// An empty one.
     ///
     /// # Errors
-    /// Fewer steps than two sequences take, steps that are no multiple of the stride, or more than there is memory.
+    /// No space of actions, fewer steps than two sequences take, steps that are no multiple of the stride, or more than there is memory.
     pub fn new(sizes: Sizes, prioritised: bool) -> Result<Self> {
         let fault = |message: String| Err(Error::config("learner.replay", message));
         if [sizes.agents, sizes.worlds, sizes.length].contains(&0) {
             return Err(Error::Usage("a replay needs agents, worlds and sequences".into()));
         }
+        sizes.actions.check()?;
         if sizes.stride == 0 || !sizes.steps.is_multiple_of(sizes.stride) {
             return fault(format!("a multiple of {} steps a world, got {}", sizes.stride, sizes.steps));
         }
@@ -116,7 +119,7 @@ impl Replay {
             return fault(format!("at least twice {} steps a world, got {}", sizes.length, sizes.steps));
         }
         // Numbers of one step of one world; a state is counted as if it were kept at every step.
-        let each = [sizes.observation, sizes.mask()]
+        let each = [sizes.observation, sizes.mask(), sizes.actions.integers(), sizes.actions.floats()]
             .iter()
             .chain(&sizes.state)
             .try_fold(8usize, |sum, n| sum.checked_add(*n));
@@ -137,7 +140,7 @@ impl Replay {
             present: vec![0.0; steps],
             weights: vec![0.0; steps],
             rewards: vec![0.0; steps],
-            actions: vec![0; steps],
+            actions: Actions::zeros(&sizes.actions, steps),
             ends: vec![0; steps],
             masks: vec![0; steps * sizes.mask()],
             world_state: vec![0.0; sizes.steps * sizes.worlds * sizes.world_state],
@@ -160,7 +163,7 @@ impl Replay {
     }
 
     /// Steps of each world that were ever written.
-    pub(super) fn written(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.written
     }
 
@@ -201,6 +204,7 @@ impl Replay {
         let fits = experience.agents == sizes.agents
             && experience.worlds == sizes.worlds
             && experience.observation == sizes.observation
+            && experience.space == sizes.actions
             && experience.masks.len() == time * lanes * sizes.mask()
             && experience.world_state.len() == time * sizes.worlds * sizes.world_state
             && time > 0
@@ -221,7 +225,9 @@ impl Replay {
         put(&mut self.present, &experience.present, 1);
         put(&mut self.weights, &experience.weights, 1);
         put(&mut self.rewards, &experience.rewards, 1);
-        self.actions[at..at + time * lanes].copy_from_slice(&experience.actions);
+        put(&mut self.actions.continuous, &experience.actions.continuous, sizes.actions.floats());
+        let integers = &experience.actions.discrete;
+        self.actions.discrete[at * sizes.actions.integers()..][..integers.len()].copy_from_slice(integers);
         for i in 0..time * lanes {
             self.ends[at + i] = u8::from(experience.terminated[i]) * TERMINATED
                 + u8::from(experience.truncated[i]) * TRUNCATED;
@@ -262,7 +268,7 @@ impl Replay {
     ///
     /// # Errors
     /// There is none yet ([`Replay::is_ready`]).
-    pub(super) fn draw(&self, count: usize, priority: Priority, stream: &mut Stream) -> Result<Vec<Draw>> {
+    pub fn draw(&self, count: usize, priority: Priority, stream: &mut Stream) -> Result<Vec<Draw>> {
         let (first, beginnings) = self.beginnings();
         if beginnings == 0 {
             return Err(Error::Usage("the replay holds no whole sequence yet".into()));
@@ -325,15 +331,15 @@ impl Replay {
     }
 
     /// Writes sequences into the inputs of a program over `[length, agents, draws]`: `observations`, `ages`, `present`,
-    /// `masks`, `actions`, `state0`, `state1`, .. and `world state` `[length, draws, state]`. Inputs that the program
-    /// lacks are left out.
+    /// `masks`, `actions`, `continuous actions`, `state0`, `state1`, .. and `world state` `[length, draws, state]`. Inputs
+    /// that the program lacks are left out.
     ///
     /// # Errors
     /// An input of another size, or a sequence that is not in the replay.
     pub fn fill(&self, program: &mut Program, draws: &[Draw]) -> Result<()> {
         self.check(draws)?;
         let Sizes { steps, agents, worlds, observation, world_state, stride, length, .. } = self.sizes;
-        let actions = self.sizes.mask();
+        let (options, integers) = (self.sizes.mask(), self.sizes.actions.integers());
         let each = draws.len();
         // (t, agent, draw) lies at `to` in the program and at `from` here.
         let places = |mut copy: Box<dyn FnMut(usize, usize) + '_>| {
@@ -357,6 +363,7 @@ impl Replay {
             ("observations", &self.observations, observation),
             ("ages", &self.ages, 1),
             ("present", &self.present, 1),
+            (ACTION_INPUTS[1], &self.actions.continuous, self.sizes.actions.floats()),
         ] {
             let Some(input) = program.find_input(name) else { continue };
             expect(name, input.len(), rows * size)?;
@@ -365,16 +372,19 @@ impl Replay {
             }));
         }
         if let Some(input) = program.find_input("masks") {
-            expect("masks", input.len(), rows * actions)?;
+            expect("masks", input.len(), rows * options)?;
             places(Box::new(|to, from| {
-                for a in 0..actions {
-                    input[to * actions + a] = f32::from(self.masks[from * actions + a]);
+                for a in 0..options {
+                    input[to * options + a] = f32::from(self.masks[from * options + a]);
                 }
             }));
         }
-        if let Some(input) = program.find_input_u32("actions") {
-            expect("actions", input.len(), rows)?;
-            places(Box::new(|to, from| input[to] = self.actions[from]));
+        if let Some(input) = program.find_input_u32(ACTION_INPUTS[0]) {
+            expect(ACTION_INPUTS[0], input.len(), rows * integers)?;
+            places(Box::new(|to, from| {
+                let kept = &self.actions.discrete[from * integers..(from + 1) * integers];
+                input[to * integers..(to + 1) * integers].copy_from_slice(kept);
+            }));
         }
         if let Some(input) = program.find_input("world state") {
             expect("world state", input.len(), length * each * world_state)?;
@@ -501,7 +511,11 @@ impl Replay {
         for (name, values) in self.floats() {
             checkpoint.insert(format!("replay/{name}"), flat(values)?);
         }
-        checkpoint.insert("replay/actions", TensorData::u32(&[self.actions.len()], &self.actions)?);
+        let Actions { discrete, continuous } = &self.actions;
+        checkpoint.insert("replay/actions", TensorData::u32(&[discrete.len()], discrete)?);
+        if !continuous.is_empty() {
+            checkpoint.insert("replay/continuous_actions", flat(continuous)?);
+        }
         checkpoint.insert("replay/ends", TensorData::u8(&[self.ends.len()], &self.ends)?);
         checkpoint.insert("replay/masks", TensorData::u8(&[self.masks.len()], &self.masks)?);
         checkpoint.insert("replay/written", TensorData::u64(&[1], &[self.written])?);
@@ -547,13 +561,20 @@ impl Replay {
         for (name, own) in self.floats() {
             floats.push(of_length(name, tensor(name)?.to_f32()?, own.len())?);
         }
-        let actions = of_length("replay/actions", tensor("actions")?.to_u32()?, self.actions.len())?;
-        if actions.iter().any(|a| *a as usize >= self.sizes.actions) {
-            return Err(Error::Usage(format!(
-                "the checkpoint's `replay/actions` names an action beyond {}",
-                self.sizes.actions
-            )));
-        }
+        let Actions { discrete, continuous } = &self.actions;
+        let actions = Actions {
+            discrete: of_length("replay/actions", tensor("actions")?.to_u32()?, discrete.len())?,
+            continuous: match continuous.len() {
+                0 => Vec::new(),
+                length => {
+                    let kept = tensor("continuous_actions")?.to_f32()?;
+                    of_length("replay/continuous_actions", kept, length)?
+                }
+            },
+        };
+        actions
+            .check_values(&self.sizes.actions)
+            .map_err(|error| Error::Usage(format!("the checkpoint's `replay/actions`: {error}")))?;
         let ends = of_length("replay/ends", tensor("ends")?.to_u8()?, self.ends.len())?;
         let masks = of_length("replay/masks", tensor("masks")?.to_u8()?, self.masks.len())?;
         let written = checkpoint.counter("replay/written")?;

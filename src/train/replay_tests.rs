@@ -16,7 +16,7 @@ fn sizes(stored: bool) -> Sizes {
         agents: AGENTS,
         worlds: WORLDS,
         observation: 2,
-        actions: ACTIONS,
+        actions: ActionSpace::Discrete(ACTIONS),
         masked: true,
         world_state: 1,
         state: if stored { vec![2] } else { vec![] },
@@ -26,7 +26,7 @@ fn sizes(stored: bool) -> Sizes {
 }
 
 fn random_rollout(stream: &mut Stream, first: u64) -> Experience {
-    let mut e = Experience::new(TIME, AGENTS, WORLDS, 2);
+    let mut e = Experience::new([TIME, AGENTS, WORLDS], 2, &ActionSpace::Discrete(ACTIONS));
     let lanes = AGENTS * WORLDS;
     for i in 0..TIME * lanes {
         // What is seen says when and where it was.
@@ -35,7 +35,7 @@ fn random_rollout(stream: &mut Stream, first: u64) -> Experience {
         e.ages[i] = stream.below(5) as f32;
         e.present[i] = f32::from(u8::from(stream.below(8) > 0));
         e.weights[i] = f32::from(u8::from(stream.below(5) > 0));
-        e.actions[i] = stream.below(ACTIONS) as u32;
+        e.actions.discrete[i] = stream.below(ACTIONS) as u32;
         e.rewards[i] = stream.normal() as f32;
         e.terminated[i] = stream.below(6) == 0;
         e.truncated[i] = stream.below(6) == 0;
@@ -95,7 +95,7 @@ fn drawn_sequences_are_what_happened() {
                             let from = (at * AGENTS + agent) * WORLDS + draw.world;
                             assert_eq!(out.f32(0)[2 * to..2 * to + 2], past.observations[2 * from..][..2]);
                             assert_eq!(out.f32(1)[3 * to..3 * to + 3], past.masks[3 * from..3 * from + 3]);
-                            assert_eq!(out.f32(4)[to], past.actions[from] as f32);
+                            assert_eq!(out.f32(4)[to], past.actions.discrete[from] as f32);
                         }
                         assert_eq!(out.f32(2)[t * 5 + j], past.world_state[at * WORLDS + draw.world]);
                     }
@@ -125,7 +125,7 @@ fn returns_stop_at_every_kind_of_end() {
         agents: 2,
         worlds: 1,
         observation: 1,
-        actions: 1,
+        actions: ActionSpace::Discrete(1),
         masked: true,
         world_state: 0,
         state: vec![],
@@ -133,7 +133,7 @@ fn returns_stop_at_every_kind_of_end() {
         length: 8,
     };
     let mut replay = Replay::new(sizes, false).unwrap();
-    let mut e = Experience::new(8, 2, 1, 1);
+    let mut e = Experience::new([8, 2, 1], 1, &ActionSpace::Discrete(1));
     for t in 0..8 {
         for agent in 0..2 {
             e.rewards[2 * t + agent] = (1 << t) as f32 * if agent == 0 { 1.0 } else { 3.0 };

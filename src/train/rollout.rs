@@ -5,10 +5,13 @@
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
 
 use crate::Device;
-use crate::agent::Policy;
+use crate::action::distribution::ACTION_INPUTS;
+use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
+use crate::agent::{Policy, WORLD_STATE};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
+use crate::program::Program;
 use crate::train::{Checkpoint, TensorData};
 
 /// What one rollout saw and did. Arrays are `[time, agents, worlds]`, with more dimensions behind where named.
@@ -21,6 +24,8 @@ pub struct Experience {
     pub worlds: usize,
     /// Numbers in an observation.
     pub observation: usize,
+    /// What an agent can do.
+    pub space: ActionSpace,
     /// `[time, agents, worlds, observation]`.
     pub observations: Vec<f32>,
     /// Steps since the agent's episode began.
@@ -29,8 +34,8 @@ pub struct Experience {
     pub present: Vec<f32>,
     /// 1 where the step counts as experience.
     pub weights: Vec<f32>,
-    /// What was done.
-    pub actions: Vec<u32>,
+    /// What was done: `[time, agents, worlds, integers]` and `[time, agents, worlds, floats]`.
+    pub actions: Actions,
     /// With which log-probability.
     pub log_probabilities: Vec<f32>,
     /// The critic's value; `[time + 1, agents, worlds]`.
@@ -41,7 +46,7 @@ pub struct Experience {
     pub terminated: Vec<bool>,
     /// The agent's episode was cut off.
     pub truncated: Vec<bool>,
-    /// `[time, agents, worlds, actions]`: 1 where an action was allowed. Empty where all always are.
+    /// `[time, agents, worlds, options]`: 1 where an option was allowed. Empty where all always are.
     pub masks: Vec<f32>,
     /// `[time, worlds, state]`: the worlds' states for centralised learners, else nothing.
     pub world_state: Vec<f32>,
@@ -50,18 +55,19 @@ pub struct Experience {
 }
 
 impl Experience {
-    pub(super) fn new(time: usize, agents: usize, worlds: usize, observation: usize) -> Self {
+    pub(super) fn new([time, agents, worlds]: [usize; 3], observation: usize, space: &ActionSpace) -> Self {
         let lanes = time * agents * worlds;
         Experience {
             time,
             agents,
             worlds,
             observation,
+            space: space.clone(),
             observations: vec![0.0; lanes * observation],
             ages: vec![0.0; lanes],
             present: vec![0.0; lanes],
             weights: vec![0.0; lanes],
-            actions: vec![0; lanes],
+            actions: Actions::zeros(space, lanes),
             log_probabilities: vec![0.0; lanes],
             values: vec![0.0; lanes + agents * worlds],
             rewards: vec![0.0; lanes],
@@ -86,7 +92,16 @@ impl Experience {
             ("ages", self.ages.len(), lanes),
             ("present", self.present.len(), lanes),
             ("weights", self.weights.len(), lanes),
-            ("actions", self.actions.len(), lanes),
+            (
+                "actions",
+                self.actions.discrete.len(),
+                lanes.and_then(|n| product(&[n, self.space.integers()])),
+            ),
+            (
+                "continuous actions",
+                self.actions.continuous.len(),
+                lanes.and_then(|n| product(&[n, self.space.floats()])),
+            ),
             ("log-probabilities", self.log_probabilities.len(), lanes),
             ("values", self.values.len(), after),
             ("rewards", self.rewards.len(), lanes),
@@ -99,6 +114,52 @@ impl Experience {
                     "`{name}` of a rollout of {sizes:?} steps, agents and worlds has {found} elements"
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what the agents of these worlds saw and did into the inputs of a program over them, by name: those of
+    /// [`Sequence::input`](crate::agent::Sequence::input), [`state_inputs`](crate::agent::state_inputs),
+    /// [`masks_input`](crate::agent::masks_input) and [`Action::input`](crate::action::Action::input). Inputs that the
+    /// program has no use for are left out.
+    ///
+    /// # Errors
+    /// A world that there is not, or a program over another number of worlds or steps.
+    pub fn fill(&self, program: &mut Program, worlds: &[usize]) -> Result<()> {
+        /// Rows `[rows, all worlds, size]` of these worlds.
+        fn take<T: Copy>(to: &mut [T], from: &[T], rows: usize, all: usize, worlds: &[usize]) {
+            let size = from.len() / (rows * all);
+            for row in 0..rows {
+                for (j, &world) in worlds.iter().enumerate() {
+                    let (start, end) = ((row * all + world) * size, (row * worlds.len() + j) * size);
+                    to[end..end + size].copy_from_slice(&from[start..start + size]);
+                }
+            }
+        }
+        let rows = self.time * self.agents;
+        let lanes = rows * worlds.len();
+        let fits = |input: &mut [f32]| input.len() == lanes * self.observation;
+        if !program.find_input("observations").is_none_or(fits) || worlds.iter().any(|w| *w >= self.worlds) {
+            let message = format!("the program is not one over {} of {} worlds", worlds.len(), self.worlds);
+            return Err(Error::Usage(message));
+        }
+        let all = self.worlds;
+        let mut copy = |name: &str, source: &[f32], rows: usize| {
+            if let Some(input) = program.find_input(name) {
+                take(input, source, rows, all, worlds);
+            }
+        };
+        copy("observations", &self.observations, rows);
+        copy("ages", &self.ages, rows);
+        copy("present", &self.present, rows);
+        copy("masks", &self.masks, rows);
+        copy(WORLD_STATE, &self.world_state, self.time);
+        copy(ACTION_INPUTS[1], &self.actions.continuous, rows);
+        for (i, part) in self.state.iter().enumerate() {
+            copy(&format!("state{i}"), part, self.agents);
+        }
+        if let Some(input) = program.find_input_u32(ACTION_INPUTS[0]) {
+            take(input, &self.actions.discrete, rows, all, worlds);
         }
         Ok(())
     }
@@ -142,10 +203,11 @@ pub struct Rollout {
     agents: usize,
     worlds: usize,
     observation: usize,
-    action_count: usize,
     state_size: usize,
     explores: bool,
     masked: bool,
+    /// The last actions as the worlds take them.
+    told: Actions,
     /// `[agents, worlds]`.
     ages: Vec<f32>,
     present: Vec<f32>,
@@ -209,7 +271,8 @@ impl Rollout {
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
         let mut rollout = Rollout {
-            experience: Experience::new(time, agents, worlds, observation),
+            experience: Experience::new([time, agents, worlds], observation, &kind.actions),
+            told: spec.actions(),
             ages: vec![0.0; agents * worlds],
             present: vec![0.0; agents * worlds],
             closing: vec![false; worlds],
@@ -220,14 +283,13 @@ impl Rollout {
             agents,
             worlds,
             observation,
-            action_count: kind.actions,
             state_size: spec.state,
             explores: choice == Choice::EpsilonGreedy,
             masked: spec.masked,
             seed,
         };
         if rollout.masked {
-            rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions];
+            rollout.experience.masks = vec![0.0; time * agents * worlds * kind.actions.options()];
         }
         if policy.world_state().is_some() {
             rollout.keep_world_state();
@@ -261,15 +323,18 @@ impl Rollout {
             self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
             let (experience, now) = (&mut self.experience, t * lanes..(t + 1) * lanes);
             experience.values[now.clone()].copy_from_slice(&self.actors.values);
-            experience.log_probabilities[now.clone()].copy_from_slice(&self.actors.log_probabilities);
-            experience.actions[now].copy_from_slice(&self.actors.actions);
+            experience.log_probabilities[now].copy_from_slice(&self.actors.log_probabilities);
+            let Actions { discrete, continuous } = &self.actors.actions;
+            experience.actions.discrete[t * discrete.len()..][..discrete.len()].copy_from_slice(discrete);
+            let kept = &mut experience.actions.continuous[t * continuous.len()..];
+            kept[..continuous.len()].copy_from_slice(continuous);
             self.advance(t * lanes)?;
         }
         if self.explores {
             return Ok(&self.experience);
         }
         // What comes after the last step is valued with the state that belongs to it.
-        self.actors.value(seen(&self.buffers, &self.ages, &self.present))?;
+        self.actors.value(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
         let end = self.experience.time * lanes;
         self.experience.values[end..].copy_from_slice(&self.actors.values);
         Ok(&self.experience)
@@ -281,7 +346,7 @@ impl Rollout {
     }
 
     /// The same, to add rewards of the agents' own.
-    pub(super) fn experience_mut(&mut self) -> &mut Experience {
+    pub fn experience_mut(&mut self) -> &mut Experience {
         &mut self.experience
     }
 
@@ -309,7 +374,7 @@ impl Rollout {
         self.experience.ages[base..base + lanes].copy_from_slice(&self.ages);
         self.experience.present[base..base + lanes].copy_from_slice(&self.present);
         if self.masked {
-            let size = self.action_count;
+            let size = self.experience.space.options();
             for lane in 0..lanes {
                 let from = self.in_buffers(lane) * size;
                 let to = (base + lane) * size;
@@ -327,15 +392,13 @@ impl Rollout {
         self.actors.epsilon = epsilon;
     }
 
-    /// Steps the worlds with the actions at `base` and starts new episodes where old ones are over.
+    /// Steps the worlds with the actors' actions, notes what came of it at `base`, and starts new episodes where old ones
+    /// are over.
     fn advance(&mut self, base: usize) -> Result<()> {
         let lanes = self.agents * self.worlds;
-        let mut actions = vec![0u32; lanes];
-        for lane in 0..lanes {
-            actions[self.in_buffers(lane)] = self.experience.actions[base + lane];
-        }
+        self.actors.tell(&mut self.told)?;
         let closed = std::mem::take(&mut self.closing);
-        self.environment.step(&actions, &mut self.buffers)?;
+        self.environment.step(&self.told, &mut self.buffers)?;
         self.steps += 1;
         self.closing = vec![false; self.worlds];
         for lane in 0..lanes {
@@ -459,7 +522,7 @@ mod tests {
     /// One lane, by hand: gamma .5, lambda .5.
     #[test]
     fn advantages_follow_the_definition_at_every_kind_of_end() {
-        let mut e = Experience::new(6, 1, 1, 1);
+        let mut e = Experience::new([6, 1, 1], 1, &ActionSpace::Discrete(2));
         e.values = vec![1.0, 2.0, 4.0, 8.0, 1.0, 2.0, 4.0];
         e.rewards = vec![1.0; 6];
         e.weights = vec![1.0, 1.0, 1.0, 0.0, 1.0, 1.0];

@@ -1,5 +1,6 @@
 //! What a central critic knows, and that nobody does what is forbidden.
 
+use synod::action::Actions;
 use synod::agent::core::CoreConfig;
 use synod::agent::team::{Critic, Team, TeamConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
@@ -24,7 +25,7 @@ struct Coin {
 
 impl Coin {
     fn new(worlds: usize, seed: u64) -> Self {
-        let kind = AgentKind { name: "coin".into(), count: AGENTS, observation: vec![1], actions: ACTIONS };
+        let kind = AgentKind::discrete("coin", AGENTS, 1, ACTIONS);
         Coin {
             spec: Spec { worlds, kinds: vec![kind], state: 1, masked: true },
             random: seed,
@@ -63,7 +64,8 @@ impl VecEnv for Coin {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
+        let actions = &actions.discrete;
         for (lane, &action) in actions.iter().enumerate() {
             let allowed = &out.masks[lane * ACTIONS..(lane + 1) * ACTIONS];
             if allowed[action as usize] == 0.0 {

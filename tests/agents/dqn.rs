@@ -1,5 +1,6 @@
 //! Q-learning on small problems with known answers.
 
+use synod::action::Actions;
 use synod::agent::actors::Choice;
 use synod::agent::communication::{Communication, TarMacConfig};
 use synod::agent::core::CoreConfig;
@@ -43,8 +44,7 @@ struct Small {
 
 impl Small {
     fn new(game: Game, worlds: usize, seed: u64) -> Self {
-        let observation = vec![if game == Game::TwoStep { 3 } else { 2 }];
-        let kind = AgentKind { name: "small".into(), count: 2, observation, actions: 2 };
+        let kind = AgentKind::discrete("small", 2, if game == Game::TwoStep { 3 } else { 2 }, 2);
         Small {
             game,
             spec: Spec { worlds, kinds: vec![kind], state: 0, masked: false },
@@ -93,7 +93,8 @@ impl VecEnv for Small {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
+        let actions = &actions.discrete;
         if out.ended.contains(&true) {
             // All worlds are in step: none goes on while the last observation is valued.
             out.rewards.fill(0.0);

@@ -1,7 +1,9 @@
 //! Agents and their trainers on small problems with known answers.
 
+mod actions;
 mod communication;
 mod critic;
 mod dqn;
 mod hierarchy;
+mod lqr;
 mod ppo;

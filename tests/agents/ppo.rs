@@ -1,5 +1,6 @@
 //! PPO and SRMT on small problems with known answers.
 
+use synod::action::Actions;
 use synod::agent::core::{CoreConfig, SrmtCoreConfig};
 use synod::agent::srmt::SrmtConfig;
 use synod::agent::{AgentSettings, Policy};
@@ -23,7 +24,7 @@ const LENGTH: usize = 3;
 
 impl Relay {
     fn new(worlds: usize, seed: u64) -> Self {
-        let kind = AgentKind { name: "relay".into(), count: 2, observation: vec![3, 1, 1], actions: 2 };
+        let kind = AgentKind { observation: vec![3, 1, 1], ..AgentKind::discrete("relay", 2, 3, 2) };
         let spec = Spec { worlds, kinds: vec![kind], state: 0, masked: false };
         Relay { spec, step: 0, symbols: vec![0; 2 * worlds], state: seed, reports: Vec::new() }
     }
@@ -63,7 +64,8 @@ impl VecEnv for Relay {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
+        let actions = &actions.discrete;
         self.step += 1;
         let last = self.step == LENGTH;
         for lane in 0..actions.len() {

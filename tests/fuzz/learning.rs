@@ -1,6 +1,7 @@
 //! Replays, actors and trainers that are given what is not theirs.
 
 use synod::Device;
+use synod::action::{ActionSpace, Actions};
 use synod::agent::actors::{Actors, Choice, Seen};
 use synod::agent::team::{Team, TeamConfig};
 use synod::env::WorldConfig;
@@ -11,10 +12,21 @@ use synod::train::{Checkpoint, TensorData};
 
 use crate::{Random, fuzz};
 
+/// A space of actions with up to so many options or floats in each part.
+fn space(most: &mut dyn FnMut(usize) -> usize) -> ActionSpace {
+    match most(4) {
+        1 => ActionSpace::Discrete(most(3)),
+        2 => ActionSpace::MultiDiscrete(vec![most(3), most(2)]),
+        3 => ActionSpace::uniform(most(2).min(9), -1.0, 1.0),
+        _ => ActionSpace::Product(vec![ActionSpace::Discrete(most(3)), ActionSpace::uniform(1, 0.0, 2.0)]),
+    }
+}
+
 fn experience(sizes: &Sizes, random: &mut Random) -> Experience {
     let time = if random.once_in(8) { random.below(9) } else { sizes.stride.clamp(1, 8) };
     let (agents, worlds, observation) = (sizes.agents.min(9), sizes.worlds.min(9), sizes.observation.min(9));
     let lanes = time * agents * worlds;
+    let space = if random.once_in(60) { ActionSpace::Discrete(2) } else { sizes.actions.clone() };
     let mut length = |count: usize| if random.once_in(60) { random.length(2 * count) } else { count };
     let mut floats = |count: usize| vec![1.0; length(count)];
     Experience {
@@ -25,10 +37,14 @@ fn experience(sizes: &Sizes, random: &mut Random) -> Experience {
         log_probabilities: floats(lanes),
         values: floats(lanes + agents * worlds),
         rewards: floats(lanes),
-        masks: floats(if sizes.masked { lanes * sizes.actions.min(9) } else { 0 }),
+        masks: floats(if sizes.masked { lanes * sizes.actions.options().min(9) } else { 0 }),
         world_state: floats(time * worlds * sizes.world_state.min(9)),
         state: sizes.state.iter().map(|size| floats(agents * worlds * size.min(&9))).collect(),
-        actions: vec![0; length(lanes)],
+        actions: Actions {
+            continuous: floats(lanes * sizes.actions.floats().min(9)),
+            discrete: vec![0; length(lanes * sizes.actions.integers())],
+        },
+        space,
         terminated: vec![false; length(lanes)],
         truncated: vec![true; length(lanes)],
         time,
@@ -48,7 +64,7 @@ fn replays() {
             agents: size(3),
             worlds: size(3),
             observation: size(3),
-            actions: size(3),
+            actions: space(&mut size),
             masked: size(2) == 1,
             world_state: size(2).saturating_sub(1),
             state: (0..size(3).min(3)).map(|i| i % 3).collect(),
@@ -56,7 +72,7 @@ fn replays() {
             length,
         };
         // What is right may still be large.
-        let each = sizes.observation.saturating_add(sizes.actions).saturating_add(8);
+        let each = sizes.observation.saturating_add(sizes.actions.parameters()).saturating_add(8);
         let numbers = [sizes.steps, sizes.agents, sizes.worlds, each, sizes.world_state.max(1)];
         let total = numbers.iter().fold(1usize, |all, n| all.saturating_mul(*n));
         if total > 1 << 22 {
@@ -148,7 +164,8 @@ fn actors() {
         };
         let mut actors = actors.borrow_mut();
         let _ = actors.act(seen, [random.bits(), random.bits()]);
-        let _ = actors.value(seen);
+        let _ = actors.value(seen, [random.bits(), 1]);
+        let _ = actors.tell(&mut vec![0u32; random.length(lanes)].into());
         let parts: Vec<Vec<f32>> = (0..random.below(3)).map(|_| vec![0.0; random.below(20)]).collect();
         let _ = actors.set_state(&parts);
     });

@@ -1,5 +1,6 @@
 //! Worlds of any settings, stepped with any actions, saved, damaged and loaded.
 
+use synod::action::Actions;
 use synod::env::{Buffers, VecEnv, WorldConfig};
 
 use crate::{Random, fuzz};
@@ -35,7 +36,7 @@ fn disturb(value: &mut serde_json::Value, random: &mut Random) {
 
 fn play(env: &mut dyn VecEnv, out: &mut Buffers, random: &mut Random) {
     let spec = env.spec().clone();
-    let (worlds, agents) = (spec.worlds, spec.agents());
+    let worlds = spec.worlds;
     for _ in 0..random.below(12) {
         match random.below(10) {
             0 => {
@@ -46,18 +47,21 @@ fn play(env: &mut dyn VecEnv, out: &mut Buffers, random: &mut Random) {
             2 => {
                 let mut other = out.clone();
                 other.observations.pop();
-                let _ = env.step(&vec![0; worlds * agents], &mut other);
+                let _ = env.step(&spec.actions(), &mut other);
             }
             _ => {
                 let any = random.once_in(10);
-                let mut actions = Vec::new();
-                for _ in 0..worlds {
-                    for kind in &spec.kinds {
-                        let most = if any { kind.actions + 2 } else { kind.actions };
-                        actions.extend((0..kind.count).map(|_| random.below(most) as u32));
+                let mut actions = Actions::default();
+                for kind in &spec.kinds {
+                    for _ in 0..worlds * kind.count {
+                        let more = if any { 2 } else { 0 };
+                        let sizes = kind.actions.sizes().into_iter();
+                        actions.discrete.extend(sizes.map(|size| random.below(size + more) as u32));
+                        actions.continuous.extend(random.floats(kind.actions.floats()));
                     }
                 }
-                actions.truncate(random.length(actions.len()));
+                actions.discrete.truncate(random.length(actions.discrete.len()));
+                actions.continuous.truncate(random.length(actions.continuous.len()));
                 let _ = env.step(&actions, out);
                 if out.ended.contains(&true) && random.once_in(2) {
                     let ended = out.ended.clone();
@@ -84,7 +88,7 @@ fn worlds() {
             return;
         }
         let mut out = Buffers::new(&spec);
-        let _ = env.step(&vec![0; spec.worlds * spec.agents()], &mut out);
+        let _ = env.step(&spec.actions(), &mut out);
         if env.reset(&vec![true; spec.worlds], &mut out).is_err() {
             return;
         }

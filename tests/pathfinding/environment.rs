@@ -53,7 +53,7 @@ fn run(env: &mut Pathfinding, out: &mut Buffers, random: &mut Pcg64, steps: usiz
     let mut seen = Vec::new();
     for _ in 0..steps {
         let actions: Vec<u32> = (0..lanes).map(|_| random.below(5)).collect();
-        env.step(&actions, out).unwrap();
+        env.step(&actions[..].into(), out).unwrap();
         seen.push(out.clone());
         let ended = out.ended.clone();
         env.reset(&ended, out).unwrap();
@@ -85,7 +85,7 @@ fn a_loaded_environment_goes_on_exactly() {
             run(&mut env, &mut out, &mut random, 41);
             if part == 1 {
                 for _ in 0..25 {
-                    env.step(&vec![0; out.rewards.len()], &mut out).unwrap();
+                    env.step(&vec![0u32; out.rewards.len()].into(), &mut out).unwrap();
                 }
                 assert!(number == 3 || out.ended.contains(&true), "configuration {number}");
             }
@@ -195,14 +195,14 @@ fn wrong_use_is_an_error() {
         assert!(error.contains(part), "expected `{part}` in `{error}`");
     };
     assert!(env.view(0).is_none() && env.label(5).is_none());
-    fails(env.step(&[0; 4], &mut out), "never been reset");
+    fails(env.step(&[0; 4].into(), &mut out), "never been reset");
     fails(env.reset(&[true], &mut out), "1 marks for 2 worlds");
     fails(env.reset(&[true; 2], &mut Buffers::default()), "observations has 0 entries");
     env.reset(&[true; 2], &mut out).unwrap();
-    fails(env.step(&[0; 3], &mut out), "3 actions for 4 agents");
-    fails(env.step(&[0, 0, 0, 5], &mut out), "action 5 of agent 1 in world 1");
-    fails(env.step(&[0, 0, 0, u32::MAX], &mut out), "actions go from 0 to 4");
-    env.step(&[0; 4], &mut out).unwrap();
+    fails(env.step(&[0; 3].into(), &mut out), "3 actions for 4 agents");
+    fails(env.step(&[0, 0, 0, 5].into(), &mut out), "action 5 of agent 1 in world 1");
+    fails(env.step(&[0, 0, 0, u32::MAX].into(), &mut out), "actions go from 0 to 4");
+    env.step(&[0; 4].into(), &mut out).unwrap();
 
     let bad = [
         (PathfindingConfig { worlds: 0, ..config.clone() }, "world.worlds"),

@@ -52,7 +52,7 @@ fn bottleneck_worlds_cross_rooms_and_end_in_time() {
     // Standing still, each world ends exactly at its own limit.
     let mut ended_at = vec![0; worlds];
     for step in 1..=2100 {
-        env.step(&vec![0; worlds * 2], &mut out).unwrap();
+        env.step(&vec![0u32; worlds * 2].into(), &mut out).unwrap();
         for report in env.take_reports() {
             ended_at[report.world] = step;
             assert_eq!(report.label, format!("bottleneck-{}", lengths[report.world]));
@@ -178,7 +178,7 @@ fn sources_of_every_kind_run() {
         for _ in 0..3 {
             env.reset(&[true; 5], &mut out).unwrap();
             while !out.ended.contains(&true) {
-                env.step(&[1, 2, 3, 4, 1, 2, 3, 4, 1, 2], &mut out).unwrap();
+                env.step(&[1, 2, 3, 4, 1, 2, 3, 4, 1, 2].into(), &mut out).unwrap();
             }
         }
         let reports = env.take_reports();

@@ -20,7 +20,7 @@ fn moved(text: &str, collision: Collision, actions: &[u32]) -> Vec<bool> {
         PathfindingConfig { collision, on_target: OnTarget::Nothing, radius: 2, ..Default::default() };
     let (mut env, mut out) = world(text, config);
     let before = env.view(0).unwrap().positions;
-    env.step(actions, &mut out).unwrap();
+    env.step(&actions.into(), &mut out).unwrap();
     let after = env.view(0).unwrap().positions;
     before.iter().zip(&after).map(|(a, b)| a != b).collect()
 }
@@ -104,7 +104,7 @@ fn nobody_collides() {
                 while !out.ended.contains(&true) {
                     let before = [0, 1].map(|w| env.view(w).unwrap().positions);
                     let actions: Vec<u32> = (0..40).map(|_| random.below(5)).collect();
-                    env.step(&actions, &mut out).unwrap();
+                    env.step(&actions[..].into(), &mut out).unwrap();
                     for (number, before) in before.iter().enumerate() {
                         let view = env.view(number).unwrap();
                         for a in 0..20 {
@@ -170,9 +170,9 @@ fn the_follower_of_pogema_1_4_0_is_invisible_for_a_step() {
         let (mut env, mut out) =
             world("ab..\nAB..", PathfindingConfig { invisible_follower: faulty, ..config });
         let count = |out: &Buffers| out.observations[75 + 25..75 + 50].iter().filter(|v| **v == 1.0).count();
-        env.step(&[RIGHT, RIGHT], &mut out).unwrap();
+        env.step(&[RIGHT, RIGHT].into(), &mut out).unwrap();
         assert_eq!(count(&out), seen);
-        env.step(&[STAY, STAY], &mut out).unwrap();
+        env.step(&[STAY, STAY].into(), &mut out).unwrap();
         assert_eq!(count(&out), 2);
     }
 }
@@ -186,18 +186,18 @@ fn finish_pays_once_and_removes() {
         ..Default::default()
     };
     let (mut env, mut out) = world("aA.b\n...B", config);
-    env.step(&[RIGHT, STAY], &mut out).unwrap();
+    env.step(&[RIGHT, STAY].into(), &mut out).unwrap();
     assert_eq!((out.rewards.as_slice(), out.terminated.as_slice()), (&[1.0, 0.0][..], &[true, false][..]));
     assert_eq!((out.active.as_slice(), out.ended[0]), (&[false, true][..], false));
     // The cell is free again, and the action of the gone agent does not matter, whatever it is.
-    env.step(&[77, LEFT], &mut out).unwrap();
-    env.step(&[77, LEFT], &mut out).unwrap();
+    env.step(&[77, LEFT].into(), &mut out).unwrap();
+    env.step(&[77, LEFT].into(), &mut out).unwrap();
     assert_eq!(env.view(0).unwrap().positions[1], (0, 1));
     assert_eq!(out.terminated, [false, false]);
-    env.step(&[0, RIGHT], &mut out).unwrap();
-    env.step(&[0, RIGHT], &mut out).unwrap();
+    env.step(&[0, RIGHT].into(), &mut out).unwrap();
+    env.step(&[0, RIGHT].into(), &mut out).unwrap();
     assert!(env.take_reports().is_empty());
-    env.step(&[0, DOWN], &mut out).unwrap();
+    env.step(&[0, DOWN].into(), &mut out).unwrap();
     assert_eq!((out.rewards[1], out.terminated[1], out.truncated[1], out.ended[0]), (1.0, true, false, true));
     let report = env.take_reports().remove(0);
     let values: Vec<f64> =
@@ -205,7 +205,7 @@ fn finish_pays_once_and_removes() {
     assert_eq!(values, [1.0, 1.0, 7.0, 6.0, 6.0, 1.0]);
     assert_eq!((report.label.as_str(), report.agents, report.world), ("test", 2, 0));
     // An ended world stays as it is.
-    env.step(&[4, 4], &mut out).unwrap();
+    env.step(&[4, 4].into(), &mut out).unwrap();
     assert_eq!((out.rewards.as_slice(), out.ended[0]), (&[0.0, 0.0][..], true));
     assert!(env.take_reports().is_empty());
 }
@@ -219,11 +219,11 @@ fn nothing_pays_all_when_all_are_there() {
         ..Default::default()
     };
     let (mut env, mut out) = world("aA.\nbB.", config);
-    env.step(&[RIGHT, STAY], &mut out).unwrap();
+    env.step(&[RIGHT, STAY].into(), &mut out).unwrap();
     assert_eq!((out.rewards.as_slice(), out.ended[0]), (&[0.0, 0.0][..], false));
-    env.step(&[RIGHT, RIGHT], &mut out).unwrap();
+    env.step(&[RIGHT, RIGHT].into(), &mut out).unwrap();
     assert!(!out.ended[0]);
-    env.step(&[LEFT, STAY], &mut out).unwrap();
+    env.step(&[LEFT, STAY].into(), &mut out).unwrap();
     assert_eq!((out.rewards.as_slice(), out.terminated.as_slice()), (&[1.0, 1.0][..], &[true, true][..]));
     let report = env.take_reports().remove(0);
     // Agent 0 left its target again, so that its time is that of its second arrival.
@@ -247,12 +247,12 @@ fn restart_gives_listed_targets_in_turn() {
     let mut out = Buffers::new(env.spec());
     env.reset(&[true], &mut out).unwrap();
     for next in [(0, 2), (0, 3), (0, 1)] {
-        env.step(&[RIGHT], &mut out).unwrap();
+        env.step(&[RIGHT].into(), &mut out).unwrap();
         assert_eq!(out.rewards, [1.0]);
         assert_eq!(env.view(0).unwrap().targets, [next]);
     }
-    env.step(&[LEFT], &mut out).unwrap();
-    env.step(&[LEFT], &mut out).unwrap();
+    env.step(&[LEFT].into(), &mut out).unwrap();
+    env.step(&[LEFT].into(), &mut out).unwrap();
     assert_eq!((out.truncated[0], out.terminated[0], out.ended[0]), (true, false, true));
     assert_eq!(env.take_reports()[0].value("throughput"), Some(4.0 / 5.0));
 }
@@ -334,12 +334,12 @@ fn planners_give_way_to_whom_an_agent_has_seen() {
         // b stands three cells away and is not seen.
         for _ in 0..20 {
             assert!(through_b(&env));
-            env.step(&[STAY, STAY], &mut out).unwrap();
+            env.step(&[STAY, STAY].into(), &mut out).unwrap();
         }
-        env.step(&[RIGHT, STAY], &mut out).unwrap();
+        env.step(&[RIGHT, STAY].into(), &mut out).unwrap();
         let mut waited = 0;
         while through_b(&env) {
-            env.step(&[STAY, STAY], &mut out).unwrap();
+            env.step(&[STAY, STAY].into(), &mut out).unwrap();
             waited += 1;
             assert!(waited < 20, "the plan never changed");
         }
@@ -361,7 +361,7 @@ fn reward_tables() {
         let (mut env, mut out) = world("..a.A\n.....", config);
         [RIGHT, LEFT, UP, STAY, RIGHT, RIGHT]
             .map(|action| {
-                env.step(&[action], &mut out).unwrap();
+                env.step(&[action].into(), &mut out).unwrap();
                 out.rewards[0]
             })
             .to_vec()

@@ -83,7 +83,7 @@ fn replay(path: &Path, invisible_follower: bool) {
         let actions: Vec<u32> =
             trace["actions"][step].as_array().unwrap().iter().map(|a| number(a) as u32).collect();
         let playing = out.active.clone();
-        env.step(&actions, &mut out).unwrap();
+        env.step(&actions[..].into(), &mut out).unwrap();
         let view = env.view(0).unwrap();
         assert_eq!(
             view.positions,

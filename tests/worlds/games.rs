@@ -1,6 +1,7 @@
 //! What every kind of world keeps: saving, threads, ends, wrong use. And what small worlds pay to play that is known.
 
 use crate::random::Random;
+use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
@@ -9,14 +10,14 @@ use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
 
 /// A fresh seed, shown where a test fails.
-fn fresh() -> Random {
+pub fn fresh() -> Random {
     let random = Random::fresh();
     println!("seed {}", random.seed());
     random
 }
 
 /// Every kind with few worlds; some kinds more than once, so that all parts of their states are in use.
-fn configurations() -> Vec<WorldConfig> {
+pub fn configurations() -> Vec<WorldConfig> {
     let mut all: Vec<WorldConfig> = WorldConfig::kinds()
         .iter()
         .map(|(name, _)| WorldConfig::named(name).unwrap().with_worlds(7))
@@ -37,22 +38,24 @@ fn configurations() -> Vec<WorldConfig> {
 }
 
 /// Actions that the masks allow, evenly.
-fn play(env: &dyn VecEnv, out: &Buffers, random: &mut Random) -> Vec<u32> {
+pub fn play(env: &dyn VecEnv, out: &Buffers, random: &mut Random) -> Actions {
     let spec = env.spec();
-    let mut actions = vec![0; out.rewards.len()];
-    let (mut mask_at, mut lane_at) = (0, 0);
+    let (mut actions, mut mask_at) = (Actions::default(), 0);
     for kind in &spec.kinds {
-        for world in 0..spec.worlds {
-            for agent in 0..kind.count {
-                let mask = &out.masks[mask_at..mask_at + kind.actions];
-                mask_at += kind.actions;
-                let allowed: Vec<u32> =
-                    (0..kind.actions as u32).filter(|a| mask[*a as usize] == 1.0).collect();
+        for _ in 0..spec.worlds * kind.count {
+            for options in kind.actions.sizes() {
+                let mask = &out.masks[mask_at..mask_at + options];
+                mask_at += options;
+                let allowed: Vec<u32> = (0..options as u32).filter(|a| mask[*a as usize] == 1.0).collect();
                 assert!(!allowed.is_empty() && mask.iter().all(|m| *m == 0.0 || *m == 1.0));
-                actions[world * spec.agents() + lane_at + agent] = allowed[random.below(allowed.len())];
+                actions.discrete.push(allowed[random.below(allowed.len())]);
+            }
+            // Some beyond their bounds.
+            for [low, high] in kind.actions.bounds() {
+                let share = random.below(1000) as f32 / 800.0 - 0.125;
+                actions.continuous.push(low + share * (high - low));
             }
         }
-        lane_at += kind.count;
     }
     actions
 }
@@ -256,16 +259,27 @@ fn wrong_use_is_an_error() {
             let error = result.unwrap_err().to_string();
             assert!(error.contains(part), "expected `{part}` in `{error}`");
         };
-        fails(env.step(&vec![0; lanes], &mut out), "never been reset");
+        let none = env.spec().actions();
+        fails(env.step(&none, &mut out), "never been reset");
         fails(env.reset(&vec![true; worlds + 1], &mut out), "marks for");
         fails(env.reset(&vec![true; worlds], &mut Buffers::default()), "observations has 0 entries");
         env.reset(&vec![true; worlds], &mut out).unwrap();
-        fails(env.step(&vec![0; lanes + 1], &mut out), "actions for");
+        let mut more = none.clone();
+        more.discrete.push(0);
+        fails(env.step(&more, &mut out), "actions for");
+        let mut more = none.clone();
+        more.continuous.push(0.0);
+        fails(env.step(&more, &mut out), "continuous numbers for");
         let active = out.active.iter().position(|active| *active);
         if let Some(active) = active {
-            let mut actions = vec![0; lanes];
-            actions[active] = u32::MAX;
-            fails(env.step(&actions, &mut out), "actions go from 0");
+            let (mut actions, each) = (none.clone(), none.continuous.len() / lanes);
+            if let Some(action) = actions.discrete.get_mut(active) {
+                *action = u32::MAX;
+                fails(env.step(&actions, &mut out), "actions go from 0");
+            } else {
+                actions.continuous[active * each] = f32::NAN;
+                fails(env.step(&actions, &mut out), "is not finite");
+            }
         }
         assert!(config.clone().with_worlds(0).build(1).is_err());
         assert!(config.clone().with_worlds(usize::MAX).build(1).is_err());
@@ -284,7 +298,7 @@ fn episodes<E: VecEnv>(env: &mut E, mut act: impl FnMut(&E, &Buffers) -> Vec<u32
     env.reset(&vec![true; env.spec().worlds], &mut out).unwrap();
     while out.ended.contains(&false) {
         let actions = act(env, &out);
-        env.step(&actions, &mut out).unwrap();
+        env.step(&actions[..].into(), &mut out).unwrap();
     }
     let mut reports = env.take_reports();
     reports.sort_by_key(|report| report.world);
@@ -412,7 +426,7 @@ fn the_lamp_shows_what_was_left() {
     let mut out = Buffers::new(env.spec());
     env.reset(&[true; 50], &mut out).unwrap();
     for left in [3u32, 3, 2, 3, 2] {
-        env.step(&[left; 150], &mut out).unwrap();
+        env.step(&[left; 150].into(), &mut out).unwrap();
         for world in 0..50 {
             let inside = env.world(world).unwrap().inside();
             for agent in 0..3 {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::random::Random;
 use serde_json::Value;
+use synod::action::{ActionSpace, Actions};
 use synod::env::mpe::{
-    Particles, SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig,
+    Control, Particles, SimpleAdversary, SimpleAdversaryConfig, SimpleReference, SimpleReferenceConfig,
     SimpleSpeakerListener, SimpleSpeakerListenerConfig, SimpleSpread, SimpleSpreadConfig, SimpleTag,
     SimpleTagConfig,
 };
@@ -89,10 +90,15 @@ fn replay<R: Rules<World = Particles>>(world: &str, rules: impl Fn(&Value, usize
         env.reset(&[true], &mut out).unwrap();
         let names: Vec<String> = trace["action_spaces"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(names.len(), spec.agents());
-        let spaces: Vec<usize> =
-            spec.kinds.iter().flat_map(|kind| std::iter::repeat_n(kind.actions, kind.count)).collect();
-        for (name, actions) in names.iter().zip(spaces) {
-            assert_eq!(trace["action_spaces"][name].as_u64(), Some(actions as u64));
+        let spaces: Vec<&ActionSpace> =
+            spec.kinds.iter().flat_map(|kind| vec![&kind.actions; kind.count]).collect();
+        for (name, space) in names.iter().zip(&spaces) {
+            let options = trace["action_spaces"][name].as_u64().unwrap() as usize;
+            match space.floats() {
+                0 => assert_eq!(space.options(), options),
+                // Movements, words, or both.
+                floats => assert!(floats == options || (options == 50 && floats == 15)),
+            }
         }
         assert!(steps > 0 && trace["states"].as_array().unwrap().len() == steps + 1);
         for step in 0..=steps {
@@ -115,6 +121,22 @@ fn replay<R: Rules<World = Particles>>(world: &str, rules: impl Fn(&Value, usize
             }
             let actions: Vec<u32> =
                 names.iter().map(|name| trace["actions"][step][name].as_u64().unwrap() as u32).collect();
+            let actions: Actions = match spaces[0].floats() {
+                0 => actions.into(),
+                // What is chosen is wholly done, and said as loud as can be.
+                _ => {
+                    let one_hot = |(action, space): (&u32, &&ActionSpace)| {
+                        let mut row = vec![0.0f32; space.floats()];
+                        let (action, moves) = (*action as usize, row.len().min(5));
+                        row[action % moves] = 1.0;
+                        if row.len() > 5 {
+                            row[5 + action / 5] = 1.0;
+                        }
+                        row
+                    };
+                    actions.iter().zip(&spaces).flat_map(one_hot).collect::<Vec<f32>>().into()
+                }
+            };
             env.step(&actions, &mut out).unwrap();
             for (number, name) in names.iter().enumerate() {
                 let (got, expected) = (f64::from(out.rewards[number]), float(&trace["rewards"][step][name]));
@@ -127,48 +149,132 @@ fn replay<R: Rules<World = Particles>>(world: &str, rules: impl Fn(&Value, usize
     }
 }
 
+/// With discrete actions, and with the same as continuous ones.
+const CONTROLS: [Control; 2] = [Control::Discrete, Control::Continuous];
+
 #[test]
 fn simple_spread_is_replayed() {
-    replay("simple_spread", |trace, agents, max_episode_steps| {
-        let base = SimpleSpreadConfig { worlds: 1, agents, max_episode_steps, ..Default::default() };
-        let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
-        SimpleSpreadConfig { local_ratio, ..base }
-    });
+    for actions in CONTROLS {
+        replay("simple_spread", |trace, agents, max_episode_steps| {
+            let base =
+                SimpleSpreadConfig { worlds: 1, agents, actions, max_episode_steps, ..Default::default() };
+            let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
+            SimpleSpreadConfig { local_ratio, ..base }
+        });
+    }
 }
 
 #[test]
 fn simple_tag_is_replayed() {
-    replay("simple_tag", |_, _, max_episode_steps| SimpleTagConfig {
-        worlds: 1,
-        max_episode_steps,
-        ..Default::default()
-    });
+    for actions in CONTROLS {
+        replay("simple_tag", |_, _, max_episode_steps| SimpleTagConfig {
+            worlds: 1,
+            actions,
+            max_episode_steps,
+            ..Default::default()
+        });
+    }
 }
 
 #[test]
 fn simple_adversary_is_replayed() {
-    replay("simple_adversary", |_, _, max_episode_steps| SimpleAdversaryConfig {
-        worlds: 1,
-        max_episode_steps,
-        ..Default::default()
-    });
+    for actions in CONTROLS {
+        replay("simple_adversary", |_, _, max_episode_steps| SimpleAdversaryConfig {
+            worlds: 1,
+            actions,
+            max_episode_steps,
+            ..Default::default()
+        });
+    }
 }
 
 #[test]
 fn simple_speaker_listener_is_replayed() {
-    replay("simple_speaker_listener", |_, _, max_episode_steps| SimpleSpeakerListenerConfig {
-        worlds: 1,
-        max_episode_steps,
-    });
+    for actions in CONTROLS {
+        replay("simple_speaker_listener", |_, _, max_episode_steps| SimpleSpeakerListenerConfig {
+            worlds: 1,
+            actions,
+            max_episode_steps,
+        });
+    }
 }
 
 #[test]
 fn simple_reference_is_replayed() {
-    replay("simple_reference", |trace, _, max_episode_steps| {
-        let base = SimpleReferenceConfig { worlds: 1, max_episode_steps, ..Default::default() };
-        let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
-        SimpleReferenceConfig { local_ratio, ..base }
-    });
+    for actions in CONTROLS {
+        replay("simple_reference", |trace, _, max_episode_steps| {
+            let base = SimpleReferenceConfig { worlds: 1, actions, max_episode_steps, ..Default::default() };
+            let local_ratio = trace["local_ratio"].as_f64().unwrap_or(base.local_ratio);
+            SimpleReferenceConfig { local_ratio, ..base }
+        });
+    }
+}
+
+/// MPE2's `_set_action` with `continuous_actions=True`: the force is the sensitivity (5, or the agent's own acceleration)
+/// times right less left and up less down; words are heard as loud as they were said; beyond 0 and 1 nothing counts.
+#[test]
+fn continuous_actions_push_and_speak_in_proportion() {
+    let mut random = Random::fresh();
+    println!("seed {}", random.seed());
+    let mut draw =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| random.below(1400) as f32 / 1000.0 - 0.2).collect() };
+    let held = |x: f32| x.clamp(0.0, 1.0);
+    let config = SimpleReferenceConfig { worlds: 3, actions: Control::Continuous, ..Default::default() };
+    let mut env = SimpleReference::new(config, 1).unwrap();
+    let mut out = Buffers::new(env.spec());
+    env.reset(&[true; 3], &mut out).unwrap();
+    for _ in 0..20 {
+        let actions = draw(3 * 2 * 15);
+        let before: Vec<Vec<[f64; 2]>> =
+            (0..3).map(|w| env.world(w).unwrap().velocities().to_vec()).collect();
+        env.step(&actions.clone().into(), &mut out).unwrap();
+        for (lane, action) in actions.chunks(15).enumerate() {
+            let (world, agent) = (lane / 2, lane % 2);
+            let axes = [held(action[2]) - held(action[1]), held(action[4]) - held(action[3])];
+            for axis in 0..2 {
+                let expected = 0.75 * before[world][agent][axis] + 0.1 * 5.0 * f64::from(axes[axis]);
+                let found = env.world(world).unwrap().velocities()[agent][axis];
+                assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+            }
+            // The other hears the ten words at the end of what it sees.
+            let heard = &out.observations[(world * 2 + 1 - agent) * 21 + 11..][..10];
+            let said: Vec<f32> = action[5..].iter().map(|x| held(*x)).collect();
+            assert_eq!(heard, said);
+        }
+    }
+    let bytes = env.save();
+    env.load(&bytes).unwrap();
+    assert_eq!(env.save(), bytes);
+
+    // Hunters have an acceleration of 3, their prey of 4; at the first step nobody touches anybody else's velocity.
+    let config = SimpleTagConfig {
+        worlds: 50,
+        adversaries: 1,
+        obstacles: 0,
+        actions: Control::Continuous,
+        ..Default::default()
+    };
+    let mut env = SimpleTag::new(config, 1).unwrap();
+    let mut out = Buffers::new(env.spec());
+    env.reset(&[true; 50], &mut out).unwrap();
+    let actions = draw(2 * 50 * 5);
+    env.step(&actions.clone().into(), &mut out).unwrap();
+    for (kind, acceleration) in [(0, 3.0), (1, 4.0)] {
+        for world in 0..50 {
+            let places = env.world(world).unwrap().agents();
+            // Contacts have a force of their own.
+            if (places[0][0] - places[1][0]).hypot(places[0][1] - places[1][1]) < 0.3 {
+                continue;
+            }
+            let action = &actions[(kind * 50 + world) * 5..][..5];
+            let axes = [held(action[2]) - held(action[1]), held(action[4]) - held(action[3])];
+            for axis in 0..2 {
+                let expected = 0.1 * acceleration * f64::from(axes[axis]);
+                let found = env.world(world).unwrap().velocities()[kind][axis];
+                assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+            }
+        }
+    }
 }
 
 /// Means of an episode's values over `worlds` worlds played to the end.
@@ -180,8 +286,13 @@ fn play<R: Rules<World = Particles>>(
     let mut out = Buffers::new(env.spec());
     env.reset(&vec![true; worlds], &mut out).unwrap();
     while out.ended.contains(&false) {
-        let actions: Vec<u32> = (0..worlds).flat_map(|world| act(env.world(world).unwrap())).collect();
-        env.step(&actions, &mut out).unwrap();
+        let chosen: Vec<Vec<u32>> = (0..worlds).map(|world| act(env.world(world).unwrap())).collect();
+        let (mut actions, mut first) = (Vec::new(), 0);
+        for kind in &env.spec().kinds {
+            actions.extend(chosen.iter().flat_map(|own| &own[first..first + kind.count]).copied());
+            first += kind.count;
+        }
+        env.step(&actions.into(), &mut out).unwrap();
     }
     let reports = env.take_reports();
     assert_eq!(reports.len(), worlds);
@@ -286,7 +397,7 @@ fn contacts_keep_the_sum_of_velocities() {
             env.world(0).unwrap().velocities().iter().map(|v| v[axis]).sum()
         };
         let before = [sum(&env, 0), sum(&env, 1)];
-        env.step(&[2; 12], &mut out).unwrap();
+        env.step(&[2; 12].into(), &mut out).unwrap();
         assert!((sum(&env, 0) - (0.75 * before[0] + 12.0 * 0.5)).abs() < 1e-9);
         assert!((sum(&env, 1) - 0.75 * before[1]).abs() < 1e-9);
     }

@@ -42,7 +42,7 @@ fn play(
     let (mut env, mut out) = start(config, seed);
     while out.ended.contains(&false) {
         let actions: Vec<u32> = (0..worlds).flat_map(|world| act(&env, world)).collect();
-        env.step(&actions, &mut out).unwrap();
+        env.step(&actions[..].into(), &mut out).unwrap();
     }
     let reports = env.take_reports();
     ["success", "collisions", "passed"]
@@ -65,7 +65,7 @@ fn every_step_is_paid_by_the_rules() {
                 .map(|w| (0..agents).map(|a| env.rules().ahead(env.world(w).unwrap(), a)).collect())
                 .collect();
             let actions: Vec<u32> = (0..worlds * agents).map(|_| u32::from(random.below(3) == 0)).collect();
-            env.step(&actions, &mut out).unwrap();
+            env.step(&actions[..].into(), &mut out).unwrap();
             for world in 0..worlds {
                 let after = places(&env, world);
                 for agent in 0..agents {
@@ -161,7 +161,7 @@ fn on_two_roads_only_the_crossing_is_dangerous() {
     let (mut env, mut out) = start(config, fresh().bits());
     let mut met = 0;
     while out.ended.contains(&false) {
-        env.step(&[GAS; 1000], &mut out).unwrap();
+        env.step(&[GAS; 1000].into(), &mut out).unwrap();
         for world in 0..200 {
             let places = places(&env, world);
             for agent in (0..5).filter(|agent| shared(&places, *agent)) {
@@ -192,7 +192,7 @@ fn cars_arrive_at_the_rate_of_the_curriculum() {
     for rate in rates {
         let mut cars = 0;
         for _ in 0..40 {
-            env.step(&vec![BRAKE; 400 * 200], &mut out).unwrap();
+            env.step(&vec![BRAKE; 400 * 200].into(), &mut out).unwrap();
         }
         for world in 0..400 {
             cars += places(&env, world).iter().flatten().count();
@@ -213,8 +213,8 @@ fn views_show_the_road_and_its_cars() {
     let (mut env, mut out) = start(base.clone(), seed);
     assert_eq!(env.spec().kinds[0].observation, [2 + 15]);
     assert!(out.observations.iter().all(|v| *v == 0.0));
-    env.step(&[GAS; 5], &mut out).unwrap();
-    env.step(&[BRAKE; 5], &mut out).unwrap();
+    env.step(&[GAS; 5].into(), &mut out).unwrap();
+    env.step(&[BRAKE; 5].into(), &mut out).unwrap();
     let here = places(&env, 0);
     for agent in 0..5 {
         let seen = &out.observations[agent * 17..][..17];
@@ -243,7 +243,7 @@ fn views_show_the_road_and_its_cars() {
     let (mut env, mut out) = start(scalar, seed);
     assert_eq!(env.spec().kinds[0].observation, [4 + 9 * 2]);
     for _ in 0..3 {
-        env.step(&[GAS; 5], &mut out).unwrap();
+        env.step(&[GAS; 5].into(), &mut out).unwrap();
     }
     let here = places(&env, 0);
     let agent = here.iter().position(|place| *place == Some((2, 3))).unwrap();

@@ -1,7 +1,11 @@
 //! Points with mass that are pushed about: what all particle worlds share.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionSpace;
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::Codec;
+use crate::env::vectorised::{Chosen, Codec};
 use crate::error::Result;
 
 /// A place, a velocity or a force.
@@ -17,6 +21,29 @@ const CONTACT_MARGIN: f64 = 1e-3;
 
 /// Movement actions.
 pub(super) const MOVES: usize = 5;
+
+/// How agents of particle worlds are steered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// One movement, one word (MPE2's `continuous_actions=False`).
+    #[default]
+    Discrete,
+    /// Numbers in [0, 1] (`continuous_actions=True`): no movement, left, right, down, up; then how loud each word is, which
+    /// is what the others hear.
+    Continuous,
+}
+
+impl Control {
+    /// What an agent that can move, and say one of so many words, can do.
+    pub(super) fn space(self, moves: bool, words: usize) -> ActionSpace {
+        let moves = if moves { MOVES } else { 0 };
+        match self {
+            Control::Discrete => ActionSpace::Discrete(moves.max(1) * words.max(1)),
+            Control::Continuous => ActionSpace::uniform(moves + words, 0.0, 1.0),
+        }
+    }
+}
 
 /// The largest limit of steps.
 pub(super) const MAX_STEPS: usize = 1 << 30;
@@ -40,6 +67,8 @@ pub struct Particles {
     pub(super) goals: Vec<u8>,
     /// Per agent that speaks: 0 before the first word, else the word + 1.
     pub(super) said: Vec<u8>,
+    /// Per agent that speaks how loud it said each word, where words are continuous.
+    pub(super) spoken: Vec<f32>,
     /// What reports are made of.
     pub(super) sums: [f64; 3],
     forces: Vec<Vector>,
@@ -62,9 +91,18 @@ impl Particles {
             velocities: vec![[0.0; 2]; agents],
             goals: vec![0; goals],
             said: vec![0; speakers],
+            spoken: Vec::new(),
             sums: [0.0; 3],
             forces: vec![[0.0; 2]; agents],
         }
+    }
+
+    /// With continuous words, of which there are so many.
+    pub(super) fn speaking(mut self, control: Control, words: usize) -> Self {
+        if control == Control::Continuous {
+            self.spoken = vec![0.0; self.said.len() * words];
+        }
+        self
     }
 
     /// The agents' positions.
@@ -100,6 +138,7 @@ impl Particles {
         }
         self.velocities.fill([0.0; 2]);
         self.said.fill(0);
+        self.spoken.fill(0.0);
         self.sums = [0.0; 3];
     }
 
@@ -111,17 +150,35 @@ impl Particles {
     }
 
     /// Sets the forces of the agents' movement actions. What cannot move has a body without acceleration.
-    pub(super) fn push(&mut self, actions: &[u32], body: impl Fn(usize) -> Body) {
-        for (agent, (force, action)) in self.forces.iter_mut().zip(actions).enumerate() {
+    pub(super) fn push(&mut self, actions: Chosen, body: impl Fn(usize) -> Body) {
+        for (agent, (force, (integers, floats))) in self.forces.iter_mut().zip(actions.each()).enumerate() {
             let strength = body(agent).acceleration;
-            *force = match action {
-                1 => [-strength, 0.0],
-                2 => [strength, 0.0],
-                3 => [0.0, -strength],
-                4 => [0.0, strength],
+            *force = match (integers, floats) {
+                // Who cannot move has words only.
+                _ if strength == 0.0 => [0.0; 2],
+                ([action], _) => match *action as usize % MOVES {
+                    1 => [-strength, 0.0],
+                    2 => [strength, 0.0],
+                    3 => [0.0, -strength],
+                    4 => [0.0, strength],
+                    _ => [0.0; 2],
+                },
+                // MPE2 takes the difference in f32 and what follows in f64.
+                (_, [_, left, right, down, up, ..]) => {
+                    [right - left, up - down].map(|part| f64::from(part) * strength)
+                }
                 _ => [0.0; 2],
             };
         }
+    }
+
+    /// Notes what a speaker says: the word itself, or how loud each is.
+    pub(super) fn say(&mut self, speaker: usize, word: Option<u32>, loudness: &[f32]) {
+        if let Some(word) = word {
+            self.said[speaker] = 1 + word as u8;
+        }
+        let words = self.spoken.len() / self.said.len();
+        self.spoken[speaker * words..][..words].copy_from_slice(&loudness[loudness.len() - words..]);
     }
 
     /// Adds the forces of contacts between agents, and with landmarks of a size.
@@ -185,6 +242,7 @@ impl Particles {
         }
         codec.all(&mut self.goals)?;
         codec.all(&mut self.said)?;
+        codec.all(&mut self.spoken)?;
         codec.all(&mut self.sums)
     }
 
@@ -195,6 +253,7 @@ impl Particles {
             && self.sums.iter().all(|sum| sum.abs() < 1e30)
             && self.goals.iter().all(|goal| usize::from(*goal) < self.landmarks().len())
             && self.said.iter().all(|word| usize::from(*word) <= words)
+            && self.spoken.iter().all(|loudness| (0.0..=1.0).contains(loudness))
     }
 }
 
@@ -242,14 +301,19 @@ impl<'a> Pen<'a> {
         self.at += 3;
     }
 
-    /// A word, one-hot; all 0 before the first.
-    pub fn word(&mut self, said: u8, words: usize) {
+    /// What a speaker said last: a word, one-hot, or how loud each was; all 0 before the first.
+    pub fn word(&mut self, world: &Particles, speaker: usize, words: usize) {
         let part = &mut self.to[self.at..self.at + words];
+        self.at += words;
+        if let Some(loudness) = world.spoken.get(speaker * words..(speaker + 1) * words) {
+            part.copy_from_slice(loudness);
+            return;
+        }
         part.fill(0.0);
-        if let Some(heard) = usize::from(said).checked_sub(1).and_then(|word| part.get_mut(word)) {
+        let said = usize::from(world.said[speaker]);
+        if let Some(heard) = said.checked_sub(1).and_then(|word| part.get_mut(word)) {
             *heard = 1.0;
         }
-        self.at += words;
     }
 
     pub fn zeros(&mut self, count: usize) {

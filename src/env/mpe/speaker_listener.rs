@@ -1,11 +1,14 @@
 //! One knows where to go and cannot move, the other moves and does not know.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use super::draw::{Sheet, moves, words};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -21,12 +24,15 @@ const WORDS: usize = 3;
 /// The `speaker` sees the goal's colour (3 numbers) and says one of three words; the `listener` sees its velocity,
 /// the three landmarks and the last word, and moves. Both are paid minus the listener's squared distance to the
 /// goal. Reports have `distance`, the listener's to the goal at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleSpeakerListenerConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -39,7 +45,7 @@ crate::env::config::world!(
 impl Default for SimpleSpeakerListenerConfig {
     /// 64 worlds, 25 steps.
     fn default() -> Self {
-        SimpleSpeakerListenerConfig { worlds: 64, max_episode_steps: 25 }
+        SimpleSpeakerListenerConfig { worlds: 64, actions: Control::Discrete, max_episode_steps: 25 }
     }
 }
 
@@ -53,17 +59,17 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let kind = |name: &str, length, actions| AgentKind {
+        let kind = |name: &str, length, moves, words| AgentKind {
             name: name.to_owned(),
             count: 1,
             observation: vec![length],
-            actions,
+            actions: self.actions.space(moves, words),
         };
-        vec![kind("speaker", 3, WORDS), kind("listener", 2 + 2 * LANDMARKS + WORDS, MOVES)]
+        vec![kind("speaker", 3, false, WORDS), kind("listener", 2 + 2 * LANDMARKS + WORDS, true, 0)]
     }
 
     fn state(&self) -> usize {
@@ -75,7 +81,7 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn blank(&self) -> Particles {
-        Particles::blank(2, LANDMARKS, 1, 1)
+        Particles::blank(2, LANDMARKS, 1, 1).speaking(self.actions, WORDS)
     }
 
     fn reset(&self, world: &mut Particles, _episode: u64, random: &mut Pcg64) {
@@ -83,11 +89,11 @@ impl Rules for SimpleSpeakerListenerConfig {
         world.scatter(1.0, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         let body = |agent| if agent == 0 { SPEAKER } else { LISTENER };
         world.push(actions, body);
         world.advance(body);
-        world.said[0] = 1 + actions[0] as u8;
+        world.say(0, actions.discrete(0).first().copied(), actions.continuous(0));
         pay.rewards.fill(-world.to_landmark(1, usize::from(world.goals[0])) as f32);
         Outcome::GoesOn
     }
@@ -97,12 +103,24 @@ impl Rules for SimpleSpeakerListenerConfig {
         let mut pen = Pen::new(view.observation(1, 0));
         pen.vector(world.velocities()[1]);
         pen.landmarks(world, world.agents()[1]);
-        pen.word(world.said[0], WORDS);
+        pen.word(world, 0, WORDS);
         view.state_of_observations();
     }
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.to_landmark(1, usize::from(world.goals[0])).sqrt()]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| LISTENER.size);
+        sheet.landmarks(Role::Thing, 0.04);
+        sheet.ring(Role::Agent(1), world.landmarks()[usize::from(world.goals[0])], 0.09);
+        sheet.said(0);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        if agent == 0 { words(WORDS) } else { moves() }
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

@@ -1,11 +1,14 @@
 //! Cover all landmarks without a clash.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::particles::{Body, MAX_STEPS, MOVES, Particles, Pen};
+use super::draw::{Sheet, moves};
+use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many spread worlds at once.
@@ -25,16 +28,21 @@ const COVERED: f64 = 0.1;
 /// touched, summed over steps.
 ///
 /// A report's `return` is the mean over agents; published figures are often the sum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleSpreadConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents, and landmarks.
+    #[schemars(range(min = 1, max = 256))]
     pub agents: usize,
     /// The weight of what is an agent's own in its reward, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub local_ratio: f64,
+    /// How agents are steered: `discrete` or `continuous`.
+    pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -47,7 +55,13 @@ crate::env::config::world!(
 impl Default for SimpleSpreadConfig {
     /// MPE2's: 3 agents, ratio 0.5, 25 steps; 64 worlds.
     fn default() -> Self {
-        SimpleSpreadConfig { worlds: 64, agents: 3, local_ratio: 0.5, max_episode_steps: 25 }
+        SimpleSpreadConfig {
+            worlds: 64,
+            agents: 3,
+            local_ratio: 0.5,
+            actions: Control::Discrete,
+            max_episode_steps: 25,
+        }
     }
 }
 
@@ -67,14 +81,13 @@ impl Rules for SimpleSpreadConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 256)?;
-        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let observation = vec![self.length()];
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions: MOVES }]
+        let (observation, actions) = (vec![self.length()], self.actions.space(true, 0));
+        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
     }
 
     fn state(&self) -> usize {
@@ -93,7 +106,7 @@ impl Rules for SimpleSpreadConfig {
         world.scatter(1.0, random);
     }
 
-    fn step(&self, world: &mut Particles, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+    fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |_| BODY);
         world.collide(|_| BODY, None);
         world.advance(|_| BODY);
@@ -134,6 +147,16 @@ impl Rules for SimpleSpreadConfig {
         };
         let covered = (0..self.agents).filter(near).count();
         vec![covered as f64 / self.agents as f64, world.sums[0]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.05);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

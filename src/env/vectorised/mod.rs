@@ -6,14 +6,15 @@ mod codec;
 mod rows;
 
 pub use codec::{Codec, Number};
-pub use rows::View;
+pub use rows::{Chosen, View};
 
 use std::fmt::Debug;
 
 use serde::Serialize;
 
 use super::pathfinding::Pcg64;
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv, memory};
+use crate::action::Actions;
 use crate::cpu::map_mut;
 use crate::error::{self, Error, Result};
 use rows::{Layout, Rows};
@@ -31,7 +32,7 @@ const MAX_REPORTS: u64 = 1 << 24;
 /// A step must depend on nothing but its arguments: then the outcome is the same for any number of threads.
 ///
 /// ```
-/// use synod::env::vectorised::{Codec, Outcome, Pay, Rules, Vectorised, View};
+/// use synod::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 /// use synod::env::{AgentKind, Buffers, Pcg64, VecEnv};
 ///
 /// /// Say the number that is shown.
@@ -51,7 +52,7 @@ const MAX_REPORTS: u64 = 1 << 24;
 ///         Ok(())
 ///     }
 ///     fn kinds(&self) -> Vec<AgentKind> {
-///         vec![AgentKind { name: "agent".into(), count: 1, observation: vec![1], actions: 3 }]
+///         vec![AgentKind::discrete("agent", 1, 1, 3)]
 ///     }
 ///     fn blank(&self) -> u32 {
 ///         0
@@ -59,8 +60,8 @@ const MAX_REPORTS: u64 = 1 << 24;
 ///     fn reset(&self, shown: &mut u32, _episode: u64, random: &mut Pcg64) {
 ///         *shown = random.below(3);
 ///     }
-///     fn step(&self, shown: &mut u32, actions: &[u32], _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-///         pay.rewards[0] = if actions[0] == *shown { 1.0 } else { 0.0 };
+///     fn step(&self, shown: &mut u32, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+///         pay.rewards[0] = if actions.discrete(0)[0] == *shown { 1.0 } else { 0.0 };
 ///         Outcome::Ends
 ///     }
 ///     fn observe(&self, shown: &u32, view: &mut View) {
@@ -75,7 +76,7 @@ const MAX_REPORTS: u64 = 1 << 24;
 /// let mut out = Buffers::new(env.spec());
 /// env.reset(&[true; 100], &mut out)?;
 /// let actions: Vec<u32> = out.observations.iter().map(|shown| *shown as u32).collect();
-/// env.step(&actions, &mut out)?;
+/// env.step(&actions.into(), &mut out)?;
 /// assert!(out.rewards.iter().all(|reward| *reward == 1.0) && env.take_reports().len() == 100);
 /// # Ok::<(), synod::Error>(())
 /// ```
@@ -122,8 +123,9 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// Starts the world's episode number `episode` (from 0). All that the last episode left is replaced.
     fn reset(&self, world: &mut Self::World, episode: u64, random: &mut Pcg64);
 
-    /// One step. `actions` are in range for all agents that take part; what others hold is to be ignored.
-    fn step(&self, world: &mut Self::World, actions: &[u32], random: &mut Pcg64, pay: &mut Pay) -> Outcome;
+    /// One step. For all agents that take part options exist, and floats lie within their bounds; what others hold is to
+    /// be ignored.
+    fn step(&self, world: &mut Self::World, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome;
 
     /// Writes what the agents see, every number of it: the rows hold anything before. Masks are 1 unless written.
     fn observe(&self, world: &Self::World, view: &mut View);
@@ -133,6 +135,18 @@ pub trait Rules: Debug + Send + Sync + Serialize {
 
     /// The values of [`Rules::METRICS`] at the end of an episode, in their order.
     fn metrics(&self, _world: &Self::World) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// What the world looks like, for pictures; `None` where it does not draw itself. Without a title it gets the
+    /// world's name.
+    fn draw(&self, _world: &Self::World) -> Option<Drawing> {
+        None
+    }
+
+    /// What an agent's actions are called: the options of its choices, then its continuous numbers; empty where they
+    /// have numbers only.
+    fn action_names(&self, _agent: usize) -> Vec<String> {
         Vec::new()
     }
 
@@ -189,6 +203,8 @@ pub struct Vectorised<R: Rules> {
     fingerprint: u64,
     slots: Vec<Slot<R::World>>,
     reports: Vec<EpisodeReport>,
+    /// The last step's actions with floats held to their bounds; unused where there are no floats.
+    bounded: Actions,
 }
 
 impl<R: Rules> Vectorised<R> {
@@ -206,10 +222,11 @@ impl<R: Rules> Vectorised<R> {
             return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
         }
         let spec = Spec { worlds, kinds: rules.kinds(), state: rules.state(), masked: rules.masked() };
+        spec.kinds.iter().try_for_each(|kind| kind.actions.check())?;
         let numbers = spec.kinds.iter().try_fold(0usize, |sum, kind| {
             let observation = kind.observation.iter().try_fold(1usize, |n, side| n.checked_mul(*side))?;
-            let each = observation.checked_add(kind.actions)?.checked_mul(kind.count)?;
-            sum.checked_add(each)
+            let acted = kind.actions.parameters();
+            sum.checked_add(observation.checked_add(acted)?.checked_mul(kind.count)?)
         });
         let numbers = numbers.and_then(|n| n.checked_add(spec.state)).and_then(|n| n.checked_mul(worlds));
         if numbers.is_none_or(|n| n > 1 << 34) || spec.agents() > u32::MAX as usize {
@@ -231,7 +248,8 @@ impl<R: Rules> Vectorised<R> {
         let slots = (0..worlds).map(stream).collect();
         let layout = Layout::new(&spec);
         let fingerprint = fingerprint(&rules, seed);
-        Ok(Vectorised { rules, spec, layout, fingerprint, slots, reports: Vec::new() })
+        let bounded = if layout.bounds.is_empty() { Actions::default() } else { spec.actions() };
+        Ok(Vectorised { rules, spec, layout, fingerprint, slots, reports: Vec::new(), bounded })
     }
 
     /// The rules.
@@ -259,23 +277,30 @@ impl<R: Rules> Vectorised<R> {
     }
 
     /// Refuses an action that an agent does not have, where the agent takes part.
-    fn check_actions(&self, actions: &[u32]) -> Result<()> {
-        let agents = self.layout.agents;
-        for (index, (slot, actions)) in self.slots.iter().zip(actions.chunks_exact(agents)).enumerate() {
-            if !slot.started {
-                return Err(Error::Usage(format!("step: world {index} has never been reset")));
-            }
-            let in_range = |(action, limit): (&u32, &u32)| action < limit;
-            if slot.ended || actions.iter().zip(&self.layout.actions).all(in_range) {
-                continue;
-            }
-            let mut active = vec![true; agents];
+    fn check_actions(&self, actions: &Actions) -> Result<()> {
+        if let Some(index) = self.slots.iter().position(|slot| !slot.started) {
+            return Err(Error::Usage(format!("step: world {index} has never been reset")));
+        }
+        // Nearly always all is well.
+        if self.layout.all_valid(actions) {
+            return Ok(());
+        }
+        let mut active = vec![true; self.layout.agents];
+        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.ended) {
+            active.fill(true);
             self.rules.active(&slot.world, &mut active);
-            for (agent, (action, limit)) in actions.iter().zip(&self.layout.actions).enumerate() {
-                if active[agent] && action >= limit {
+            let chosen = Chosen::new(actions, &self.layout, index);
+            let places = chosen.each().zip(self.layout.spaces()).enumerate();
+            for (agent, ((integers, floats), (sizes, _))) in places.filter(|(agent, _)| active[*agent]) {
+                if let Some((action, limit)) = integers.iter().zip(sizes).find(|(a, limit)| a >= limit) {
                     return Err(Error::Usage(format!(
                         "step: action {action} of agent {agent} in world {index}; actions go from 0 to {}",
                         limit - 1
+                    )));
+                }
+                if let Some(number) = floats.iter().find(|number| !number.is_finite()) {
+                    return Err(Error::Usage(format!(
+                        "step: action {number} of agent {agent} in world {index} is not finite"
                     )));
                 }
             }
@@ -322,7 +347,7 @@ fn advance<R: Rules>(
     rules: &R,
     index: usize,
     slot: &mut Slot<R::World>,
-    actions: &[u32],
+    actions: Chosen,
     view: &mut View,
 ) -> Option<EpisodeReport> {
     view.clear();
@@ -343,7 +368,7 @@ fn advance<R: Rules>(
         truncated[agent] = at_limit && !terminated[agent];
     }
     let report = slot.ended.then(|| {
-        let agents = actions.len();
+        let agents = active.len();
         let mut values = vec![("return", slot.total / agents as f64), ("length", f64::from(slot.step))];
         values.extend(R::METRICS.iter().copied().zip(rules.metrics(&slot.world)));
         EpisodeReport { world: index, label: String::new(), agents, values }
@@ -378,17 +403,21 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         Ok(())
     }
 
-    fn step(&mut self, actions: &[u32], out: &mut Buffers) -> Result<()> {
-        let agents = self.layout.agents;
-        if actions.len() != self.spec.worlds * agents {
-            let (got, expected) = (actions.len(), self.spec.worlds * agents);
-            return Err(Error::Usage(format!("step: {got} actions for {expected} agents")));
-        }
+    fn step(&mut self, actions: &Actions, out: &mut Buffers) -> Result<()> {
+        let [integers, floats] = self.spec.action_lengths();
+        actions.expect("step", integers, floats, self.spec.worlds * self.layout.agents)?;
         out.check(&self.spec)?;
         self.check_actions(actions)?;
-        let rules = &self.rules;
-        let reports = for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {
-            advance(rules, index, slot, &actions[index * agents..][..agents], view)
+        let (rules, layout) = (&self.rules, &self.layout);
+        let actions = if floats == 0 {
+            actions
+        } else {
+            self.bounded.clone_from(actions);
+            layout.bound(&mut self.bounded.continuous);
+            &self.bounded
+        };
+        let reports = for_worlds(&mut self.slots, layout, out, |index, slot, view| {
+            advance(rules, index, slot, Chosen::new(actions, layout, index), view)
         });
         self.reports.extend(reports);
         Ok(())
@@ -456,6 +485,18 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         codec.finish()?;
         (self.slots, self.reports) = (slots, reports);
         Ok(())
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        let mut drawing = self.rules.draw(self.world(world)?)?;
+        if drawing.title.is_empty() {
+            drawing.title = R::NAME.to_owned();
+        }
+        Some(drawing)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.rules.action_names(agent)
     }
 }
 

@@ -1,25 +1,139 @@
 //! The caller's buffers, cut into what belongs to some worlds, and to one.
 
+use crate::action::Actions;
 use crate::env::{Buffers, Spec};
 
-/// Lengths of one world's part of each buffer.
+/// Lengths of one world's part of each buffer, and what its agents can do.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub agents: usize,
-    /// Per agent: how many actions it has.
-    pub actions: Vec<u32>,
     state: usize,
-    /// Per kind: agents, numbers in an observation, actions.
+    /// Per kind: agents, numbers in an observation, options.
     kinds: Vec<[usize; 3]>,
+    acts: Vec<Acts>,
+    /// Bounds of the floats of one agent of each kind, kind after kind; empty where there are no floats.
+    pub bounds: Vec<[f32; 2]>,
+}
+
+/// What an agent of a kind does, and where in the arrays.
+#[derive(Debug, Clone)]
+struct Acts {
+    count: usize,
+    /// The options of each integer.
+    sizes: Vec<u32>,
+    bounds: Vec<[f32; 2]>,
+    /// Where the kind's blocks begin, and how long they are for all worlds.
+    discrete: [usize; 2],
+    continuous: [usize; 2],
+}
+
+impl Acts {
+    /// How many agents of how many integers and floats a world has.
+    fn sizes(&self) -> [usize; 2] {
+        [self.count * self.sizes.len(), self.count * self.bounds.len()]
+    }
 }
 
 impl Layout {
     pub fn new(spec: &Spec) -> Self {
-        let kinds: Vec<_> =
-            spec.kinds.iter().map(|k| [k.count, k.observation.iter().product(), k.actions]).collect();
-        let actions =
-            spec.kinds.iter().flat_map(|k| std::iter::repeat_n(k.actions as u32, k.count)).collect();
-        Layout { agents: spec.agents(), actions, state: spec.state, kinds }
+        let kinds = spec
+            .kinds
+            .iter()
+            .map(|k| [k.count, k.observation.iter().product(), k.actions.options()])
+            .collect();
+        let mut at = [0, 0];
+        let acts: Vec<Acts> = spec
+            .kinds
+            .iter()
+            .map(|kind| {
+                let lanes = spec.worlds * kind.count;
+                let lengths = [lanes * kind.actions.integers(), lanes * kind.actions.floats()];
+                let first = at;
+                at = [at[0] + lengths[0], at[1] + lengths[1]];
+                Acts {
+                    count: kind.count,
+                    sizes: kind.actions.sizes().iter().map(|size| *size as u32).collect(),
+                    bounds: kind.actions.bounds(),
+                    discrete: [first[0], lengths[0]],
+                    continuous: [first[1], lengths[1]],
+                }
+            })
+            .collect();
+        let bounds = acts.iter().flat_map(|acts| &acts.bounds).copied().collect();
+        Layout { agents: spec.agents(), state: spec.state, kinds, acts, bounds }
+    }
+
+    /// Whether every integer is an option and every float is finite, also of those who take no part.
+    pub fn all_valid(&self, actions: &Actions) -> bool {
+        self.acts.iter().all(|acts| {
+            let discrete = &actions.discrete[acts.discrete[0]..][..acts.discrete[1]];
+            match acts.sizes[..] {
+                [] => true,
+                [size] => discrete.iter().all(|action| *action < size),
+                _ => {
+                    let mut rows = discrete.chunks_exact(acts.sizes.len());
+                    rows.all(|row| row.iter().zip(&acts.sizes).all(|(action, size)| action < size))
+                }
+            }
+        }) && actions.continuous.iter().all(|number| number.is_finite())
+    }
+
+    /// Holds all floats to their bounds; what is no number becomes 0 or the nearest bound to it.
+    pub fn bound(&self, continuous: &mut [f32]) {
+        for acts in self.acts.iter().filter(|acts| !acts.bounds.is_empty()) {
+            let block = &mut continuous[acts.continuous[0]..][..acts.continuous[1]];
+            for row in block.chunks_exact_mut(acts.bounds.len()) {
+                for (number, [low, high]) in row.iter_mut().zip(&acts.bounds) {
+                    *number = if number.is_nan() { 0.0f32 } else { *number }.clamp(*low, *high);
+                }
+            }
+        }
+    }
+
+    /// For every agent of a world the options of each of its integers, and the bounds of each of its floats.
+    pub fn spaces(&self) -> impl Iterator<Item = (&[u32], &[[f32; 2]])> {
+        self.acts.iter().flat_map(|acts| std::iter::repeat_n((&acts.sizes[..], &acts.bounds[..]), acts.count))
+    }
+}
+
+/// What the agents of one world do in a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    actions: &'a Actions,
+    layout: &'a Layout,
+    world: usize,
+}
+
+impl<'a> Chosen<'a> {
+    pub(super) fn new(actions: &'a Actions, layout: &'a Layout, world: usize) -> Self {
+        Chosen { actions, layout, world }
+    }
+
+    /// The integers of all agents of a kind: `[count, integers]`.
+    #[inline]
+    pub fn discrete(&self, kind: usize) -> &'a [u32] {
+        let acts = &self.layout.acts[kind];
+        let [size, _] = acts.sizes();
+        &self.actions.discrete[acts.discrete[0] + self.world * size..][..size]
+    }
+
+    /// The floats of all agents of a kind, within their bounds: `[count, floats]`.
+    #[inline]
+    pub fn continuous(&self, kind: usize) -> &'a [f32] {
+        let acts = &self.layout.acts[kind];
+        let [_, size] = acts.sizes();
+        &self.actions.continuous[acts.continuous[0] + self.world * size..][..size]
+    }
+
+    /// The integers and the floats of each agent, kind after kind.
+    pub fn each(self) -> impl Iterator<Item = (&'a [u32], &'a [f32])> {
+        self.layout.acts.iter().enumerate().flat_map(move |(kind, acts)| {
+            let (discrete, continuous) = (self.discrete(kind), self.continuous(kind));
+            let (integers, floats) = (acts.sizes.len(), acts.bounds.len());
+            (0..acts.count).map(move |agent| {
+                (&discrete[agent * integers..][..integers], &continuous[agent * floats..][..floats])
+            })
+        })
     }
 }
 
@@ -112,7 +226,7 @@ impl<'a, 'b> View<'a, 'b> {
         &mut self.observations(kind)[agent * length..][..length]
     }
 
-    /// Which actions all agents of a kind may take: `[count, actions]`, 1 or 0.
+    /// Which options all agents of a kind may take: `[count, options]`, 1 or 0.
     #[inline]
     pub fn masks(&mut self, kind: usize) -> &mut [f32] {
         let [count, _, actions] = self.layout.kinds[kind];

@@ -9,20 +9,23 @@
 mod icm;
 mod rnd;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rollout::Experience;
 use super::{Checkpoint, TensorData};
 use crate::Device;
+use crate::action::distribution::ACTION_INPUTS;
+use crate::action::{Action, Actions};
 use crate::env::AgentKind;
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
 use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
 use crate::program::Program;
 
 /// The settings of curiosity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum CuriosityConfig {
     /// None: agents are paid by their worlds only.
@@ -34,39 +37,49 @@ pub enum CuriosityConfig {
 }
 
 /// The settings of the intrinsic curiosity module.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IcmConfig {
     /// Width of its networks.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// Layers of the network that makes its features. With one they are linear: what was never seen keeps the features
     /// that it began with, whatever is learned elsewhere.
+    #[schemars(range(min = 1, max = 16))]
     pub layers: usize,
     /// What the bonus is multiplied by (eta).
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
     pub normalise: bool,
     /// The forward model's share of the loss.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub beta: f32,
     /// Adam's learning rate.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// Passes over each rollout.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub epochs: usize,
 }
 
 /// The settings of random network distillation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RndConfig {
     /// Width of its networks.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// What the bonus is multiplied by.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
     pub normalise: bool,
     /// Adam's learning rate.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// Passes over each rollout.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub epochs: usize,
 }
 
@@ -95,23 +108,6 @@ impl CuriosityConfig {
             }
         }
     }
-
-    /// Checks every setting; `at` is where they stand in a configuration.
-    ///
-    /// # Errors
-    /// The first setting out of range.
-    pub fn check(&self, at: &str) -> Result<()> {
-        let Some(shared) = self.shared() else { return Ok(()) };
-        within(format!("{at}.features"), shared.features, 1, 8192)?;
-        within(format!("{at}.epochs"), shared.epochs, 1, 1 << 16)?;
-        within(format!("{at}.coefficient"), shared.coefficient, 0.0, 1e6)?;
-        within(format!("{at}.learning_rate"), shared.learning_rate, 0.0, 1.0)?;
-        if let CuriosityConfig::Icm(config) = self {
-            within(format!("{at}.layers"), config.layers, 1, 16)?;
-            within(format!("{at}.beta"), config.beta, 0.0, 1.0)?;
-        }
-        Ok(())
-    }
 }
 
 /// Steps to be valued, `[time, agents, batch, ..]` each.
@@ -119,9 +115,9 @@ impl CuriosityConfig {
 struct Seen<'g> {
     now: Tensor<'g>,
     next: Tensor<'g>,
-    /// u32 `[time, agents, batch]`.
-    actions: Tensor<'g>,
-    one_hot: Tensor<'g>,
+    actions: Action<'g>,
+    /// The actions as numbers: choices one-hot, floats scaled to their bounds.
+    acted: Tensor<'g>,
 }
 
 /// What a module makes of steps, `[time, agents, batch]` each.
@@ -142,7 +138,7 @@ trait Module: Send {
     /// Whether it wants observations of mean 0 and deviation 1, held to +-5.
     fn whitens(&self) -> bool;
 
-    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Assessed<'g>;
+    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Result<Assessed<'g>>;
 }
 
 /// Count, mean and sum of squared deviations, joined batch by batch (Chan et al. 1983).
@@ -212,14 +208,13 @@ impl Curiosity {
         gamma: f32,
         seed: u64,
     ) -> Result<Option<Self>> {
-        config.check("learner.curiosity")?;
         let observation: usize = kind.observation.iter().product();
         let Some(shared) = config.shared() else { return Ok(None) };
         let module: Box<dyn Module> = match config {
             CuriosityConfig::None => return Ok(None),
             CuriosityConfig::Icm(icm) => {
                 let (features, layers) = (icm.features, icm.layers);
-                Box::new(icm::Icm::new(device, observation, kind.actions, features, layers, icm.beta, seed)?)
+                Box::new(icm::Icm::new(device, observation, &kind.actions, features, layers, icm.beta, seed)?)
             }
             CuriosityConfig::Rnd(rnd) => Box::new(rnd::Rnd::new(device, observation, rnd.features, seed)?),
         };
@@ -258,9 +253,7 @@ impl Curiosity {
         let count = valid.iter().sum::<f32>().max(1.0);
         let learn = &mut self.learn;
         learn.input_mut("observations")?.copy_from_slice(&experience.observations);
-        if let Some(input) = learn.find_input_u32("actions") {
-            input.copy_from_slice(&experience.actions);
-        }
+        fill_actions(learn, &experience.actions);
         for (to, from) in learn.input_mut("valid")?.iter_mut().zip(&valid) {
             *to = from / count;
         }
@@ -297,7 +290,7 @@ impl Curiosity {
         }
     }
 
-    /// The bonuses of drawn steps, `[time - 1, agents, batch]`. `fill` writes `observations` and `actions`.
+    /// The bonuses of drawn steps, `[time - 1, agents, batch]`. `fill` writes observations and actions.
     pub fn assess(&mut self, fill: impl FnOnce(&mut Program) -> Result<()>) -> Result<Vec<f32>> {
         let scale = self.scale();
         let Some(program) = &mut self.assess else { return Ok(Vec::new()) };
@@ -371,7 +364,7 @@ impl Curiosity {
 /// run has no curiosity.
 ///
 /// `worlds` is the number of worlds that it was trained in; `observations` are `[steps + 1, agents, observation]`, those
-/// after the last step too; `actions` `[steps, agents]`.
+/// after the last step too; `actions` `[steps, agents, ..]`.
 ///
 /// # Errors
 /// Settings out of range, a checkpoint of other worlds, arrays that do not fit together, or what the device reports.
@@ -382,17 +375,19 @@ pub fn episode_bonuses(
     worlds: usize,
     checkpoint: &Checkpoint,
     observations: &[f32],
-    actions: &[u32],
+    actions: &Actions,
 ) -> Result<Option<Vec<f32>>> {
-    let agents = kind.count.max(1);
-    let (steps, size) = (actions.len() / agents, kind.observation.iter().product::<usize>());
-    if steps == 0 || actions.len() != steps * agents || observations.len() != (steps + 1) * agents * size {
+    let (agents, size) = (kind.count.max(1), kind.observation.iter().product::<usize>());
+    let steps = (observations.len() / (agents * size).max(1)).saturating_sub(1);
+    if steps == 0 || observations.len() != (steps + 1) * agents * size {
         return Err(Error::Usage(format!(
-            "{} actions and {} numbers of observations are not those of an episode of {agents} agents",
-            actions.len(),
+            "{} numbers of observations are not those of an episode of {agents} agents",
             observations.len()
         )));
     }
+    let lanes = steps * agents;
+    actions.expect("an episode", lanes * kind.actions.integers(), lanes * kind.actions.floats(), lanes)?;
+    actions.check_values(&kind.actions)?;
     let lanes = [steps + 1, agents, 1];
     let Some(mut curiosity) = Curiosity::new(device, config, kind, [2, agents, worlds], Some(lanes), 0.0, 0)?
     else {
@@ -401,13 +396,21 @@ pub fn episode_bonuses(
     curiosity.load(checkpoint)?;
     let bonuses = curiosity.assess(|program| {
         program.input_mut("observations")?.copy_from_slice(observations);
-        // A module may have no use for actions.
-        if let Some(input) = program.find_input_u32("actions") {
-            input[..actions.len()].copy_from_slice(actions);
-        }
+        fill_actions(program, actions);
         Ok(())
     })?;
     Ok(Some(bonuses))
+}
+
+/// Gives a program actions, as far as it has a use for them. Its last step, which has no next one, may lack them.
+fn fill_actions(program: &mut Program, actions: &Actions) {
+    let [discrete, continuous] = ACTION_INPUTS;
+    if let Some(input) = program.find_input_u32(discrete) {
+        input[..actions.discrete.len()].copy_from_slice(&actions.discrete);
+    }
+    if let Some(input) = program.find_input(continuous) {
+        input[..actions.continuous.len()].copy_from_slice(&actions.continuous);
+    }
 }
 
 /// A program that values steps `[time, agents, batch]`, and with an optimiser learns from them. Outputs: the bonuses
@@ -427,16 +430,18 @@ fn program(
         observations = observations - graph.input("mean", [size]);
         observations = (observations * graph.input("scale", [size])).clamp(-5.0, 5.0);
     }
-    let actions = graph.input_u32("actions", [time, agents, batch]).slice(0, 0, time - 1);
-    let assessed = module.assess(
-        &weights,
-        Seen {
-            now: observations.slice(0, 0, time - 1),
-            next: observations.slice(0, 1, time - 1),
-            actions,
-            one_hot: actions.one_hot(kind.actions),
-        },
-    );
+    let Action { discrete, continuous } = Action::input(&graph, &kind.actions, &[time, agents, batch]);
+    let actions = Action {
+        discrete: discrete.map(|x| x.slice(0, 0, time - 1)),
+        continuous: continuous.map(|x| x.slice(0, 0, time - 1)),
+    };
+    let seen = Seen {
+        now: observations.slice(0, 0, time - 1),
+        next: observations.slice(0, 1, time - 1),
+        actions,
+        acted: actions.features(&kind.actions)?,
+    };
+    let assessed = module.assess(&weights, seen)?;
     let mut outputs = vec![assessed.bonus];
     if let Some(optimiser) = optimiser {
         let loss = (assessed.loss * graph.input("valid", [time - 1, agents, batch])).sum_all();

@@ -42,10 +42,10 @@ impl Module for Rnd {
         true
     }
 
-    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Assessed<'g> {
+    fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Result<Assessed<'g>> {
         let fixed = self.fixed.weights(weights.graph());
         let goal = self.target.forward(&fixed, seen.next);
         let error = (self.predictor.forward(weights, seen.next) - goal).square().mean(&[-1]);
-        Assessed { bonus: error, loss: error }
+        Ok(Assessed { bonus: error, loss: error })
     }
 }

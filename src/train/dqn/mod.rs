@@ -17,7 +17,7 @@ use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::agent::{Policy, neighbours};
+use crate::agent::{Policy, fill_noise, neighbours};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::{Error, Result};
@@ -49,11 +49,12 @@ pub struct Dqn {
 }
 
 impl Dqn {
-    /// A trainer for `policy` (its logits are the values of actions) in `environment`. `budget` is the number of
+    /// A trainer for `policy` (its parameters are the values of options) in `environment`. `budget` is the number of
     /// agent-steps that schedules end at.
     ///
     /// # Errors
-    /// Settings out of range, kinds of agent that differ, or what compilation reports.
+    /// Settings out of range, kinds of agent that differ, actions of more than one discrete choice, or what compilation
+    /// reports.
     pub fn new(
         device: &Device,
         policy: Box<dyn Policy>,
@@ -63,6 +64,7 @@ impl Dqn {
         seed: u64,
     ) -> Result<Self> {
         let spec = environment.spec().clone();
+        spec.only_kind("Q-learning")?.actions.one_choice("Q-learning")?;
         config.check(spec.worlds)?;
         // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
         let (acting, learning) =
@@ -85,7 +87,7 @@ impl Dqn {
                 agents: kind.count,
                 worlds: spec.worlds,
                 observation,
-                actions: kind.actions,
+                actions: kind.actions.clone(),
                 masked: spec.masked,
                 world_state,
                 state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
@@ -205,12 +207,14 @@ impl Dqn {
         let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
         let share = (1.0 / counted.max(1.0)) as f32;
         let each = config.batch / self.learners.len();
+        let (seed, updates) = (self.seed, self.updates());
         let step = self.update.is_none().then(|| self.advance(learning_rate));
         let (config, replay, policy, agents) =
             (&self.config, &self.replay, self.policy.as_ref(), self.agents);
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = i * each..(i + 1) * each;
             replay.fill(learner, &draws[own.clone()])?;
+            fill_noise(learner, [seed, updates], i);
             neighbours::fill(learner, policy, [config.length(), agents, each])?;
             fill_targets(learner, &draws[own.clone()], &targets[own], share)?;
             match &step {

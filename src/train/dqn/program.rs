@@ -2,8 +2,9 @@
 
 use super::config::DqnConfig;
 use crate::Device;
-use crate::agent::actors::allowed;
-use crate::agent::{Policy, Sequence, WORLD_STATE};
+use crate::action::allowed;
+use crate::action::distribution::ACTION_INPUTS;
+use crate::agent::{Mode, Policy, Sequence, StatePart, WORLD_STATE, masks_input, state_inputs};
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
@@ -69,6 +70,9 @@ pub(in crate::train) struct Parts<'a> {
 
 /// Loss and gradient of `batch` sequences. Outputs: the gradients one after another (or, with `whole`, the gradient's
 /// norm, the step being part of the program); the [`STATISTICS`]; the size of every error `[sequence, units, batch]`.
+///
+/// # Errors
+/// Actions are not of one discrete choice, or what compilation reports.
 pub(in crate::train) fn loss_program(
     device: &Device,
     parts: &Parts<'_>,
@@ -77,42 +81,38 @@ pub(in crate::train) fn loss_program(
 ) -> Result<Program> {
     let graph = Graph::new();
     let Parts { config, policy, kind, mixer, .. } = parts;
+    kind.actions.one_choice("Q-learning")?;
     let (length, agents) = (config.length(), kind.count);
     let lanes = [length, agents, batch];
-    let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation);
-    let state: Vec<Tensor<'_>> = policy
-        .state()
-        .iter()
-        .enumerate()
-        .map(|(i, part)| {
-            let shape = [&[agents, batch], &part.shape[..]].concat();
-            if config.stored_state {
-                graph.input(&format!("state{i}"), shape)
-            } else {
-                graph.full(shape, 0.0)
-            }
-        })
-        .collect();
+    let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation, Mode::Learning);
+    // Noise of its own for each of the two networks.
+    let keys = sequence.key.split_key(2);
+    let kept = policy.state();
+    let zeros = |part: &StatePart| graph.full([&[agents, batch], &part.shape[..]].concat(), 0.0);
+    let state: Vec<Tensor<'_>> = match config.stored_state {
+        true => state_inputs(&graph, *policy, [agents, batch]),
+        false => kept.iter().map(zeros).collect(),
+    };
     let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(&graph)).collect();
 
     let values = |which: usize| -> Result<Tensor<'_>> {
         let weights = &weights[0][which];
+        let sequence = Sequence { key: keys.slice(0, which, 1).reshape([2]), ..sequence };
         let burn_in = config.burn_in;
         if burn_in == 0 {
-            return Ok(policy.unroll(&graph, weights, sequence, &state)?.logits);
+            return Ok(policy.unroll(&graph, weights, sequence, &state)?.parameters);
         }
         let before = policy.unroll(&graph, weights, sequence.steps(0, burn_in), &state)?;
         let state: Vec<Tensor<'_>> = before.state.iter().map(|s| s.detach()).collect();
-        Ok(policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)?.logits)
+        Ok(policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)?.parameters)
     };
     // From here on time begins after the burn-in.
     let (learning, target) = (values(0)?, values(1)?);
     let steps = length - config.burn_in;
     let window = (config.burn_in, steps);
-    let actions = graph.input_u32("actions", lanes).slice(0, config.burn_in, config.sequence);
+    let actions = graph.input_u32(ACTION_INPUTS[0], lanes).slice(0, config.burn_in, config.sequence);
     let chosen = learning.slice(0, 0, config.sequence).take_along_last(actions);
-    let masks =
-        parts.masked.then(|| cut(graph.input("masks", [&lanes[..], &[kind.actions]].concat()), window));
+    let masks = masks_input(&graph, parts.masked, kind, &lanes).map(|masks| cut(masks, window));
     let best = allowed(if config.double { learning } else { target }, masks).argmax();
     let next = target.take_along_last(best);
 

@@ -3,7 +3,7 @@
 
 use super::super::dqn::program::{Learned, Parts, loss_program, target_program};
 use crate::Device;
-use crate::agent::Policy;
+use crate::agent::{Policy, fill_noise};
 use crate::cpu::Parallel;
 use crate::env::{Spec, memory};
 use crate::error::{Error, Result};
@@ -72,9 +72,10 @@ impl Level {
     ) -> Result<Self> {
         let kind = &spec.kinds[0];
         let observation = kind.observation.iter().product::<usize>() - goals;
+        let options = kind.actions.one_choice("a level of a hierarchy")?;
         let key = if name == "manager" { "learner.manager.replay" } else { "learner.worker.replay" };
         let rows = kind.count.checked_mul(config.replay);
-        let numbers = rows.and_then(|rows| rows.checked_mul(2 * observation + kind.actions + 8));
+        let numbers = rows.and_then(|rows| rows.checked_mul(2 * observation + options + 8));
         let Some(rows) = rows.filter(|_| numbers.is_some_and(|n| n <= 1 << 36)) else {
             return Err(Error::config(key, "less than 2^36 numbers in all"));
         };
@@ -97,7 +98,7 @@ impl Level {
             agents: kind.count,
             observation,
             goals,
-            actions: kind.actions,
+            actions: options,
             learner,
             target: target_program(device, &learned)?,
             learned,
@@ -109,7 +110,7 @@ impl Level {
             action: vec![0; rows],
             returns: vec![0.0; rows],
             bootstraps: vec![0.0; rows],
-            allowed: vec![0; rows * kind.actions],
+            allowed: vec![0; rows * options],
         })
     }
 
@@ -157,6 +158,8 @@ impl Level {
             rows.extend((0..batch).map(|_| agent * replay + stream.below(there)));
         }
         self.fill(&rows)?;
+        let updates = self.updates();
+        fill_noise(&mut self.learner, [self.seed, updates], 0);
         let step = self.learned[0].optimiser.advance(learning_rate);
         let inputs: [(&str, &dyn Data); 2] =
             [(STEP_INPUT, &step), ("gradient limit", &self.config.max_gradient_norm)];

@@ -20,6 +20,7 @@ pub use config::HierarchyConfig;
 
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
+use crate::action::Actions;
 use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen};
 use crate::agent::hierarchy::{Hierarchy, levels};
@@ -51,6 +52,8 @@ pub struct HierarchicalDqn {
     seed: u64,
     /// `[worlds, agents, observation + goals]`: what workers see.
     seen: Vec<f32>,
+    /// What the worlds were told last.
+    told: Actions,
 }
 
 /// What a rollout was like.
@@ -112,6 +115,7 @@ impl HierarchicalDqn {
             world_steps: 0,
             seed,
             seen: vec![0.0; agents * worlds * (size + goals)],
+            told: spec.actions(),
         })
     }
 
@@ -175,7 +179,7 @@ impl HierarchicalDqn {
         };
         self.managers.act(seen, [self.seed ^ 0x676f_616c, self.world_steps])?;
         for lane in (0..lanes).filter(|lane| wanted[*lane]) {
-            let goal = self.managers.actions[self.in_actors(lane)];
+            let goal = self.managers.actions.discrete[self.in_actors(lane)];
             self.options.begin(lane, goal, &self.buffers.observations[lane * size..][..size]);
         }
         Ok(())
@@ -202,8 +206,8 @@ impl HierarchicalDqn {
             state: &self.buffers.state,
         };
         self.workers.act(seen, [self.seed, self.world_steps])?;
-        let actions: Vec<u32> = (0..lanes).map(|i| self.workers.actions[self.in_actors(i)]).collect();
-        self.environment.step(&actions, &mut self.buffers)?;
+        self.workers.tell(&mut self.told)?;
+        self.environment.step(&self.told, &mut self.buffers)?;
         self.world_steps += 1;
 
         let choices = self.buffers.masks.len() / lanes;
@@ -224,7 +228,7 @@ impl HierarchicalDqn {
                 agent,
                 before: &self.seen[lane * (size + goals)..][..size],
                 goal,
-                action: actions[lane],
+                action: self.told.discrete[lane],
                 returns: reached + self.config.extrinsic * event.reward,
                 bootstrap: if goes_on { self.worker.config().gamma } else { 0.0 },
                 after,

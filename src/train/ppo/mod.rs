@@ -3,8 +3,9 @@
 //! An iteration is a rollout and then some epochs over it in minibatches of whole worlds: a minibatch holds every
 //! step and every agent of its worlds, so that gradients flow through time and between the agents that read one
 //! another's memories. Each minibatch is cut into a fixed number of shards; a thread runs a whole program on its shard,
-//! the gradients are summed in a fixed order, and one optimiser step follows. The programs stand in `program`, the
-//! settings in `config`.
+//! the gradients are summed in a fixed order, and one optimiser step follows. A network with noise of its own gets a fresh
+//! key for each minibatch and shard, not the keys with which its agents acted: the ratio of probabilities is that of two
+//! draws of its noise then. The programs stand in `program`, the settings in `config`.
 
 mod config;
 mod program;
@@ -15,7 +16,7 @@ use super::curiosity::Curiosity;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::agent::{Policy, WORLD_STATE, neighbours};
+use crate::agent::{Policy, fill_noise, neighbours};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::Result;
@@ -112,10 +113,12 @@ impl Ppo {
         let config = &self.config;
         let policy = self.policy.as_ref();
         let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
+        let (seed, updates) = (self.seed, self.optimiser.steps());
         let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
-            fill(learner, experience, own)?;
+            experience.fill(learner, own)?;
+            fill_noise(learner, [seed, updates], i);
             neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
             let rows = experience.time * experience.agents;
             let mut put = |name: &str, of: &dyn Fn(usize) -> f32| -> Result<()> {
@@ -200,41 +203,6 @@ fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize], epsilo
     let mean = sum / count;
     let deviation = (squares / count - mean * mean).max(0.0).sqrt();
     (mean as f32, (1.0 / (deviation + f64::from(epsilon))) as f32, count as f32)
-}
-
-/// Writes what the agents of these worlds saw and did into the inputs of a loss program.
-fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) -> Result<()> {
-    let each = worlds.len();
-    let rows = experience.time * experience.agents;
-    let mut copy = |name: &str, source: &[f32], rows: usize, size: usize| -> Result<()> {
-        let Some(input) = learner.find_input(name) else { return Ok(()) };
-        for row in 0..rows {
-            for (j, &world) in worlds.iter().enumerate() {
-                let from = (row * experience.worlds + world) * size;
-                let to = (row * each + j) * size;
-                input[to..to + size].copy_from_slice(&source[from..from + size]);
-            }
-        }
-        Ok(())
-    };
-    copy("observations", &experience.observations, rows, experience.observation)?;
-    copy("ages", &experience.ages, rows, 1)?;
-    copy("present", &experience.present, rows, 1)?;
-    let lanes = rows * experience.worlds;
-    copy("masks", &experience.masks, rows, experience.masks.len() / lanes)?;
-    let size = experience.world_state.len() / (experience.time * experience.worlds);
-    copy(WORLD_STATE, &experience.world_state, experience.time, size)?;
-    for (i, part) in experience.state.iter().enumerate() {
-        let size = part.len() / (experience.agents * experience.worlds);
-        copy(&format!("state{i}"), part, experience.agents, size)?;
-    }
-    let actions = learner.input_mut_u32("actions")?;
-    for row in 0..rows {
-        for (j, &world) in worlds.iter().enumerate() {
-            actions[row * each + j] = experience.actions[row * experience.worlds + world];
-        }
-    }
-    Ok(())
 }
 
 impl Trainer for Ppo {

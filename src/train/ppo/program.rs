@@ -2,8 +2,8 @@
 
 use super::PpoConfig;
 use crate::Device;
-use crate::agent::actors::allowed;
-use crate::agent::{Policy, Sequence};
+use crate::action::Action;
+use crate::agent::{Mode, Policy, Sequence, masks_input, state_inputs};
 use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -27,13 +27,12 @@ pub(super) fn loss_program(
     let lanes = [config.rollout, agents, worlds];
     let weights = policy.parameters().weights(&graph);
     let kind = &spec.kinds[0];
-    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation);
-    let state: Vec<Tensor<'_>> = policy
-        .state()
-        .iter()
-        .enumerate()
-        .map(|(i, part)| graph.input(&format!("state{i}"), [&[agents, worlds], &part.shape[..]].concat()))
-        .collect();
+    let mut sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Learning);
+    // One for the network's own noise, one for entropies that are estimated.
+    let keys = sequence.key.split_key(2);
+    let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
+    sequence.key = key(0);
+    let state = state_inputs(&graph, policy, [agents, worlds]);
     let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
     let input = |name: &str| graph.input(name, lanes);
     let (advantages, returns, old_values) = (input("advantages"), input("returns"), input("old values"));
@@ -42,10 +41,9 @@ pub(super) fn loss_program(
     let number = |i: usize| numbers.slice(0, i, 1);
     let (clip, value_clip) = (number(0), number(1));
 
-    let masks = spec.masked.then(|| graph.input("masks", [&lanes[..], &[kind.actions]].concat()));
-    let log_probabilities = allowed(unrolled.logits, masks).log_softmax(-1);
-    let chosen = log_probabilities.take_along_last(graph.input_u32("actions", lanes));
-    let log_ratio = chosen - old;
+    let masks = masks_input(&graph, spec.masked, kind, &lanes);
+    let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
+    let log_ratio = of.log_probability(Action::input(&graph, &kind.actions, &lanes))? - old;
     let ratio = log_ratio.exp();
     let clipped = ratio.maximum(1.0 - clip).minimum(1.0 + clip);
     // Schulman et al. 2017, equation 7.
@@ -59,7 +57,7 @@ pub(super) fn loss_program(
         error
     };
     let value_loss = (value_error * share).sum_all();
-    let entropy = -((log_probabilities.exp() * log_probabilities).sum(&[-1]) * share).sum_all();
+    let entropy = (of.entropy(key(1))? * share).sum_all();
     let loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
     let gradient = policy.parameters().gradient(loss, &weights)?;
     // (r - 1) - log r: an estimate without bias and of little variance (Schulman 2020).

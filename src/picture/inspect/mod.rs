@@ -27,23 +27,34 @@ pub struct Recording {
     pub about: Map<String, Value>,
     /// Agents in the world.
     pub agents: usize,
-    /// Actions of each.
-    pub actions: usize,
+    /// `[agents]`: what each is called; empty where numbers have to do.
+    pub names: Vec<String>,
+    /// The options of each choice that an agent makes.
+    pub choices: Vec<usize>,
+    /// Continuous numbers of an action.
+    pub floats: usize,
+    /// What options of all choices and then continuous numbers are called: `[agents]` lists, or one list for all; empty
+    /// where numbers have to do.
+    pub action_names: Vec<Vec<String>>,
+    /// How many speakers of each listener are drawn in the graph, the strongest first, where attention weighs them.
+    pub arcs: usize,
     /// Steps recorded.
     pub steps: usize,
     /// `[steps, agents]`: whether the agent is in its world.
     pub present: Vec<bool>,
-    /// `[steps, agents]`: what it did.
+    /// `[steps, agents, choices]`: what it chose.
     pub taken: Vec<u32>,
+    /// `[steps, agents, floats]`: the continuous numbers of what it did.
+    pub numbers: Vec<f32>,
     /// `[steps, agents]`: what its world paid for that.
     pub rewards: Vec<f32>,
     /// `[steps, agents]`: what it expected of the situation: the critic's value, or the highest value of an action.
     pub values: Vec<f32>,
-    /// `[steps, agents, actions]`: probabilities or values of actions.
+    /// `[steps, agents, options]`: probabilities or values of the options of all choices, one after another.
     pub preferences: Vec<f32>,
     /// Whether these are values of actions; otherwise they are probabilities.
     pub values_of_actions: bool,
-    /// `[steps, agents, actions]`: whether the world allows it.
+    /// `[steps, agents, options]`: whether the world allows it.
     pub allowed: Vec<bool>,
     /// `[steps, agents]`: intrinsic rewards, and the name of what pays them.
     pub bonuses: Option<(String, Vec<f32>)>,
@@ -123,18 +134,23 @@ pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
 
 /// Refuses recordings whose arrays do not fit together.
 fn check(recording: &Recording) -> Result<()> {
-    let Recording { agents, actions, steps, .. } = *recording;
+    let Recording { agents, steps, floats, .. } = *recording;
+    let (choices, options) = (recording.choices.len(), recording.options());
     let lanes = steps.checked_mul(agents).filter(|lanes| *lanes > 0);
-    let (Some(lanes), true) = (lanes, actions > 0) else {
+    let (Some(lanes), true) = (lanes, options > 0 || floats > 0) else {
         return Err(Error::Usage(format!("nothing to look into: {steps} steps of {agents} agents")));
     };
+    let lists = recording.action_names.len();
     let mut lengths = vec![
+        ("names", recording.names.len(), Some(if recording.names.is_empty() { 0 } else { agents })),
+        ("action_names", lists, Some(if lists <= 1 { lists } else { agents })),
         ("present", recording.present.len(), Some(lanes)),
-        ("taken", recording.taken.len(), Some(lanes)),
+        ("taken", recording.taken.len(), lanes.checked_mul(choices)),
+        ("numbers", recording.numbers.len(), lanes.checked_mul(floats)),
         ("rewards", recording.rewards.len(), Some(lanes)),
         ("values", recording.values.len(), Some(lanes)),
-        ("preferences", recording.preferences.len(), lanes.checked_mul(actions)),
-        ("allowed", recording.allowed.len(), lanes.checked_mul(actions)),
+        ("preferences", recording.preferences.len(), lanes.checked_mul(options)),
+        ("allowed", recording.allowed.len(), lanes.checked_mul(options)),
     ];
     if let Some((_, bonuses)) = &recording.bonuses {
         lengths.push(("bonuses", bonuses.len(), Some(lanes)));
@@ -164,16 +180,83 @@ fn check(recording: &Recording) -> Result<()> {
         Some((name, found, _)) => Err(Error::Usage(format!(
             "`{name}` has {found} numbers, which does not fit {steps} steps of {agents} agents"
         ))),
-        None if recording.taken.iter().any(|action| *action as usize >= actions) => {
-            Err(Error::Usage(format!("an action of {actions} that is not there")))
+        None if !taken_exist(recording) => {
+            Err(Error::Usage(format!("an option of {:?} that is not there", recording.choices)))
         }
         None => Ok(()),
     }
 }
 
+fn taken_exist(recording: &Recording) -> bool {
+    let mut rows = recording.taken.chunks(recording.choices.len().max(1));
+    rows.all(|row| row.iter().zip(&recording.choices).all(|(taken, options)| (*taken as usize) < *options))
+}
+
 impl Recording {
+    /// Options of all choices together.
+    fn options(&self) -> usize {
+        self.choices.iter().fold(0, |sum, options| sum.saturating_add(*options))
+    }
+
+    /// Which of all options an agent took, at `lane` of `[steps, agents]`: one of each choice.
+    fn options_taken(&self, lane: usize) -> impl Iterator<Item = usize> {
+        let mut first = 0;
+        let taken = &self.taken[lane * self.choices.len()..][..self.choices.len()];
+        taken.iter().zip(&self.choices).map(move |(taken, options)| {
+            first += options;
+            first - options + *taken as usize
+        })
+    }
+
     fn is_present(&self, step: usize, agent: usize) -> bool {
         self.present[step * self.agents + agent]
+    }
+
+    /// What an agent is called.
+    fn name_of(&self, agent: usize) -> String {
+        self.names.get(agent).cloned().unwrap_or_else(|| format!("agent {agent}"))
+    }
+
+    fn names_of_actions(&self, agent: usize) -> &[String] {
+        match &self.action_names[..] {
+            [list] => list,
+            lists => lists.get(agent).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// What an option of an agent is called, counted through all its choices.
+    fn name_of_action(&self, agent: usize, option: usize) -> String {
+        self.names_of_actions(agent).get(option).cloned().unwrap_or_else(|| option.to_string())
+    }
+
+    /// What a continuous number of an agent's action is called.
+    fn name_of_number(&self, agent: usize, number: usize) -> String {
+        let (names, options) = (self.names_of_actions(agent), self.options());
+        // Where agents are made alike the lists of some are shorter: then options and numbers cannot be told apart.
+        let whole = options == 0 || names.len() == options + self.floats;
+        let name = names.get(options + number).filter(|_| whole);
+        name.cloned().unwrap_or_else(|| format!("number {number}"))
+    }
+
+    /// Which numbers are of which kind, where there are several: `; 0 to 2 are adversary, 3 is agent`.
+    fn kinds(&self) -> String {
+        let stem =
+            |name: &String| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_string();
+        let mut kinds: Vec<(String, usize, usize)> = Vec::new();
+        for (agent, name) in self.names.iter().enumerate() {
+            match kinds.last_mut().filter(|(kind, ..)| *kind == stem(name)) {
+                Some((_, _, last)) => *last = agent,
+                None => kinds.push((stem(name), agent, agent)),
+            }
+        }
+        if kinds.len() < 2 {
+            return String::new();
+        }
+        let range = |(kind, first, last): (String, usize, usize)| match first == last {
+            true => format!("{first} is {kind}"),
+            false => format!("{first} to {last} are {kind}"),
+        };
+        format!("; {}", kinds.into_iter().map(range).collect::<Vec<_>>().join(", "))
     }
 
     /// The numbers of a page behind what they belong to.
