@@ -6,13 +6,14 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use synod::Device;
-use synod::agent::AgentConfig;
+use synod::agent::core::{CoreConfig, GruConfig};
 use synod::agent::team::TeamConfig;
 use synod::env::WorldConfig;
 use synod::preset::Settings;
+use synod::run::best::Evaluate;
 use synod::run::{checkpoint, folder::Folder, metrics};
+use synod::train::Checkpoint;
 use synod::train::ppo::PpoConfig;
-use synod::train::{Checkpoint, LearnerConfig};
 
 fn synod(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_synod")).args(arguments).current_dir(folder).output().unwrap()
@@ -90,7 +91,14 @@ fn a_run_is_evaluated_on_its_way_and_keeps_the_best() {
     assert_eq!(of_last["measures"][0]["mean"], scores[5].1);
     assert_eq!(of_last["step"], run.get::<u64>("synod.step").unwrap());
     works(&["inspect", "run", "-o", "pictures", "--best"], at);
-    for command in [&["eval", "plain", "--best"][..], &["inspect", "plain", "-o", "none", "--best"]] {
+    works(&["export", "run", "--best", "-o", "best.synod"], at);
+    let exported = read(at, "best.synod");
+    assert!(exported.tensors == best.tensors, "another team was exported");
+    for command in [
+        &["eval", "plain", "--best"][..],
+        &["inspect", "plain", "-o", "none", "--best"],
+        &["export", "plain", "-o", "none", "--best"],
+    ] {
         refuses(command, at, &["plain has no best.safetensors", "eval_every"]);
     }
     assert!(!at.join("none").exists());
@@ -263,19 +271,51 @@ fn a_lean_checkpoint_holds_no_replay_and_a_run_goes_on_from_it() {
     refuses(&["train", "bottleneck", "--no-replay"], at, &["save_replay", "ppo"]);
 }
 
+/// A small team in a few such worlds, that learns by PPO.
+fn small(world: &WorldConfig, team: TeamConfig) -> Settings {
+    let first = synod::env::lever::LeverConfig::default();
+    let learner = PpoConfig { rollout: 8, minibatches: 1, ..PpoConfig::default() };
+    Settings {
+        world: world.with_worlds(4),
+        device: "cpu".into(),
+        ..Settings::new(first, TeamConfig { features: 8, ..team }, learner)
+    }
+}
+
 /// A run of that world that has made no step, with a team that does not know its members apart, or one that does.
 fn untrained(at: &Path, name: &str, world: &WorldConfig, identity: bool) {
-    let mut settings =
-        Settings::new(synod::env::lever::LeverConfig::default(), TeamConfig::default(), PpoConfig::default());
-    settings.world = world.with_worlds(4);
-    settings.agent = AgentConfig::new(TeamConfig { identity, features: 8, ..TeamConfig::default() });
-    settings.learner = LearnerConfig::new(PpoConfig { rollout: 8, minibatches: 1, ..PpoConfig::default() });
-    settings.device = "cpu".into();
+    let settings = small(world, TeamConfig { identity, ..TeamConfig::default() });
     let folder = Folder::create(at.join(name), &settings.to_toml().unwrap()).unwrap();
     let mut state = settings.trainer(&Device::cpu()).unwrap().save().unwrap();
     state.set("synod.step", 0);
     state.set("synod.updates", 0);
     checkpoint::write(&folder.checkpoint(), &state).unwrap();
+}
+
+/// Actions are drawn and teams remember, and still the same agent gets the same numbers each time it is evaluated.
+#[test]
+fn an_evaluation_is_the_same_each_time() {
+    let device = Device::cpu();
+    for (name, _) in WorldConfig::kinds() {
+        let mut world = WorldConfig::named(name).unwrap();
+        if name == "pathfinding" {
+            world = world.with_agents(3).unwrap();
+        }
+        let core = CoreConfig::new(GruConfig {});
+        let mut settings = small(&world, TeamConfig { core, ..TeamConfig::default() });
+        (settings.eval_every, settings.eval_episodes) = (1, if name == "lever" { 70 } else { 3 });
+        settings.show_last_action = true;
+        let mut trainer = settings.trainer(&device).unwrap();
+        let mut judge = settings.judge(&device, trainer.as_ref()).unwrap().unwrap();
+        let agent = trainer.save_agent().unwrap();
+        let first = judge.evaluate(&agent).unwrap();
+        assert!(!first.is_empty() && judge.evaluate(&agent).unwrap() == first, "{name}");
+        trainer.step().unwrap();
+        judge.evaluate(&trainer.save_agent().unwrap()).unwrap();
+        assert_eq!(judge.evaluate(&agent).unwrap(), first, "{name}");
+        let mut other = settings.judge(&device, trainer.as_ref()).unwrap().unwrap();
+        assert_eq!(other.evaluate(&agent).unwrap(), first, "{name}");
+    }
 }
 
 #[test]
