@@ -90,7 +90,13 @@ pub struct GridworldConfig {
 crate::env::config::world!(
     GridworldConfig => Gridworld,
     "gridworld",
-    "any grid, agents and targets, small views"
+    "any grid, agents and targets, small views",
+    fn follows_agents(&self, agents: usize) -> Vec<(&'static str, usize)> {
+        match self.assignment {
+            Assignment::Own => vec![("targets", agents)],
+            Assignment::Any => Vec::new(),
+        }
+    }
 );
 
 impl Default for GridworldConfig {

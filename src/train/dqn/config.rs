@@ -159,7 +159,13 @@ impl LearnerSettings for DqnConfig {
 
     fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
         let policy = self.policy(making, world.spec())?;
-        Ok(Box::new(Dqn::new(making.device, policy, world, self.clone(), making.steps, making.seed)?))
+        let mut trainer = Dqn::new(making.device, policy, world, self.clone(), making.steps, making.seed)?;
+        trainer.set_saves_replay(making.save_replay);
+        Ok(Box::new(trainer))
+    }
+
+    fn keeps_replay(&self) -> bool {
+        true
     }
 
     /// The best action.
