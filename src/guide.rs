@@ -4,6 +4,7 @@
 macro_rules! links {
     () => {
         concat!(
+            "[agents-kinds]: crate::guide::agents#a-network-for-each-kind\n",
             "[engine]: crate::guide::engine\n",
             "[engine-gpu]: crate::guide::engine#on-a-gpu\n",
             "[evaluate-inspect]: crate::guide::evaluate#inspect\n",

@@ -24,41 +24,13 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use crate::schema::Table;
+pub(crate) use crate::schema::tree;
+
 use crate::error::{Error, Result, nearest};
 
 /// The key that tells the kinds of a table apart.
 const KIND: &str = "kind";
-
-/// Settings of any kind, as far as a configuration needs to know them. Every type that serde can write has it.
-pub trait Table: Any + fmt::Debug + Send + Sync {
-    /// The settings as a table of keys.
-    ///
-    /// # Errors
-    /// They are no structure with named fields.
-    fn fields(&self) -> Result<Map<String, Value>>;
-
-    /// The settings, to be asked for their type.
-    fn as_any(&self) -> &dyn Any;
-}
-
-impl<T: Serialize + fmt::Debug + Any + Send + Sync> Table for T {
-    fn fields(&self) -> Result<Map<String, Value>> {
-        match tree(self)? {
-            Value::Object(fields) => Ok(fields),
-            _ => Err(Error::config("(all)", "settings must be a structure with named fields")),
-        }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// The value as a tree of keys. Through text, because that writes an f32 of 0.1 as 0.1.
-pub(crate) fn tree<T: Serialize>(value: &T) -> Result<Value> {
-    let text = serde_json::to_string(value).map_err(|e| Error::config("(all)", e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| Error::config("(all)", e.to_string()))
-}
 
 /// What the members of a family have in common.
 pub trait Family: Sized + 'static {

@@ -17,12 +17,46 @@
 //! assert!(error.to_string().contains("mine.kept"));
 //! ```
 
+use std::any::Any;
+use std::fmt;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::registry::Table;
+
+/// Settings of any kind, as far as a configuration needs to know them. Every type that serde can write has it.
+pub trait Table: Any + fmt::Debug + Send + Sync {
+    /// The settings as a table of keys.
+    ///
+    /// # Errors
+    /// They are no structure with named fields.
+    fn fields(&self) -> Result<Map<String, Value>>;
+
+    /// The settings, to be asked for their type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<T: Serialize + fmt::Debug + Any + Send + Sync> Table for T {
+    fn fields(&self) -> Result<Map<String, Value>> {
+        match tree(self)? {
+            Value::Object(fields) => Ok(fields),
+            _ => Err(Error::config("(all)", "settings must be a structure with named fields")),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The value as a tree of keys. Through text, because that writes an f32 of 0.1 as 0.1.
+pub(crate) fn tree<T: Serialize>(value: &T) -> Result<Value> {
+    let text = serde_json::to_string(value).map_err(|e| Error::config("(all)", e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| Error::config("(all)", e.to_string()))
+}
 
 /// Marks a table of which a list says what kinds there are.
 pub(crate) const FAMILY: &str = "x-family";

@@ -114,6 +114,16 @@ fn small(arguments: &[String], folder: &Path) -> Vec<String> {
                 true => set(&mut small, "--steps", "8192"),
                 false => set(&mut small, "--steps", STEPS),
             }
+            // Evaluated once, with few episodes, so that there is a best checkpoint.
+            if !has("--resume") {
+                for (key, value) in [("eval_every=", STEPS), ("eval_episodes=", "2")] {
+                    let item = format!("{key}{value}");
+                    match small.iter_mut().find(|word| word.starts_with(key)) {
+                        Some(word) => *word = item,
+                        None => small.extend(["--set".to_string(), item]),
+                    }
+                }
+            }
             if !has("--device") {
                 set(&mut small, "--device", "cpu");
             }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use synod::run::best::{Best, Evaluate};
 use synod::run::driver::{self, Options, Outcome};
 use synod::run::folder::Folder;
 use synod::run::progress::{Progress, Silent, Status};
@@ -82,6 +83,33 @@ impl Trainer for Toy {
         (self.steps, self.updates) = (steps, updates);
         Ok(())
     }
+
+    fn save_agent(&self) -> Result<Checkpoint> {
+        let mut agent = Checkpoint::new();
+        agent.insert("agent/weights", TensorData::f32(&[self.weights.len()], &self.weights)?);
+        Ok(agent)
+    }
+}
+
+/// Judges a [`Toy`] by its weights alone, in steps that make equal scores likely.
+struct Judge;
+
+impl Evaluate for Judge {
+    fn evaluate(&mut self, agent: &Checkpoint) -> Result<Vec<(String, f64)>> {
+        let weights = agent.tensor("agent/weights")?.to_f32()?;
+        Ok(vec![("return".into(), f64::from((weights[3] * 4.0).round() / 4.0)), ("length".into(), 7.0)])
+    }
+}
+
+/// Drives a run that is evaluated about every eleventh iteration.
+fn evaluated(folder: &Folder, log_every: u64, stop_after: Option<u64>) -> Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    let mut progress: Box<dyn Progress> = match stop_after {
+        Some(after) => Box::new(StopAfter(after, &stop)),
+        None => Box::new(Silent),
+    };
+    let options = Options { eval_every: 90, ..options(folder, log_every) };
+    driver::drive_and_evaluate(&mut Toy::new(), Some(&mut Judge), folder, &options, progress.as_mut(), &stop)
 }
 
 fn options(folder: &Folder, log_every: u64) -> Options {
@@ -296,6 +324,92 @@ fn a_run_whose_folder_is_moved_goes_on_in_it() {
     assert!(trace(&moved) == whole);
     let names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["config.toml"]);
+}
+
+#[test]
+fn evaluated_runs_train_alike_and_keep_the_same_best_however_often_they_stop() {
+    let root = tempfile::tempdir().unwrap();
+    for log_every in [0, 130] {
+        let path = root.path().join(format!("whole-{log_every}"));
+        let outcome = evaluated(&Folder::create(&path, "").unwrap(), log_every, None).unwrap();
+        let all = |path: &Path| (trace(path), fs::read(path.join("best.safetensors")).unwrap());
+        let whole = all(&path);
+        // The best is the last of the highest scores, and was written when it was found.
+        let rows = metrics::read(&path.join("metrics.csv")).unwrap();
+        let scores = rows.points("eval/return");
+        if log_every == 0 {
+            assert_eq!(scores.len(), 2000 / 90);
+            let highest = scores.iter().map(|point| point.1).fold(f64::MIN, f64::max);
+            let best = scores.iter().rfind(|point| point.1 == highest).unwrap();
+            assert_eq!(outcome.best, Some(Best { step: best.0 as u64, score: highest }));
+            assert!(scores.iter().filter(|point| point.1 == highest).count() > 1, "no scores were equal");
+        }
+        let best = checkpoint::read(&path.join("best.safetensors")).unwrap();
+        assert_eq!(best.get::<u64>("synod.step").unwrap(), outcome.best.unwrap().step);
+        assert!(!path.join("best.previous.safetensors").exists());
+        let picture = fs::read_to_string(path.join("plots/return.svg")).unwrap();
+        assert!(picture.contains("evaluated") && !path.join("plots/eval-return.svg").exists());
+        assert!(path.join("plots/eval-length.svg").exists());
+
+        // Without evaluations: the same training.
+        let plain = root.path().join(format!("plain-{log_every}"));
+        drive(&mut Toy::new(), &Folder::create(&plain, "").unwrap(), log_every).unwrap();
+        let tensors = |path: &Path| checkpoint::read(&path.join("checkpoint.safetensors")).unwrap().tensors;
+        assert_eq!(tensors(&path), tensors(&plain));
+        assert!(!plain.join("best.safetensors").exists());
+
+        for stops in [vec![1], vec![3, 50, 1, 70], vec![11; 14]] {
+            let path = root.path().join("stopped");
+            let mut folder = Folder::create(&path, "").unwrap();
+            for after in &stops {
+                assert!(!evaluated(&folder, log_every, Some(*after)).unwrap().done);
+                drop(folder);
+                folder = Folder::open(&path).unwrap();
+            }
+            let end = evaluated(&folder, log_every, None).unwrap();
+            assert!(all(&path) == whole && end.best == outcome.best, "stops {stops:?}, {log_every}");
+            drop(folder);
+            fs::remove_dir_all(&path).unwrap();
+        }
+        // As after a kill: an older checkpoint beside the best of what came after it.
+        let path = root.path().join("killed");
+        for stops in [30, 45, 80, 130] {
+            let folder = Folder::create(&path, "").unwrap();
+            evaluated(&folder, log_every, Some(stops)).unwrap();
+            let old = fs::read(folder.checkpoint()).unwrap();
+            evaluated(&folder, log_every, None).unwrap();
+            fs::write(folder.checkpoint(), old).unwrap();
+            evaluated(&folder, log_every, None).unwrap();
+            assert!(all(&path) == whole, "killed after {stops}");
+            drop(folder);
+            fs::remove_dir_all(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_best_checkpoint_that_cannot_be_written_and_a_false_word_of_it_stop_nothing_for_good() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    evaluated(&Folder::create(&whole, "").unwrap(), 0, None).unwrap();
+    let path = root.path().join("run");
+    let folder = Folder::create(&path, "").unwrap();
+    evaluated(&folder, 0, Some(5)).unwrap();
+    // A folder in the way stands for a disk that refuses.
+    fs::create_dir_all(path.join("best.safetensors/full")).unwrap();
+    let error = evaluated(&folder, 0, None).unwrap_err().to_string();
+    assert!(error.contains("best.safetensors") && error.contains("the last good checkpoint"), "{error}");
+    fs::remove_dir_all(path.join("best.safetensors")).unwrap();
+    evaluated(&folder, 0, None).unwrap();
+    assert!(trace(&path) == trace(&whole));
+
+    let mut state = checkpoint::read(&folder.checkpoint()).unwrap();
+    state.set("synod.best", "7ff8000000000000 3");
+    checkpoint::write(&folder.checkpoint(), &state).unwrap();
+    let before = fs::read(path.join("metrics.csv")).unwrap();
+    let error = evaluated(&folder, 0, None).unwrap_err().to_string();
+    assert!(error.contains("broken `synod.best`"), "{error}");
+    assert!(fs::read(path.join("metrics.csv")).unwrap() == before);
 }
 
 #[test]

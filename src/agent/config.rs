@@ -1,8 +1,9 @@
 //! The list of agents, and the settings of one of any kind.
 
 use super::Policy;
+use super::kinds::KindsConfig;
 use super::srmt::SrmtConfig;
-use super::team::TeamConfig;
+use super::team::{Critic, TeamConfig};
 use crate::Device;
 use crate::env::Spec;
 use crate::error::Result;
@@ -23,6 +24,11 @@ pub trait AgentSettings: Table {
         None
     }
 
+    /// Whether a critic learns from more than the agents' heads: what Q-learning has no use for.
+    fn has_critic_apart(&self, observation: &[usize]) -> bool {
+        self.parts(observation).is_some_and(|parts| parts.critic != Critic::Shared)
+    }
+
     /// Numbers that an agent lets others have in a step: messages of all rounds, and its memory.
     fn said(&self) -> usize {
         self.parts(&[]).map_or(0, |parts| parts.said())
@@ -30,7 +36,11 @@ pub trait AgentSettings: Table {
 }
 
 /// Every agent of this crate.
-const AGENTS: &[Kind<Agents>] = &[Kind::<Agents>::of::<TeamConfig>(), Kind::<Agents>::of::<SrmtConfig>()];
+const AGENTS: &[Kind<Agents>] = &[
+    Kind::<Agents>::of::<TeamConfig>(),
+    Kind::<Agents>::of::<SrmtConfig>(),
+    Kind::<Agents>::of::<KindsConfig>(),
+];
 
 family! {
     /// The settings of an agent of any kind, told apart by `kind`.

@@ -19,7 +19,7 @@ use super::core::NoCore;
 use super::team::{Critic, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
-use crate::action::{ActionSpace, allowed};
+use crate::action::allowed;
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
@@ -158,8 +158,7 @@ pub(crate) fn levels(spec: &Spec, goals: &Goals) -> Result<[Spec; 2]> {
     let size = kind.observation.iter().product::<usize>();
     let level = |name: &str, observation, actions, masked| {
         let name = format!("{}'s {name}", kind.name);
-        let actions = ActionSpace::Discrete(actions);
-        let kind = AgentKind { name, count: kind.count, observation: vec![observation], actions };
+        let kind = AgentKind::discrete(&name, kind.count, observation, actions);
         Spec { kinds: vec![kind], masked, ..spec.clone() }
     };
     // Goals are closed where they hold.
@@ -215,7 +214,7 @@ impl Policy for Hierarchy {
             |level: &Team, tensors: &[Tensor<'g>]| level.parameters().weights(graph).with(tensors.to_vec());
         let tensors = weights.tensors();
         let (above, below) = tensors.split_at(split.min(tensors.len()));
-        let (above, below) = (own(&self.manager, above), own(&self.worker, below));
+        let (above, below) = (own(&self.manager, above)?, own(&self.worker, below)?);
         let lanes = |features: usize| [1, agents, worlds, features];
         let one = graph.scalar(1.0);
         let (mut goal, mut clock) = (goal.reshape(lanes(count)), clock.reshape(lanes(1)));

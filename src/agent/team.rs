@@ -52,7 +52,7 @@ impl Critic {
 
 /// The parts of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct TeamConfig {
     /// Features of every layer.
     #[schemars(range(min = 1, max = 8192))]
@@ -129,6 +129,10 @@ impl TeamConfig {
         if self.dueling && kind.actions.one_choice("a dueling head").is_err() {
             let message = format!("false: a dueling head is for one discrete choice, not {}", kind.actions);
             return Err(Error::config("agent.dueling", message));
+        }
+        if self.bounded != Bounded::default() && kind.actions.floats() == 0 {
+            let message = "its default: it does nothing where no action is continuous";
+            return Err(Error::config("agent.bounded", message));
         }
         if self.communication.neighbours().is_some() && separate {
             return Err(Error::config(
@@ -223,48 +227,64 @@ impl Team {
     /// Several kinds of agent, settings out of range ([`TeamConfig::check`]), or no room on the device.
     pub fn new(device: &Device, config: &TeamConfig, spec: &Spec, separate: bool, seed: u64) -> Result<Self> {
         let kind = spec.only_kind("a team")?;
+        let mut builder = match separate {
+            true => Builder::with_lanes(seed, kind.count),
+            false => Builder::new(seed),
+        };
+        let plan = Self::plan(&mut builder, config, spec, separate)?;
+        Ok(plan(builder.build(device)?))
+    }
+
+    /// Declares the parameters of such a network among others; it is whole when all are built.
+    ///
+    /// # Errors
+    /// As [`Team::new`].
+    pub(super) fn plan(
+        builder: &mut Builder,
+        config: &TeamConfig,
+        spec: &Spec,
+        separate: bool,
+    ) -> Result<impl FnOnce(Parameters) -> Team + use<>> {
+        let kind = spec.only_kind("a team")?;
         config.check(kind, separate)?;
         if config.critic == Critic::Central && spec.state == 0 {
             let message = "own or shared: the state of this world is not known";
             return Err(Error::config("agent.critic", message));
         }
         let features = config.features;
-        let mut builder = match separate {
-            true => Builder::with_lanes(seed, kind.count),
-            false => Builder::new(seed),
-        };
         let number = if config.identity { kind.count } else { 0 };
-        let trunk = Trunk::new(&mut builder, config, &kind.observation, number);
+        let trunk = Trunk::new(builder, config, &kind.observation, number);
         let talk = (0..config.rounds)
             .filter_map(|i| {
                 let name = format!("{}{i}", config.communication.name());
-                config.communication.layer(&mut builder, &name, features)
+                config.communication.layer(builder, &name, features)
             })
             .collect();
         // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(&mut builder, "actor", features, kind.actions.parameters(), 0.01);
-        let dueling = config.dueling.then(|| Linear::new(&mut builder, "dueling", features, 1, 0.01));
-        let critic = Linear::new(&mut builder, "critic", features, 1, 1.0);
+        let actor = Linear::new(builder, "actor", features, kind.actions.parameters(), 0.01);
+        let dueling = config.dueling.then(|| Linear::new(builder, "dueling", features, 1, 0.01));
+        let critic = Linear::new(builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
             Critic::Shared => None,
             Critic::Own => Some(&kind.observation[..]),
             Critic::Central => Some(&[spec.state][..]),
         };
         let judge = viewed.map(|seen| builder.within("judge", |b| Trunk::new(b, config, seen, number)));
-        Ok(Team {
-            config: config.clone(),
-            observation: kind.observation.clone(),
+        let (config, kind, world_state) = (config.clone(), kind.clone(), spec.state);
+        Ok(move |parameters| Team {
+            config,
+            observation: kind.observation,
             agents: kind.count,
-            actions: kind.actions.clone(),
+            actions: kind.actions,
             separate,
             trunk,
             judge,
-            world_state: spec.state,
+            world_state,
             talk,
             actor,
             dueling,
             critic,
-            parameters: builder.build(device)?,
+            parameters,
         })
     }
 

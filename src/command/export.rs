@@ -22,6 +22,9 @@ pub struct Export {
     /// The file to write; must not exist
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Take the team as it was in the best evaluation of its training, not as it was in the end
+    #[arg(long)]
+    best: bool,
 }
 
 impl Export {
@@ -31,7 +34,8 @@ impl Export {
             return Err(Error::Usage(format!("{} exists already", self.output.display())));
         }
         let settings = Settings::load(&folder::config_of(&self.run), &[])?;
-        door::export(&settings, Some(&self.run), &self.output)?;
+        let checkpoint = super::checkpoint_of(&self.run, self.best)?;
+        door::export(&settings, Some(&checkpoint), &self.output)?;
         let size = std::fs::metadata(&self.output).map_or(0, |file| file.len());
         note(format_args!("{}: {:.1} kB", folder::shell_quoted(&self.output), size as f64 / 1e3));
         Ok(())

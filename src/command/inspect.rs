@@ -14,6 +14,7 @@ use super::note;
   synod inspect runs/spread-vdn-0 -o pictures
   synod inspect runs/lever-commnet-0 -o pictures --episode 3 --greedy
   synod inspect runs/deep-sea-rnd-0 -o pictures --steps 100
+  synod inspect runs/spread-vdn-0 -o best --best
 
 Pictures, each with the same numbers as JSON beside it:
   values.svg      what agents prefer, do, expect and are paid
@@ -49,6 +50,9 @@ pub struct Inspect {
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
+    /// Take the team as it was in the best evaluation of its training, not as it was in the end
+    #[arg(long)]
+    best: bool,
 }
 
 impl Inspect {
@@ -65,7 +69,8 @@ impl Inspect {
             clusters: self.clusters,
             arcs: self.arcs,
         };
-        let inspected = inspect(&device, &settings, &self.run, &inspection)?;
+        let checkpoint = super::checkpoint_of(&self.run, self.best)?;
+        let inspected = inspect(&device, &settings, &checkpoint, &inspection)?;
         let mut files = Vec::new();
         for page in &inspected.pages {
             files.push((format!("{}.svg", page.name), page.svg.clone()));

@@ -114,9 +114,17 @@ struct Where {
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
+    /// Take the agent as it was in the best evaluation of its training, not as it was in the end
+    #[arg(long)]
+    best: bool,
 }
 
 impl Where {
+    /// The checkpoint that is meant.
+    fn checkpoint(&self) -> Result<PathBuf> {
+        checkpoint_of(&self.run, self.best)
+    }
+
     fn settings(&self) -> Result<Settings> {
         folder::require_run(&self.run)?;
         Settings::load(&folder::config_of(&self.run), &self.set)
@@ -130,11 +138,13 @@ impl Where {
     fn only_general_flags(&self) -> Result<()> {
         let given = [
             ("--maps", !self.maps.is_empty()),
-            ("--agents", !self.agents.is_empty()),
             ("--steps", self.steps.is_some()),
             ("--collision", self.collision.is_some()),
             ("--instance-seed", self.instance_seed.is_some()),
         ];
+        if self.agents.contains(&0) {
+            return Err(Error::Usage(NO_AGENTS.into()));
+        }
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(Error::Usage(format!("{flag}: this run is not one of pathfinding"))),
             None => Ok(()),
@@ -146,7 +156,7 @@ impl Where {
             return Err(Error::Usage("--steps: an episode needs at least one step".into()));
         }
         if self.agents.contains(&0) {
-            return Err(Error::Usage("--agents: at least one agent".into()));
+            return Err(Error::Usage(NO_AGENTS.into()));
         }
         Ok(Evaluation {
             maps: self.maps.clone(),
@@ -159,6 +169,13 @@ impl Where {
             choice: settings.choice(self.greedy),
         })
     }
+}
+
+const NO_AGENTS: &str = "--agents: at least one agent";
+
+/// The latest checkpoint of a run, or the best.
+fn checkpoint_of(run: &Path, best: bool) -> Result<PathBuf> {
+    if best { folder::require_best(run) } else { Ok(folder::checkpoint_of(run)) }
 }
 
 /// A number of steps: `20000000`, `20_000_000` or `2e7`.

@@ -15,6 +15,7 @@ use super::{Where, note};
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod render runs/bottleneck-0 -o episode.gif --length 10
+  synod render runs/bottleneck-0 --best -o best.gif
   synod render runs/mazes-0 -o episode.svg --maps maze.map --agents 16 --steps 64
   synod render runs/spread-ippo-0 -o episode.svg --seed 3")]
 pub struct Render {
@@ -47,7 +48,7 @@ impl Render {
         }
         let evaluation = self.which.evaluation(&settings, 1)?;
         let device = self.which.device()?;
-        let policy = settings.trained_policy(&device, &self.which.run)?;
+        let policy = settings.trained_policy(&device, &self.which.checkpoint()?)?;
         let mut episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
         episode.film.arcs = Arcs { most: self.arcs, least: self.arcs_from };
         let bytes = match extension {

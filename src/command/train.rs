@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::env::pathfinding::PathfindingConfig;
+use crate::picture::number::{short, significant};
 use crate::preset::Settings;
 use crate::preset::choice::{self, Choice};
+use crate::run::best::Evaluate;
 use crate::run::driver::{self, Options};
 use crate::run::folder::{self, Folder};
 use crate::run::{checkpoint, progress, signal};
+use crate::train::Taken;
 use crate::{Error, Result, Summary};
 use clap::Args;
 
@@ -20,6 +23,8 @@ use super::note;
   synod train bottleneck --set agent.core=gru --set learner.learning_rate=3e-4
   synod train two-step-qmix --set agent.core=lstm
   synod train runs/long/config.toml --out runs/again
+  synod train mazes --init-from runs/bottleneck-0 --only encoder
+  synod train spread-vdn --no-replay --set eval_every=100000 --set eval_episodes=64
   synod train --resume runs/long")]
 pub struct Train {
     /// A preset (see `synod list`) or a config file
@@ -40,8 +45,21 @@ pub struct Train {
     /// Change a setting; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Start from the weights of another run's agent: its last checkpoint, or a checkpoint file
+    #[arg(long, value_name = "RUN|FILE")]
+    init_from: Option<PathBuf>,
+    /// With --init-from: take only the weights whose names begin with this, for instance `encoder`
+    #[arg(long, value_name = "PART", requires = "init_from")]
+    only: Option<String>,
+    /// Keep the replay out of checkpoints: small ones, from which a run goes on with an empty replay
+    #[arg(long)]
+    no_replay: bool,
     /// Go on with a run that was stopped or killed
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "out", "seed", "set"])]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["what", "out", "seed", "set", "init_from", "only", "no_replay"]
+    )]
     resume: Option<PathBuf>,
 }
 
@@ -57,6 +75,10 @@ impl Train {
         if let Some((program, shards)) = trainer.learning() {
             note(learning_step(&program, shards));
         }
+        if let (Some(from), Some(taken)) = (&settings.init_from, settings.taken(&device)?) {
+            note(taken_in_words(from, &taken));
+        }
+        let mut judge = settings.judge(&device, trainer.as_ref())?;
         let folder = match folder {
             Target::Open(folder) => folder,
             // The folder is made last: settings that cannot run leave nothing behind.
@@ -64,12 +86,28 @@ impl Train {
         };
         let mut options = Options::new(settings.steps, folder.path());
         options.checkpoint_every = settings.checkpoint_every;
+        options.eval_every = settings.eval_every;
         (options.resume, options.config) = (self.resume.is_some(), config);
+        if options.resume && !settings.save_replay {
+            note("the replay begins empty: checkpoints of this run hold none (save_replay = false)");
+        }
         let title = format!("{} seed {} on {}", settings.preset, settings.seed, device.name());
         let mut progress = progress::on_stderr(&title);
-        let outcome = driver::drive(trainer.as_mut(), &folder, &options, progress.as_mut(), stop)?;
+        let evaluator = judge.as_mut().map(|judge| judge as &mut dyn Evaluate);
+        let outcome = driver::drive_and_evaluate(
+            trainer.as_mut(),
+            evaluator,
+            &folder,
+            &options,
+            progress.as_mut(),
+            stop,
+        )?;
         if outcome.done {
             let run = folder::shell_quoted(&folder.directory().here());
+            if let Some(best) = outcome.best {
+                let (score, step) = (significant(best.score), short(best.step as f64));
+                note(format_args!("the best evaluation: {score} at step {step} (synod eval {run} --best)"));
+            }
             note(format_args!("curves in {run}/plots. Next:"));
             note(format_args!("  synod eval {run}"));
             if settings.world.get::<PathfindingConfig>().is_some() {
@@ -85,10 +123,15 @@ impl Train {
         items.extend(self.seed.map(|seed| format!("seed={seed}")));
         items.extend(self.steps.map(|steps| format!("steps={steps}")));
         items.extend(self.device.as_ref().map(|device| format!("device={device:?}")));
-        let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
+        let mut settings = match what.ends_with(".toml") || Path::new(what).is_file() {
             true => Settings::load(Path::new(what), &items)?,
             false => Settings::with_items(what, &items)?,
         };
+        settings.save_replay &= !self.no_replay;
+        if let Some(from) = &self.init_from {
+            settings.init_from = Some(from.clone());
+            settings.init_only = self.only.clone();
+        }
         let path = match &self.out {
             Some(path) => path.clone(),
             None => super::free_folder(Path::new(&format!("runs/{}-{}", settings.preset, settings.seed))),
@@ -127,6 +170,8 @@ impl Train {
             true => None,
             false => Some(changed(&folder, &before, &settings, made.unwrap_or(0))?),
         };
+        // Its weights come from its own checkpoint.
+        (settings.init_from, settings.init_only) = (None, None);
         Ok((settings, Target::Open(folder), config))
     }
 }
@@ -157,6 +202,18 @@ fn learning_step(program: &Summary, shards: usize) -> String {
         megabytes(program.planned_bytes),
         megabytes(program.live_bytes)
     )
+}
+
+/// What an agent takes of another run's weights, in words.
+fn taken_in_words(from: &Path, taken: &Taken) -> String {
+    const MOST: usize = 6;
+    let numbers = short(taken.numbers as f64);
+    let left = match &taken.left[..] {
+        [] => String::new(),
+        left if left.len() <= MOST => format!("; left as drawn: {}", left.join(", ")),
+        left => format!("; left as drawn: {} and {} more", left[..MOST].join(", "), left.len() - MOST),
+    };
+    format!("from {}: {} tensors of {numbers} numbers{left}", from.display(), taken.tensors)
 }
 
 enum Target {

@@ -110,6 +110,8 @@ impl Description {
             goals: self.goals.clone(),
             steps: 1,
             seed: self.origin.seed,
+            save_replay: true,
+            inherited: None,
         };
         let policy = self.learner.policy(&making, &spec)?;
         from.check_architecture(&policy.architecture())?;
@@ -120,7 +122,7 @@ impl Description {
     }
 }
 
-/// Writes the team of a run as one file. Without a run it has its initial parameters.
+/// Writes the team of a run, or of a checkpoint file of one, as one file. Without a run it has its initial parameters.
 ///
 /// # Errors
 /// A run without a checkpoint, agents of settings that do not fit it, or a file that cannot be written.
@@ -129,7 +131,7 @@ pub fn export(settings: &Settings, run: Option<&Path>, to: &Path) -> Result<()> 
     let mut steps = 0;
     match run {
         Some(run) => {
-            let trained = checkpoint::read_part(&folder::checkpoint_of(run), "agent/")?;
+            let trained = checkpoint::read_part(&folder::checkpoint_at(run), "agent/")?;
             steps = trained.get::<u64>("synod.step").unwrap_or(0);
             checkpoint.set("architecture", trained.get::<String>("architecture")?);
             checkpoint.tensors = trained.tensors;

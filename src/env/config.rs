@@ -17,7 +17,7 @@ use super::repeat_previous::RepeatPreviousConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
 use super::traffic_junction::TrafficJunctionConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::{Kind, Table, family};
 
 /// Settings of a world, and what they build.
@@ -46,6 +46,11 @@ pub trait WorldSettings: Table {
     /// the same.
     fn after_curriculum(&self) -> Option<WorldConfig> {
         None
+    }
+
+    /// Settings that have to follow where `agents` becomes so many, with what they become: targets of the agents' own.
+    fn follows_agents(&self, _agents: usize) -> Vec<(&'static str, usize)> {
+        Vec::new()
     }
 
     /// The goals that the world names, for agents that learn in levels; empty where it names none.
@@ -85,6 +90,24 @@ family! {
     /// # Ok::<(), synod::Error>(())
     /// ```
     WorldConfig, Worlds = "world", WorldSettings, WORLDS
+}
+
+impl WorldConfig {
+    /// The same world with so many agents.
+    ///
+    /// # Errors
+    /// Their number is no setting of it.
+    pub fn with_agents(&self, agents: usize) -> Result<WorldConfig> {
+        if !self.fields()?.contains_key("agents") {
+            let message = format!("the number of agents is no setting of the world `{}`", self.name());
+            return Err(Error::Usage(message));
+        }
+        let mut changes = serde_json::Map::new();
+        for (key, count) in [("agents", agents)].into_iter().chain(self.follows_agents(agents)) {
+            changes.insert(key.into(), count.into());
+        }
+        self.with(changes)
+    }
 }
 
 /// Enters the settings of a world into the list: `world!(LeverConfig => Lever, "lever", "CommNet's lever game")`. The

@@ -100,7 +100,13 @@ pub struct GridworldConfig {
 crate::env::config::world!(
     GridworldConfig => Gridworld,
     "gridworld",
-    "any grid, agents and targets, small views"
+    "any grid, agents and targets, small views",
+    fn follows_agents(&self, agents: usize) -> Vec<(&'static str, usize)> {
+        match self.assignment {
+            Assignment::Own => vec![("targets", agents)],
+            Assignment::Any => Vec::new(),
+        }
+    }
 );
 
 impl Default for GridworldConfig {
@@ -307,7 +313,7 @@ impl Rules for GridworldConfig {
         let window = 3 * side * side;
         let observation = if self.coordinates { vec![window + 2] } else { vec![3, side, side] };
         let actions = ActionSpace::Discrete(ACTIONS);
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
+        vec![AgentKind::new("agent", self.agents, &observation, actions)]
     }
 
     fn state(&self) -> usize {

@@ -55,13 +55,22 @@ pub struct AgentKind {
     pub observation: Vec<usize>,
     /// What each can do.
     pub actions: ActionSpace,
+    /// The kinds that it is made of, where unlike agents were made alike ([`uniform::Uniform`]), in the order of its
+    /// agents; else none.
+    #[serde(default)]
+    pub members: Vec<AgentKind>,
 }
 
 impl AgentKind {
+    /// So many agents that see observations of that shape and can do so much.
+    pub fn new(name: &str, count: usize, observation: &[usize], actions: ActionSpace) -> Self {
+        let (name, observation) = (name.to_owned(), observation.to_vec());
+        AgentKind { name, count, observation, actions, members: Vec::new() }
+    }
+
     /// A kind with flat observations of so many numbers and one choice of so many options.
     pub fn discrete(name: &str, count: usize, observation: usize, options: usize) -> Self {
-        let actions = ActionSpace::Discrete(options);
-        AgentKind { name: name.to_owned(), count, observation: vec![observation], actions }
+        Self::new(name, count, &[observation], ActionSpace::Discrete(options))
     }
 }
 

@@ -81,6 +81,7 @@ impl Uniform {
             count: spec.agents(),
             observation: vec![longest + spec.kinds.len()],
             actions,
+            members: spec.kinds.clone(),
         };
         let masked = spec.masked || spec.kinds.iter().any(|kind| kind.actions.options() < options);
         let (own, told) = (Buffers::new(spec), spec.actions());

@@ -36,6 +36,7 @@ use crate::Device;
 use crate::env::pathfinding::PathfindingConfig;
 use crate::error::{Error, Result};
 use crate::picture::plot::{Axes, Series, lines_svg};
+use crate::run::best::Evaluate;
 use crate::run::driver::{self, Options};
 use crate::run::folder::{Folder, config_of, write_atomically};
 use crate::run::metrics::{self, described};
@@ -270,7 +271,11 @@ impl Job {
         };
         let mut options = Options::new(settings.steps, folder.path());
         options.checkpoint_every = settings.checkpoint_every;
-        let outcome = driver::drive(trainer.as_mut(), &folder, &options, &mut share, stop)?;
+        options.eval_every = settings.eval_every;
+        let mut evaluator = settings.judge(device, trainer.as_ref())?;
+        let evaluator = evaluator.as_mut().map(|judge| judge as &mut dyn Evaluate);
+        let learner = trainer.as_mut();
+        let outcome = driver::drive_and_evaluate(learner, evaluator, &folder, &options, &mut share, stop)?;
         share.update(&Status { steps: outcome.steps, total: settings.steps, rate: 0.0, values: &[] });
         if !outcome.done {
             return Ok(None);

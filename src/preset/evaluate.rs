@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Settings;
+use super::settings::other_number;
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
@@ -112,6 +113,20 @@ pub fn evaluate_maps(
     evaluation: &Evaluation,
     progress: Watch<'_>,
 ) -> Result<Vec<Row>> {
+    Ok(rows(&play_maps(device, settings, policy, evaluation, progress)?))
+}
+
+/// As [`evaluate_maps`], with the world's report of each episode.
+///
+/// # Errors
+/// As [`evaluate_maps`].
+pub fn play_maps(
+    device: &Device,
+    settings: &Settings,
+    policy: &dyn Policy,
+    evaluation: &Evaluation,
+    progress: Watch<'_>,
+) -> Result<Vec<EpisodeReport>> {
     if evaluation.episodes == 0 {
         return Err(Error::Usage("an evaluation needs at least one episode".into()));
     }
@@ -120,8 +135,7 @@ pub fn evaluate_maps(
     let total: u64 = tasks.iter().map(|t| (t.world.worlds * t.rounds.len()) as u64).sum();
     let mut done = 0;
     progress(done, total)?;
-    let mut order: Vec<(String, usize)> = Vec::new();
-    let mut groups: BTreeMap<(String, usize), Vec<EpisodeReport>> = BTreeMap::new();
+    let mut reports = Vec::new();
     // Tasks of the same sizes share their programs.
     let mut player: Option<(Spec, Player)> = None;
     for task in tasks {
@@ -139,18 +153,27 @@ pub fn evaluate_maps(
                     &mut other.insert((environment.spec().clone(), own)).1
                 }
             };
-            for report in player.play(environment.as_mut(), seed, |_, _, _| Ok(()))? {
-                let key = (report.label.clone(), report.agents);
-                if !groups.contains_key(&key) {
-                    order.push(key.clone());
-                }
-                groups.entry(key).or_default().push(report);
-            }
+            reports.extend(player.play(environment.as_mut(), seed, |_, _, _| Ok(()))?);
             done += task.world.worlds as u64;
             progress(done, total)?;
         }
     }
-    Ok(order
+    Ok(reports)
+}
+
+/// Means over the episodes on each map with each number of agents, in the order in which they first occur.
+pub fn rows(reports: &[EpisodeReport]) -> Vec<Row> {
+    let mut order: Vec<(&str, usize)> = Vec::new();
+    let mut groups: BTreeMap<(&str, usize), Vec<&EpisodeReport>> = BTreeMap::new();
+    for report in reports {
+        let key = (report.label.as_str(), report.agents);
+        let group = groups.entry(key).or_default();
+        if group.is_empty() {
+            order.push(key);
+        }
+        group.push(report);
+    }
+    order
         .into_iter()
         .map(|key| {
             let reports = &groups[&key];
@@ -159,7 +182,7 @@ pub fn evaluate_maps(
                 (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
             };
             Row {
-                map: key.0,
+                map: key.0.to_string(),
                 agents: key.1,
                 episodes: reports.len(),
                 csr: of("csr"),
@@ -169,7 +192,7 @@ pub fn evaluate_maps(
                 throughput: of("throughput"),
             }
         })
-        .collect())
+        .collect()
 }
 
 /// The settings of a world of pathfinding.
@@ -193,9 +216,10 @@ fn tasks(settings: &Settings, evaluation: &Evaluation) -> Result<Vec<Task>> {
         [] => vec![at_most_fixed(&maps, base.agents)],
         given => given.to_vec(),
     };
-    if settings.separate_parameters && agents != [base.agents] {
-        let message = format!("agents with parameters of their own can only be {}", base.agents);
-        return Err(Error::Usage(message));
+    if let Some(other) = agents.iter().find(|agents| **agents != base.agents)
+        && let Some(reason) = settings.counts_agents()
+    {
+        return Err(other_number(base.agents, *other, reason));
     }
     let mut tasks = Vec::new();
     for agents in agents {

@@ -138,5 +138,6 @@ pub(super) fn chain_hierarchical() -> Settings {
     };
     let worker = DqnConfig { gamma: 0.9, ..level.clone() };
     let learner = HierarchyConfig { every: 100, worker, manager: level, ..HierarchyConfig::default() };
-    Settings { steps: 100_000, ..Settings::new(world, agent, learner) }
+    // An evaluation takes as long as training for 4,000 steps.
+    Settings { steps: 100_000, eval_every: 50_000, ..Settings::new(world, agent, learner) }
 }

@@ -46,7 +46,13 @@ pub(super) fn matrix(game: MatrixGameConfig) -> Settings {
         epsilon_fraction: 0.5,
         ..DqnConfig::default()
     };
-    Settings { steps: 200_000, separate_parameters: true, ..Settings::new(world, agent, learner) }
+    Settings {
+        steps: 200_000,
+        // A run takes a second, an evaluation a fiftieth of that.
+        eval_every: 100_000,
+        separate_parameters: true,
+        ..Settings::new(world, agent, learner)
+    }
 }
 
 pub(super) fn repeat() -> Settings {
@@ -72,7 +78,8 @@ pub(super) fn repeat() -> Settings {
         epsilon_fraction: 0.5,
         ..DqnConfig::default()
     };
-    Settings { steps: 600_000, ..Settings::new(world, agent, learner) }
+    // An evaluation takes as long as training for 5,000 steps.
+    Settings { steps: 600_000, eval_every: 100_000, ..Settings::new(world, agent, learner) }
 }
 
 pub(super) fn lever() -> Settings {

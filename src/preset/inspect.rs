@@ -59,7 +59,7 @@ pub struct Inspected {
     pub steps: usize,
 }
 
-/// Plays one episode with the policy of the run in `run` and draws what went on in the team.
+/// Plays one episode with the policy of the run, or of the checkpoint file, in `run` and draws what went on in the team.
 ///
 /// # Errors
 /// Numbers out of range, a damaged checkpoint, more numbers than can be kept, or what the device or the world reports.
@@ -466,7 +466,7 @@ fn bonuses(
         CuriosityConfig::Icm(_) => "ICM",
         CuriosityConfig::Rnd(_) => "RND",
     };
-    let path = folder::checkpoint_of(run);
+    let path = folder::checkpoint_at(run);
     let checkpoint = checkpoint::read_part(&path, "curiosity/")?;
     let observations: Vec<f32> = tape.shown.iter().flat_map(|shown| &shown.observations).copied().collect();
     let actions = tape.all_actions();

@@ -21,9 +21,13 @@ pub struct Preset {
     pub name: &'static str,
     /// What it trains.
     pub summary: &'static str,
-    /// Its settings; their `preset` is filled in.
+    /// Its settings; their `preset` is filled in, and where their `eval_every` is 0 a twentieth of their `steps`. Runs that
+    /// are not to be evaluated while they train have 0 `eval_episodes`.
     pub settings: fn() -> Settings,
 }
+
+/// Evaluations of a run of a preset's own length.
+const EVALUATIONS: u64 = 20;
 
 /// Those of other crates.
 static MORE: RwLock<Vec<Preset>> = RwLock::new(Vec::new());
@@ -51,7 +55,12 @@ pub fn register(preset: Preset) -> Result<()> {
 pub(super) fn find(name: &str) -> Result<Settings> {
     let presets = presets();
     if let Some(preset) = presets.iter().find(|preset| preset.name == name) {
-        return Ok(Settings { preset: preset.name.into(), ..(preset.settings)() });
+        let settings = (preset.settings)();
+        let eval_every = match settings.eval_every {
+            0 => (settings.steps / EVALUATIONS).max(1),
+            every => every,
+        };
+        return Ok(Settings { preset: preset.name.into(), eval_every, ..settings });
     }
     let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
     let hint = nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? "));

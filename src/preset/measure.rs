@@ -1,13 +1,19 @@
 //! What trained agents achieve in a world: the mean of everything that it reports of an episode.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::{Settings, Watch};
 use crate::Device;
 use crate::agent::Policy;
-use crate::env::EpisodeReport;
+use crate::agent::actors::Choice;
+use crate::env::{EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
 use crate::train::player::Player;
+
+/// Episodes that are played at once at most.
+const AT_ONCE: usize = 64;
 
 /// Mean of a measure over episodes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,7 +33,7 @@ pub struct Measure {
 /// Q-learners take their best action. Policies draw theirs, or with `greedy` take the most probable one.
 ///
 /// # Errors
-/// No episodes, or what the device, the worlds or `progress` report.
+/// As [`play`].
 pub fn evaluate(
     device: &Device,
     settings: &Settings,
@@ -37,33 +43,96 @@ pub fn evaluate(
     greedy: bool,
     progress: Watch<'_>,
 ) -> Result<Vec<Measure>> {
-    if episodes == 0 {
-        return Err(Error::Usage("an evaluation needs at least one episode".into()));
-    }
     let choice = settings.choice(greedy);
-    let at_once = episodes.min(64);
-    let (rounds, rest) = (episodes / at_once, episodes % at_once);
-    let mut reports = Vec::new();
-    // What is left after the full rounds is played by fewer worlds, of seeds of their own.
-    for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
-        if worlds == 0 {
-            continue;
+    Ok(measures(&play(device, settings, policy, episodes, seed, choice, progress)?))
+}
+
+/// Plays `policy` for so many episodes, and gives the world's report of each.
+///
+/// # Errors
+/// No episodes, or what the device, the worlds or `progress` report.
+pub fn play(
+    device: &Device,
+    settings: &Settings,
+    policy: &dyn Policy,
+    episodes: usize,
+    seed: u64,
+    choice: Choice,
+    progress: Watch<'_>,
+) -> Result<Vec<EpisodeReport>> {
+    Episodes::new(device, settings, policy, episodes, seed, choice)?.play(progress)
+}
+
+/// So many episodes in the worlds that trained agents are judged in. They can be played again, each time the same ones,
+/// with whatever weights the agent has by then.
+pub(super) struct Episodes {
+    parts: Vec<Part>,
+    seed: u64,
+    count: usize,
+}
+
+/// Worlds that play some rounds.
+struct Part {
+    worlds: Box<dyn VecEnv>,
+    /// The worlds before their first episode.
+    start: Vec<u8>,
+    player: Player,
+    rounds: Range<usize>,
+}
+
+impl Episodes {
+    /// Worlds and programs for `count` episodes.
+    ///
+    /// # Errors
+    /// As [`play`].
+    pub fn new(
+        device: &Device,
+        settings: &Settings,
+        policy: &dyn Policy,
+        count: usize,
+        seed: u64,
+        choice: Choice,
+    ) -> Result<Self> {
+        if count == 0 {
+            return Err(Error::Usage("an evaluation needs at least one episode".into()));
         }
-        // Other episodes than those of training.
-        let first = (rounds.start as u64) << 32;
-        let mut world = settings.judging_worlds(worlds, seed.wrapping_add(first) ^ 0x6576_616c)?;
-        let mut player = Player::new(device, policy, world.as_ref(), choice, false)?;
-        for round in rounds {
-            let seed = seed.wrapping_add((round as u64) << 32);
-            reports.extend(player.play(world.as_mut(), seed, |_, _, _| Ok(()))?);
-            progress(reports.len() as u64, episodes as u64)?;
+        let at_once = count.min(AT_ONCE);
+        let (rounds, rest) = (count / at_once, count % at_once);
+        let mut parts = Vec::new();
+        // What is left after the full rounds is played by fewer worlds, of seeds of their own.
+        for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
+            if worlds == 0 {
+                continue;
+            }
+            // Other episodes than those of training.
+            let first = (rounds.start as u64) << 32;
+            let worlds = settings.judging_worlds(worlds, seed.wrapping_add(first) ^ 0x6576_616c)?;
+            let player = Player::new(device, policy, worlds.as_ref(), choice, false)?;
+            parts.push(Part { start: worlds.save(), worlds, player, rounds });
         }
+        Ok(Episodes { parts, seed, count })
     }
-    Ok(measures(&reports))
+
+    /// Plays them.
+    ///
+    /// # Errors
+    /// What the device, the worlds or `progress` report.
+    pub fn play(&mut self, progress: Watch<'_>) -> Result<Vec<EpisodeReport>> {
+        let mut reports = Vec::with_capacity(self.count.min(1 << 20));
+        for part in &mut self.parts {
+            part.worlds.load(&part.start)?;
+            for round in part.rounds.clone() {
+                let seed = self.seed.wrapping_add((round as u64) << 32);
+                reports.extend(part.player.play(part.worlds.as_mut(), seed, |_, _, _| Ok(()))?);
+                progress(reports.len() as u64, self.count as u64)?;
+            }
+        }
+        Ok(reports)
+    }
 }
 
 /// Mean and standard error of every value, in the order in which they first occur.
-fn measures(reports: &[EpisodeReport]) -> Vec<Measure> {
+pub fn measures(reports: &[EpisodeReport]) -> Vec<Measure> {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in reports.iter().flat_map(|r| &r.values) {
         if !names.contains(name) {

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::directory::{Directory, How, parent_of};
+use super::directory::{Directory, How, Staged, parent_of};
 use crate::error::{Error, Result};
 use crate::train::{Checkpoint, ElementType, TensorData};
 
@@ -116,6 +116,21 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_in(directory: &Directory, name: &str, checkpoint: &Checkpoint) -> Result<()> {
+    let staged = stage(directory, name, checkpoint)?;
+    keep_previous(directory, name);
+    staged.commit()
+}
+
+/// As [`write_in`], without keeping the one that was there.
+///
+/// # Errors
+/// As [`write()`].
+pub(super) fn replace_in(directory: &Directory, name: &str, checkpoint: &Checkpoint) -> Result<()> {
+    stage(directory, name, checkpoint)?.commit()
+}
+
+/// Writes a checkpoint beside the place that it will have.
+fn stage<'a>(directory: &'a Directory, name: &str, checkpoint: &Checkpoint) -> Result<Staged<'a>> {
     let path = &directory.join(name);
     let mut order: Vec<(&String, &TensorData)> = checkpoint.tensors.iter().collect();
     // Large elements first keeps every tensor aligned to its element, as safetensors asks.
@@ -152,13 +167,11 @@ pub fn write_in(directory: &Directory, name: &str, checkpoint: &Checkpoint) -> R
     if header.len() as u64 > LONGEST_HEADER {
         return Err(fault(path, format!("the checkpoint's header would take {} bytes", header.len())));
     }
-    let staged = directory.stage(name, |file| {
+    directory.stage(name, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         order.iter().try_for_each(|(_, tensor)| file.write_all(tensor.bytes()))
-    })?;
-    keep_previous(directory, name);
-    staged.commit()
+    })
 }
 
 /// Gives the present checkpoint a second name. At no moment is there none under the first. A file system without hard

@@ -184,18 +184,26 @@ struct Layer<'a>(&'a [Change]);
 
 impl Layer<'_> {
     fn apply<T: Serialize + DeserializeOwned>(&self, known: Value) -> Result<T> {
-        // A text where a table with a kind stands is the name of another kind.
-        let named = |change: &Change| {
-            let at = lookup(&known, &change.keys);
-            change.value.is_string() && at.and_then(|table| table.get("kind")).is_some_and(Value::is_string)
-        };
         let mut changes = self.0.to_vec();
-        changes.iter_mut().filter(|change| named(change)).for_each(|change| change.keys.push("kind".into()));
-        let layer = Layer(&changes);
-        match layer.other_kinds::<T>(&known) {
-            Some(other) => layer.apply_to(other),
-            None => layer.apply_to(known),
+        let mut base = known;
+        // Kinds stand in tables of kinds: what a bare name means shows when those around it are known.
+        for _ in 0..DEEPEST {
+            // A text where a table with a kind stands is the name of another kind.
+            let named = |change: &Change| {
+                let at = lookup(&base, &change.keys);
+                change.value.is_string()
+                    && at.and_then(|table| table.get("kind")).is_some_and(Value::is_string)
+            };
+            changes
+                .iter_mut()
+                .filter(|change| named(change))
+                .for_each(|change| change.keys.push("kind".into()));
+            match Layer(&changes).other_kinds::<T>(&base) {
+                Some(other) if other != base => base = other,
+                _ => break,
+            }
         }
+        Layer(&changes).apply_to(base)
     }
 
     /// The base with the changed kinds in place of others: alone, or with the changes to their tables where they have no

@@ -261,3 +261,20 @@ fn many_unknown_keys_are_refused_at_once() {
     // Time that grows with the square of their number is over ten seconds.
     assert!(began.elapsed().as_secs_f64() < 3.0, "{:?}", began.elapsed());
 }
+
+/// A kind inside of a table whose kind changes too.
+#[test]
+fn names_of_kinds_stand_for_tables_inside_of_new_kinds() {
+    use crate::preset::Settings;
+    let items = |items: &[&str]| items.iter().map(|item| item.to_string()).collect::<Vec<_>>();
+    let changed = items(&["agent=kinds", "agent.team.core=lstm", "agent.team.encoder=convolutional"]);
+    let settings = Settings::with_items("bottleneck", &changed).unwrap();
+    let text = settings.to_toml().unwrap();
+    assert!(text.contains("[agent.team.core]\nkind = \"lstm\"\n"), "{text}");
+    assert!(text.contains("[agent.team.encoder]\nkind = \"convolutional\"\n"), "{text}");
+    // The other order says the same.
+    let turned = items(&["agent.team.encoder=convolutional", "agent.team.core=lstm", "agent=kinds"]);
+    assert_eq!(Settings::with_items("bottleneck", &turned).unwrap(), settings);
+    let wrong = Settings::with_items("bottleneck", &items(&["agent=kinds", "agent.team.core=lstmm"]));
+    assert!(wrong.unwrap_err().to_string().contains("did you mean `lstm`"));
+}

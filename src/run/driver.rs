@@ -1,7 +1,7 @@
-//! The loop that drives a trainer to its number of steps, and everything that happens around it: metrics, checkpoints,
-//! curves, progress, a clean stop.
+//! The loop that drives a trainer to its number of steps, and everything that happens around it: metrics, evaluations,
+//! checkpoints, curves, progress, a clean stop.
 //!
-//! When to log and when to save is measured in agent-steps, never in time, and what a checkpoint holds does not depend
+//! When to log, to evaluate and to save is measured in agent-steps, never in time, and what a checkpoint holds does not depend
 //! on when earlier ones were taken: a run that was killed or stopped and resumed therefore ends in the same bytes as one
 //! that was not.
 //!
@@ -12,23 +12,21 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::best::{Best, Evaluate};
+use super::checkpoint;
+use super::curves::draw_curves;
 use super::folder::{CHECKPOINT, DAMAGED, Folder, shell_quoted};
 use super::metrics::{Interval, Metrics};
 use super::progress::{Progress, Status, duration};
+use super::resume::{Found, Loaded, find, load};
 use super::tensorboard::Events;
-use super::{checkpoint, metrics};
 use crate::error::{Error, Result};
 use crate::picture::number::short;
-use crate::picture::plot::{Axes, Series, lines_svg};
-use crate::train::{Checkpoint, Report, Trainer};
-
-/// The tensor in which trainers keep what they count, agent-steps first.
-const COUNTERS: &str = "trainer/counters";
+use crate::train::{Report, Trainer};
 
 /// How a run is driven.
 #[derive(Clone, Debug)]
@@ -39,6 +37,9 @@ pub struct Options {
     pub checkpoint_every: u64,
     /// Agent-steps between rows of metrics; 0 for one an iteration.
     pub log_every: u64,
+    /// Agent-steps between evaluations, where something evaluates ([`drive_and_evaluate`]); 0 for none. A run is evaluated
+    /// after the iteration that reaches a multiple of them.
+    pub eval_every: u64,
     /// Which reported values the progress bar shows, where they are there.
     pub shown: Vec<String>,
     /// The run goes on from a checkpoint: it is an error where there is none. Otherwise it then starts at step 0.
@@ -57,6 +58,7 @@ impl Options {
             steps,
             checkpoint_every: (steps / 50).max(1),
             log_every: 0,
+            eval_every: 0,
             shown: ["return", "csr", "isr", "throughput"].map(str::to_string).to_vec(),
             resume: false,
             config: None,
@@ -78,8 +80,10 @@ pub struct Outcome {
     pub steps: u64,
     /// Optimiser updates in all.
     pub updates: u64,
-    /// Seconds of training in all, pauses left out.
+    /// Seconds of training in all, pauses and evaluations left out.
     pub seconds: f64,
+    /// The best evaluation, where there was one.
+    pub best: Option<Best>,
     /// The checkpoint that holds the end.
     pub checkpoint: PathBuf,
 }
@@ -107,13 +111,32 @@ pub fn drive(
     progress: &mut dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Outcome> {
+    drive_and_evaluate(trainer, None, folder, options, progress, stop)
+}
+
+/// As [`drive`], and has what was learned evaluated every `options.eval_every` agent-steps. What `evaluator` gives is
+/// reported with `eval/` before its names; the agent of the best evaluation is kept as `best.safetensors`. The training is
+/// the same to the bit with and without.
+///
+/// # Errors
+/// As [`drive`], and whatever the evaluation reports.
+pub fn drive_and_evaluate(
+    trainer: &mut dyn Trainer,
+    evaluator: Option<&mut dyn Evaluate>,
+    folder: &Folder,
+    options: &Options,
+    progress: &mut dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
     if options.steps == 0 {
         return Err(Error::Usage("a run needs at least one step".into()));
     }
     if options.checkpoint_every == 0 {
         return Err(Error::Usage("a checkpoint every 0 steps would never let the run begin".into()));
     }
-    let result = Run::begin(trainer, folder, options, progress).and_then(|mut run| run.go(stop));
+    // For no longer than `progress` is lent.
+    let evaluator = evaluator.map(|evaluator| evaluator as &mut dyn Evaluate);
+    let result = Run::begin(trainer, evaluator, folder, options, progress).and_then(|mut run| run.go(stop));
     progress.finish();
     let outcome = result?;
     let at = format!("{} steps, {}", short(outcome.steps as f64), duration(outcome.seconds));
@@ -136,6 +159,7 @@ pub fn drive(
 /// A run under way.
 struct Run<'a> {
     trainer: &'a mut dyn Trainer,
+    evaluator: Option<&'a mut dyn Evaluate>,
     folder: &'a Folder,
     options: &'a Options,
     progress: &'a mut dyn Progress,
@@ -146,6 +170,7 @@ struct Run<'a> {
     updates: u64,
     /// The step of the checkpoint on disk.
     saved: Option<u64>,
+    best: Option<Best>,
     shown: Vec<(String, f64)>,
     seconds_before: f64,
     began: Instant,
@@ -160,16 +185,19 @@ fn unix_seconds() -> f64 {
 impl<'a> Run<'a> {
     fn begin(
         trainer: &'a mut dyn Trainer,
+        evaluator: Option<&'a mut dyn Evaluate>,
         folder: &'a Folder,
         options: &'a Options,
         progress: &'a mut dyn Progress,
     ) -> Result<Self> {
         let found = find(folder)?;
-        let (mut steps, mut updates, mut interval, mut saved) = (0, 0, Interval::default(), None);
+        let Loaded { mut steps, mut updates, mut interval, mut best } = Loaded::default();
+        let mut saved = None;
         match found {
             Some(Found { state, name, damaged }) => {
                 let path = folder.path().join(&name);
-                (steps, updates, interval) = load(trainer, &state, &path)?;
+                Loaded { steps, updates, interval, best } = load(trainer, &state, &path)?;
+                best = Best::resume(folder.directory(), best);
                 saved = Some(steps);
                 if damaged {
                     // Out of the way, or the next save would keep it as the previous one.
@@ -202,6 +230,7 @@ impl<'a> Run<'a> {
         let now = Instant::now();
         Ok(Run {
             trainer,
+            evaluator,
             folder,
             options,
             progress,
@@ -212,6 +241,7 @@ impl<'a> Run<'a> {
             steps,
             updates,
             saved,
+            best,
             shown: Vec::new(),
             began: now,
             row: (now, steps),
@@ -233,6 +263,9 @@ impl<'a> Run<'a> {
             self.show(&report);
             let crossed = |every: u64| before / every.max(1) < self.steps / every.max(1);
             let (log, save) = (crossed(self.options.log_every), crossed(self.options.checkpoint_every));
+            if self.options.eval_every > 0 && crossed(self.options.eval_every) {
+                self.evaluate()?;
+            }
             if log {
                 self.write_row()?;
             }
@@ -253,6 +286,7 @@ impl<'a> Run<'a> {
             steps: self.steps,
             updates: self.updates,
             seconds: self.seconds(),
+            best: self.best,
             checkpoint: self.folder.checkpoint(),
         }
     }
@@ -279,16 +313,51 @@ impl<'a> Run<'a> {
 
     /// Stops at a value that is not finite and at a trainer that does not move.
     fn check(&self, report: &Report) -> Result<()> {
-        if let Some((name, _)) = report.values.iter().find(|(_, value)| !value.is_finite()) {
-            let checkpoint = self.last_good();
-            return Err(Error::NotFinite { step: report.steps, tensor: name.clone(), checkpoint });
-        }
+        self.check_finite(report.steps, &report.values)?;
         if report.steps <= self.steps {
             return Err(Error::Usage(format!(
                 "the trainer reports {} steps after {}; an iteration must make at least one",
                 report.steps, self.steps
             )));
         }
+        Ok(())
+    }
+
+    fn check_finite(&self, step: u64, values: &[(String, f64)]) -> Result<()> {
+        match values.iter().find(|(_, value)| !value.is_finite()) {
+            Some((name, _)) => {
+                Err(Error::NotFinite { step, tensor: name.clone(), checkpoint: self.last_good() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Has what was learned evaluated, and keeps the agent where none before it was better.
+    fn evaluate(&mut self) -> Result<()> {
+        let Some(evaluator) = &mut self.evaluator else { return Ok(()) };
+        let began = Instant::now();
+        let agent = self.trainer.save_agent()?;
+        let values = evaluator.evaluate(&agent).map_err(|e| self.with_checkpoint(e))?;
+        let values: Vec<(String, f64)> =
+            values.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect();
+        self.check_finite(self.steps, &values)?;
+        if let Some((name, score)) = values.first() {
+            match self.shown.iter_mut().find(|(shown, _)| shown == name) {
+                Some((_, value)) => *value = *score,
+                None => self.shown.push((name.clone(), *score)),
+            }
+            if self.best.is_none_or(|best| best.is_beaten_by(*score)) {
+                let best = Best { step: self.steps, score: *score };
+                best.keep(self.folder.directory(), agent).map_err(|e| self.cannot_write(e))?;
+                self.best = Some(best);
+            }
+        }
+        self.interval.add(&Report { values, ..Report::default() });
+        // Seconds and rates are those of training alone.
+        let took = began.elapsed();
+        self.began += took;
+        self.row.0 += took;
+        self.recent.iter_mut().for_each(|(then, _)| *then += took);
         Ok(())
     }
 
@@ -338,6 +407,9 @@ impl<'a> Run<'a> {
         if !self.interval.is_empty() {
             state.set("synod.interval", self.interval.to_text());
         }
+        if let Some(best) = self.best {
+            state.set("synod.best", best.to_text());
+        }
         // The rows up to a checkpoint are on the disk before it is.
         self.metrics.sync().map_err(|e| self.cannot_write(e))?;
         self.events.sync().map_err(|e| self.cannot_write(e))?;
@@ -369,104 +441,4 @@ impl<'a> Run<'a> {
             other => other,
         }
     }
-}
-
-/// A checkpoint of a folder that can be read.
-struct Found {
-    state: Checkpoint,
-    /// Its name in the folder.
-    name: PathBuf,
-    /// The latest is there and damaged, and this is the one before it.
-    damaged: bool,
-}
-
-/// The latest checkpoint of a folder, or the one before it where that is missing or damaged; none where there is neither.
-fn find(folder: &Folder) -> Result<Option<Found>> {
-    let directory = folder.directory();
-    let names = directory.names().map_err(|e| Error::io(folder.path(), e))?;
-    let there = |name: &Path| names.iter().any(|n| n == name.as_os_str());
-    let (latest, previous) = (PathBuf::from(CHECKPOINT), checkpoint::previous_of(Path::new(CHECKPOINT)));
-    let fault = match there(&latest) {
-        true => match checkpoint::read_in(directory, &latest) {
-            Ok(state) => return Ok(Some(Found { state, name: latest, damaged: false })),
-            Err(Error::Io { path, source }) if source.kind() == ErrorKind::PermissionDenied => {
-                return Err(Error::Io { path, source });
-            }
-            Err(error) => Some(error),
-        },
-        false => None,
-    };
-    if !there(&previous) {
-        return fault.map_or(Ok(None), Err);
-    }
-    let damaged = fault.is_some();
-    let why = match &fault {
-        Some(error) => error.to_string(),
-        None => format!("{} is missing", folder.checkpoint().display()),
-    };
-    match checkpoint::read_in(directory, &previous) {
-        Ok(state) => {
-            tracing::warn!(
-                "{why}: the checkpoint before it is taken, {}",
-                directory.join(&previous).display()
-            );
-            Ok(Some(Found { state, name: previous, damaged }))
-        }
-        Err(error) => Err(fault.unwrap_or(error)),
-    }
-}
-
-/// Loads a checkpoint into a trainer: its steps, its updates, and what was reported since the last row.
-fn load(trainer: &mut dyn Trainer, state: &Checkpoint, path: &Path) -> Result<(u64, u64, Interval)> {
-    let fault = |message: String| Error::file(path, None, message);
-    let in_file = |error: Error| match error {
-        Error::Usage(message) => fault(message),
-        other => other,
-    };
-    let own = trainer.save()?;
-    if let (Some(theirs), Some(ours)) = (state.metadata.get("architecture"), own.metadata.get("architecture"))
-        && theirs != ours
-    {
-        return Err(fault(format!("belongs to the architecture `{theirs}`; this run has `{ours}`")));
-    }
-    state.check_finite().map_err(in_file)?;
-    let number = |name: &str| state.get::<u64>(name).map_err(in_file);
-    let (steps, updates) = (number("synod.step")?, number("synod.updates")?);
-    // Trainers begin their counters with their agent-steps.
-    if let Some(counters) = state.tensors.get(COUNTERS)
-        && let [counted, ..] = counters.to_u64().map_err(in_file)?[..]
-        && counted != steps
-    {
-        return Err(fault(format!(
-            "contradicts itself: `synod.step` is {steps}, `{COUNTERS}` has {counted}"
-        )));
-    }
-    let interval = match state.metadata.get("synod.interval") {
-        Some(text) => {
-            Interval::from_text(text).ok_or_else(|| fault("has a broken `synod.interval`".into()))?
-        }
-        None => Interval::default(),
-    };
-    trainer.load(state).map_err(in_file)?;
-    Ok((steps, updates, interval))
-}
-
-/// Draws a learning curve for every column of a run's metrics into `plots/`.
-///
-/// # Errors
-/// Where the metrics cannot be read or the pictures not be written.
-pub fn draw_curves(folder: &Folder) -> Result<()> {
-    let rows = metrics::read_in(folder.directory())?;
-    let plots = folder.directory().make_inside("plots")?;
-    for (column, points) in rows.columns.iter().zip(rows.curves(600)).skip(2) {
-        if points.is_empty() || column == "wall/seconds" {
-            continue;
-        }
-        let name: String =
-            column.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-        let axes = Axes::new(column, "agent-steps", &metrics::described(column));
-        let svg = lines_svg(&axes, &[Series::new(column, points)])?;
-        plots.write(format!("{name}.svg"), |file| file.write_all(svg.as_bytes()))?;
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@
 //!   events/events.out.tfevents.*      the same for TensorBoard
 //!   checkpoint.safetensors            the latest state
 //!   checkpoint.previous.safetensors   the one before
+//!   best.safetensors                  what acted in the best evaluation, where the run is evaluated as it trains
 //!   checkpoint.damaged.safetensors    a latest state that could not be read, where a run went on from the one before
 //!   plots/*.svg                       learning curves
 //! ```
@@ -22,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// The latest checkpoint's name in a run's folder.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The name of what acted in the best evaluation.
+pub(super) const BEST: &str = "best.safetensors";
 /// Where a damaged one is kept once the one before it has taken its place.
 pub(super) const DAMAGED: &str = "checkpoint.damaged.safetensors";
 /// The lock of a folder that cannot be locked itself.
@@ -132,6 +135,26 @@ pub fn config_of(path: &Path) -> PathBuf {
 /// The latest checkpoint of the run in `path`, for readers that take no lock.
 pub fn checkpoint_of(path: &Path) -> PathBuf {
     path.join(CHECKPOINT)
+}
+
+/// The checkpoint that a path means: a run's latest where it is a folder, otherwise that file.
+pub fn checkpoint_at(path: &Path) -> PathBuf {
+    if path.is_dir() { checkpoint_of(path) } else { path.to_path_buf() }
+}
+
+/// What acted in the best evaluation of the run in `path`.
+///
+/// # Errors
+/// [`Error::Usage`] where it was never evaluated while it trained.
+pub fn require_best(path: &Path) -> Result<PathBuf> {
+    let best = path.join(BEST);
+    match best.is_file() {
+        true => Ok(best),
+        false => Err(Error::Usage(format!(
+            "{} has no {BEST}: it was not evaluated while it trained (eval_every, eval_episodes)",
+            path.display()
+        ))),
+    }
 }
 
 /// Checks that `path` is the folder of a run.

@@ -1,9 +1,10 @@
 //! `metrics.csv`: what a run reports, one row a logging interval.
 //!
-//! The first columns are `step` (agent-steps), `updates`, `wall/seconds` (of training, pauses left out) and
+//! The first columns are `step` (agent-steps), `updates`, `wall/seconds` (of training, pauses and evaluations left out) and
 //! `wall/steps_per_second`; then one a reported name, in the order of first appearance. A name that appears later
 //! adds a column at the end, for which the file is rewritten in one step; earlier rows are empty there. A row holds
-//! the mean of what was reported since the row before; a name that was not reported leaves its field empty.
+//! the mean of what was reported since the row before; a name that was not reported leaves its field empty. What
+//! evaluations report has `eval/` before its name.
 //!
 //! A resumed run first cuts the rows past its checkpoint, so that in the end the file equals that of an undisturbed
 //! run but for the `wall/` columns.

@@ -1,5 +1,5 @@
 //! A run on disk and on the terminal: configurations, the run folder, metrics, checkpoint files, the loop that drives a
-//! trainer and draws its learning curves, and tables.
+//! trainer, has it evaluated and draws its learning curves, and tables.
 //!
 //! This room knows trainers only as [`Trainer`](crate::train::Trainer); which presets exist and which agent meets which
 //! world is decided above it, in `preset`. Files that replace others are written beside them, flushed
@@ -21,13 +21,16 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
+pub mod best;
 pub mod checkpoint;
 pub mod config;
+pub mod curves;
 pub mod directory;
 pub mod driver;
 pub mod folder;
 pub mod metrics;
 pub mod progress;
+mod resume;
 pub mod signal;
 pub mod statistics;
 pub mod table;

@@ -4,6 +4,7 @@ use super::Trainer;
 use super::curiosity::CuriosityConfig;
 use super::dqn::DqnConfig;
 use super::hierarchy::HierarchyConfig;
+use super::inherit::Inherited;
 use super::ppo::PpoConfig;
 use crate::Device;
 use crate::agent::actors::Choice;
@@ -27,15 +28,24 @@ pub struct Making<'a> {
     pub steps: u64,
     /// The seed of parameters and actions.
     pub seed: u64,
+    /// Whether checkpoints hold what the learner keeps to learn from again.
+    pub save_replay: bool,
+    /// What the agent takes of another run's weights.
+    pub inherited: Option<&'a Inherited>,
 }
 
 impl Making<'_> {
-    /// The agent with initial parameters.
+    /// The agent with initial parameters, drawn or taken from another run.
     ///
     /// # Errors
-    /// Settings out of range, worlds that it is not made for, or no room on the device.
+    /// Settings out of range, worlds that it is not made for, parameters of another shape, or no room on the device.
     pub fn policy(&self, spec: &Spec) -> Result<Box<dyn Policy>> {
-        self.agent.policy(self.device, spec, self.separate_parameters, self.seed)
+        let policy = self.agent.policy(self.device, spec, self.separate_parameters, self.seed)?;
+        if let Some(inherited) = self.inherited {
+            inherited.check(policy.as_ref())?;
+            inherited.load("agent", policy.parameters())?;
+        }
+        Ok(policy)
     }
 }
 
@@ -64,6 +74,12 @@ pub trait LearnerSettings: Table {
     /// Whether [`LearnerSettings::policy`] is the agent itself, and not one built around it.
     fn trains_the_agent_itself(&self) -> bool {
         true
+    }
+
+    /// Whether it keeps what it was shown to learn from it again, and has that in checkpoints unless
+    /// [`Making::save_replay`] is off.
+    fn keeps_replay(&self) -> bool {
+        false
     }
 
     /// Rewards of the agents' own, beside those of the worlds.

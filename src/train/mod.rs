@@ -17,6 +17,7 @@ mod config;
 pub mod curiosity;
 pub mod dqn;
 pub mod hierarchy;
+mod inherit;
 pub mod mixer;
 pub mod player;
 pub mod ppo;
@@ -25,6 +26,7 @@ pub mod rollout;
 mod sum_tree;
 
 pub use config::{LearnerConfig, LearnerSettings, Learners, Making};
+pub use inherit::{Inherited, Taken};
 
 pub use crate::tensors::{Checkpoint, ElementType, TensorData};
 
@@ -70,6 +72,17 @@ pub trait Trainer: Send {
     /// # Errors
     /// What the device reports when its variables are read.
     fn save(&self) -> Result<Checkpoint>;
+
+    /// What acts, and what pictures of it need, without what only training needs: the text `architecture` and the tensors
+    /// under `agent/` and `curiosity/`. Trainers for which [`save`](Self::save) is dear have a shorter way than this one.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    fn save_agent(&self) -> Result<Checkpoint> {
+        let mut agent = self.save()?;
+        agent.tensors.retain(|name, _| name.starts_with("agent/") || name.starts_with("curiosity/"));
+        Ok(agent)
+    }
 
     /// Takes up the state that [`save`](Self::save) gave.
     ///

@@ -170,6 +170,13 @@ impl Replay {
         })
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.written = 0;
+        let leaves = self.sizes.steps / self.sizes.stride * self.sizes.worlds;
+        self.priorities = self.priorities.take().map(|_| (SumTree::new(leaves), 1.0));
+    }
+
     /// Steps of each world that are there to be drawn from.
     pub fn len(&self) -> usize {
         (self.written as usize).min(self.sizes.steps)

@@ -60,7 +60,7 @@ impl Rules for Everything {
 
     fn kinds(&self) -> Vec<AgentKind> {
         let actions = Everything::space();
-        vec![AgentKind { name: "agent".into(), count: 2, observation: vec![4], actions }]
+        vec![AgentKind::new("agent", 2, &[4], actions)]
     }
 
     fn masked(&self) -> bool {

@@ -5,5 +5,6 @@ mod communication;
 mod critic;
 mod dqn;
 mod hierarchy;
+mod kinds;
 mod lqr;
 mod ppo;

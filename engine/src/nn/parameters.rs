@@ -298,7 +298,44 @@ impl<'g> Weights<'g> {
     }
 
     /// The same model with other tensors in place of its parameters, e.g. after a step of adaptation (MAML).
-    pub fn with(&self, tensors: Vec<Tensor<'g>>) -> Weights<'g> {
-        Weights { graph: self.graph, lanes: self.lanes, tensors }
+    ///
+    /// # Errors
+    /// There are more or fewer of them, or one has another shape than that in whose place it stands.
+    pub fn with(&self, tensors: Vec<Tensor<'g>>) -> Result<Weights<'g>> {
+        if tensors.len() != self.tensors.len() {
+            let (found, own) = (tensors.len(), self.tensors.len());
+            return Err(Error::Graph(format!("{found} tensors in place of a model's {own} parameters")));
+        }
+        let differs = |(own, other): &(&Tensor<'g>, &Tensor<'g>)| own.tensor_type() != other.tensor_type();
+        if let Some((own, other)) = self.tensors.iter().zip(&tensors).find(differs) {
+            let (found, own) = (other.tensor_type(), own.tensor_type());
+            return Err(Error::Graph(format!("{found} in place of a parameter of {own}")));
+        }
+        Ok(Weights { graph: self.graph, lanes: self.lanes, tensors })
+    }
+
+    /// The same weights once for each of so many lanes, the second dimension of what layers are given
+    /// (`[time, lanes, ..]`): the tasks of an inner loop, each of which then goes on with weights of its own by
+    /// [`Weights::with`]. The gradient of what is made of them sums over the lanes.
+    ///
+    /// # Errors
+    /// There are lanes already (agents with parameters of their own), or none are asked for.
+    pub fn over_lanes(&self, lanes: usize) -> Result<Weights<'g>> {
+        if let Some(own) = self.lanes {
+            return Err(Error::Graph(format!(
+                "weights of {own} agents of their own cannot have lanes again"
+            )));
+        }
+        if lanes == 0 {
+            return Err(Error::Graph("weights over no lanes".into()));
+        }
+        let wide = |x: &Tensor<'g>| x.broadcast_to([&[lanes], &x.shape()[..]].concat());
+        let tensors = self.tensors.iter().map(wide).collect();
+        Ok(Weights { graph: self.graph, lanes: Some(lanes), tensors })
+    }
+
+    /// The lanes, where each has weights of its own.
+    pub fn lanes(&self) -> Option<usize> {
+        self.lanes
     }
 }

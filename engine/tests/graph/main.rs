@@ -1,6 +1,7 @@
 //! Graphs, gradients and programs, on the smallest ops.
 
 mod foreign;
+mod lanes;
 mod refusals;
 
 use std::time::Instant;

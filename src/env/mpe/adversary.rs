@@ -66,12 +66,8 @@ impl Rules for SimpleAdversaryConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let kind = |name: &str, count, length| AgentKind {
-            name: name.to_owned(),
-            count,
-            observation: vec![length],
-            actions: self.actions.space(true, 0),
-        };
+        let kind =
+            |name: &str, count, length| AgentKind::new(name, count, &[length], self.actions.space(true, 0));
         vec![kind("adversary", 1, 4 * self.good), kind("agent", self.good, 2 + 4 * self.good)]
     }
 

@@ -79,7 +79,7 @@ impl Rules for SimpleReferenceConfig {
     fn kinds(&self) -> Vec<AgentKind> {
         let observation = vec![2 + 2 * LANDMARKS + 3 + WORDS];
         let actions = self.actions.space(true, WORDS);
-        vec![AgentKind { name: "agent".to_owned(), count: 2, observation, actions }]
+        vec![AgentKind::new("agent", 2, &observation, actions)]
     }
 
     fn state(&self) -> usize {

@@ -63,11 +63,8 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let kind = |name: &str, length, moves, words| AgentKind {
-            name: name.to_owned(),
-            count: 1,
-            observation: vec![length],
-            actions: self.actions.space(moves, words),
+        let kind = |name: &str, length, moves, words| {
+            AgentKind::new(name, 1, &[length], self.actions.space(moves, words))
         };
         vec![kind("speaker", 3, false, WORDS), kind("listener", 2 + 2 * LANDMARKS + WORDS, true, 0)]
     }

@@ -87,7 +87,7 @@ impl Rules for SimpleSpreadConfig {
 
     fn kinds(&self) -> Vec<AgentKind> {
         let (observation, actions) = (vec![self.length()], self.actions.space(true, 0));
-        vec![AgentKind { name: "agent".to_owned(), count: self.agents, observation, actions }]
+        vec![AgentKind::new("agent", self.agents, &observation, actions)]
     }
 
     fn state(&self) -> usize {

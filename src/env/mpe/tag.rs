@@ -105,11 +105,8 @@ impl Rules for SimpleTagConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let kind = |name: &str, count, good| AgentKind {
-            name: name.to_owned(),
-            count,
-            observation: vec![self.length(good)],
-            actions: self.actions.space(true, 0),
+        let kind = |name: &str, count, good| {
+            AgentKind::new(name, count, &[self.length(good)], self.actions.space(true, 0))
         };
         vec![kind("adversary", self.adversaries, false), kind("agent", self.good, true)]
     }

@@ -263,6 +263,11 @@ impl WorldSettings for PathfindingConfig {
     fn check(&self) -> Result<()> {
         self.check()
     }
+
+    /// Every episode is a whole one.
+    fn after_curriculum(&self) -> Option<WorldConfig> {
+        Some(WorldConfig::new(PathfindingConfig { spread_first_episodes: false, ..self.clone() }))
+    }
 }
 
 impl Default for PathfindingConfig {

@@ -106,12 +106,7 @@ impl Pathfinding {
         let numbers = config.worlds.checked_mul(config.agents).and_then(|n| n.checked_mul(3 * side * side));
         memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
         let draws = Draws::new(&config)?;
-        let kind = AgentKind {
-            name: "agent".to_owned(),
-            count: config.agents,
-            observation: vec![3, side, side],
-            actions: ActionSpace::Discrete(ACTIONS),
-        };
+        let kind = AgentKind::new("agent", config.agents, &[3, side, side], ActionSpace::Discrete(ACTIONS));
         let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0, masked: false };
         let worlds = (0..config.worlds).map(|_| None).collect();
         let fingerprint = state::fingerprint(&config, &draws);

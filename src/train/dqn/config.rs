@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::Dqn;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
-use crate::agent::team::Critic;
 use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result, within};
 use crate::optim::Schedule;
@@ -148,7 +147,7 @@ impl LearnerSettings for DqnConfig {
 
     fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
         let observation = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
-        if making.agent.parts(observation).is_some_and(|parts| parts.critic != Critic::Shared) {
+        if making.agent.has_critic_apart(observation) {
             return Err(Error::config("agent.critic", "shared: Q-learning has no critic"));
         }
         making.policy(spec)
@@ -160,7 +159,13 @@ impl LearnerSettings for DqnConfig {
 
     fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
         let policy = self.policy(making, world.spec())?;
-        Ok(Box::new(Dqn::new(making.device, policy, world, self.clone(), making.steps, making.seed)?))
+        let mut trainer = Dqn::new(making.device, policy, world, self.clone(), making.steps, making.seed)?;
+        trainer.set_saves_replay(making.save_replay);
+        Ok(Box::new(trainer))
+    }
+
+    fn keeps_replay(&self) -> bool {
+        true
     }
 
     /// The best action.

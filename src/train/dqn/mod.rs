@@ -49,6 +49,7 @@ pub struct Dqn {
     update: Option<Program>,
     target: Program,
     curiosity: Option<Curiosity>,
+    saves_replay: bool,
     agents: usize,
     worlds: usize,
     budget: u64,
@@ -150,12 +151,19 @@ impl Dqn {
             update,
             target,
             curiosity,
+            saves_replay: true,
             agents,
             worlds,
             budget,
             steps: 0,
             seed,
         })
+    }
+
+    /// Leaves the replay out of checkpoints, or not. A trainer that goes on from one without it begins with an empty
+    /// replay, and learns again once that holds `warmup` steps.
+    pub fn set_saves_replay(&mut self, saves: bool) {
+        self.saves_replay = saves;
     }
 
     /// The agent that learns.
@@ -370,7 +378,9 @@ impl Trainer for Dqn {
             learned.save(&mut checkpoint, prefix)?;
         }
         self.rollout.save(&mut checkpoint)?;
-        self.replay.save(&mut checkpoint)?;
+        if self.saves_replay {
+            self.replay.save(&mut checkpoint)?;
+        }
         if let Some(curiosity) = &self.curiosity {
             curiosity.save(&mut checkpoint)?;
         }
@@ -378,17 +388,29 @@ impl Trainer for Dqn {
         Ok(checkpoint)
     }
 
+    fn save_agent(&self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("architecture", self.policy.architecture());
+        self.policy.parameters().save("agent", &mut checkpoint)?;
+        if let Some(curiosity) = &self.curiosity {
+            curiosity.save(&mut checkpoint)?;
+        }
+        Ok(checkpoint)
+    }
+
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.policy.architecture())?;
         take_up(self, checkpoint, |trainer, from| {
             trainer.steps = from.counter("trainer/counters")?;
-            trainer.replay.load(from)?;
-            let kept = trainer.replay.written() as u128 * (trainer.agents * trainer.worlds) as u128;
-            if kept != u128::from(trainer.steps) {
-                return Err(Error::Usage(format!(
-                    "the checkpoint's replay has seen {kept} agent-steps, its trainer {}",
-                    trainer.steps
-                )));
+            if trainer.saves_replay {
+                trainer.replay.load(from)?;
+                let kept = trainer.replay.written() as u128 * (trainer.agents * trainer.worlds) as u128;
+                if kept != u128::from(trainer.steps) {
+                    return Err(Error::Usage(format!(
+                        "the checkpoint's replay has seen {kept} agent-steps, its trainer {}",
+                        trainer.steps
+                    )));
+                }
             }
             trainer.rollout.load(from)?;
             let prefixes: Vec<&str> = trainer.prefixes().collect();
@@ -399,6 +421,10 @@ impl Trainer for Dqn {
                 curiosity.load(from)?;
             }
             Ok(())
-        })
+        })?;
+        if !self.saves_replay {
+            self.replay.clear();
+        }
+        Ok(())
     }
 }

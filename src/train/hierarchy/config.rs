@@ -80,7 +80,13 @@ impl LearnerSettings for HierarchyConfig {
 
     fn trainer(&self, making: &Making<'_>, world: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
         let agent = self.agent(making, world.spec())?;
-        Ok(Box::new(HierarchicalDqn::new(making.device, agent, world, self, making.steps, making.seed)?))
+        let mut trainer = HierarchicalDqn::new(making.device, agent, world, self, making.steps, making.seed)?;
+        trainer.set_saves_replay(making.save_replay);
+        Ok(Box::new(trainer))
+    }
+
+    fn keeps_replay(&self) -> bool {
+        true
     }
 
     /// The best action.
@@ -99,7 +105,14 @@ impl HierarchyConfig {
         };
         let goals = self.goals(making.goals.clone(), shape.iter().product())?;
         let separate = making.separate_parameters;
-        Hierarchy::new(making.device, &parts, spec, goals, self.every, separate, making.seed)
+        let agent = Hierarchy::new(making.device, &parts, spec, goals, self.every, separate, making.seed)?;
+        if let Some(inherited) = making.inherited {
+            inherited.check(&agent)?;
+            inherited.load("agent/manager", agent.manager().parameters())?;
+            inherited.load("agent/worker", agent.worker().parameters())?;
+            agent.gather()?;
+        }
+        Ok(agent)
     }
 
     /// Checks every setting, those of the worker among them.

@@ -223,18 +223,19 @@ impl Level {
         ]
     }
 
-    /// Writes everything into a checkpoint. The level's name comes second in the names of tensors, so that parameters
-    /// lie under `agent/manager` and `agent/worker`.
-    pub fn save(&self, checkpoint: &mut Checkpoint) -> Result<()> {
+    /// Forgets what it has to learn from.
+    pub fn clear(&mut self) {
+        self.written.fill(0);
+    }
+
+    /// Writes everything into a checkpoint, what it has to learn from where that is wanted. The level's name comes second
+    /// in the names of tensors, so that parameters lie under `agent/manager` and `agent/worker`.
+    pub fn save(&self, checkpoint: &mut Checkpoint, with_replay: bool) -> Result<()> {
         let mut own = Checkpoint::new();
         self.learned[0].save(&mut own, "agent")?;
-        for (name, values) in self.arrays() {
-            own.insert(format!("replay/{name}"), TensorData::f32(&[values.len()], values)?);
+        if with_replay {
+            self.save_replay(&mut own)?;
         }
-        own.insert("replay/goals", TensorData::u32(&[self.goal.len()], &self.goal)?);
-        own.insert("replay/actions", TensorData::u32(&[self.action.len()], &self.action)?);
-        own.insert("replay/allowed", TensorData::u8(&[self.allowed.len()], &self.allowed)?);
-        own.insert("replay/written", TensorData::u64(&[self.written.len()], &self.written)?);
         for (name, tensor) in own.tensors {
             if let Some((first, rest)) = name.split_once('/') {
                 checkpoint.insert(format!("{first}/{}/{rest}", self.name), tensor);
@@ -243,11 +244,22 @@ impl Level {
         Ok(())
     }
 
+    fn save_replay(&self, own: &mut Checkpoint) -> Result<()> {
+        for (name, values) in self.arrays() {
+            own.insert(format!("replay/{name}"), TensorData::f32(&[values.len()], values)?);
+        }
+        own.insert("replay/goals", TensorData::u32(&[self.goal.len()], &self.goal)?);
+        own.insert("replay/actions", TensorData::u32(&[self.action.len()], &self.action)?);
+        own.insert("replay/allowed", TensorData::u8(&[self.allowed.len()], &self.allowed)?);
+        own.insert("replay/written", TensorData::u64(&[self.written.len()], &self.written)?);
+        Ok(())
+    }
+
     /// Takes up what [`Level::save`] wrote, of tensors whose sizes were compared before.
     ///
     /// # Errors
     /// An action or a goal is out of range.
-    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub fn load(&mut self, checkpoint: &Checkpoint, with_replay: bool) -> Result<()> {
         let mut own = Checkpoint::new();
         for (name, tensor) in &checkpoint.tensors {
             let mut parts = name.splitn(3, '/');
@@ -257,6 +269,13 @@ impl Level {
                 own.insert(format!("{first}/{rest}"), tensor.clone());
             }
         }
+        if with_replay {
+            self.load_replay(&own)?;
+        }
+        self.learned[0].load(&own, "agent")
+    }
+
+    fn load_replay(&mut self, own: &Checkpoint) -> Result<()> {
         let below = |name: &str, limit: usize| -> Result<Vec<u32>> {
             let values = own.tensor(name)?.to_u32()?;
             match values.iter().all(|value| (*value as usize) < limit.max(1)) {
@@ -273,7 +292,6 @@ impl Level {
         let [returns, bootstraps] = [floats("returns")?, floats("bootstraps")?];
         let allowed = own.tensor("replay/allowed")?.to_u8()?;
         let written = own.counters("replay/written", self.agents)?;
-        self.learned[0].load(&own, "agent")?;
         (self.goal, self.action, self.allowed, self.written) = (goal, action, allowed, written);
         (self.before, self.after, self.returns, self.bootstraps) = (before, after, returns, bootstraps);
         Ok(())

@@ -51,6 +51,7 @@ pub struct HierarchicalDqn {
     manager: Level,
     worker: Level,
     options: Options,
+    saves_replay: bool,
     agents: usize,
     worlds: usize,
     budget: u64,
@@ -115,6 +116,7 @@ impl HierarchicalDqn {
             workers,
             manager,
             worker,
+            saves_replay: true,
             agents,
             worlds,
             budget,
@@ -124,6 +126,12 @@ impl HierarchicalDqn {
             seen: vec![0.0; agents * worlds * (size + goals)],
             told: spec.actions(),
         })
+    }
+
+    /// Leaves the replays out of checkpoints, or not. A trainer that goes on from one without them begins with empty ones,
+    /// and learns again once they hold `warmup` steps.
+    pub fn set_saves_replay(&mut self, saves: bool) {
+        self.saves_replay = saves;
     }
 
     /// The agent as it would act now.
@@ -316,8 +324,9 @@ impl Trainer for HierarchicalDqn {
     fn save(&self) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::new();
         checkpoint.set("architecture", self.agent.architecture());
-        self.manager.save(&mut checkpoint)?;
-        self.worker.save(&mut checkpoint)?;
+        for level in [&self.manager, &self.worker] {
+            level.save(&mut checkpoint, self.saves_replay)?;
+        }
         self.options.save(&mut checkpoint)?;
         let world = self.environment.save();
         let flat = |values: &[f32]| TensorData::f32(&[values.len()], values);
@@ -331,12 +340,21 @@ impl Trainer for HierarchicalDqn {
         Ok(checkpoint)
     }
 
+    fn save_agent(&self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("architecture", self.agent.architecture());
+        self.agent.manager().parameters().save("agent/manager", &mut checkpoint)?;
+        self.agent.worker().parameters().save("agent/worker", &mut checkpoint)?;
+        Ok(checkpoint)
+    }
+
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.agent.architecture())?;
         take_up(self, checkpoint, |trainer, from| {
             trainer.options.load(from, trainer.agent.goals().count())?;
-            trainer.manager.load(from)?;
-            trainer.worker.load(from)?;
+            let with_replay = trainer.saves_replay;
+            trainer.manager.load(from, with_replay)?;
+            trainer.worker.load(from, with_replay)?;
             trainer.environment.load(from.tensor("worlds/state")?.bytes())?;
             trainer.buffers.observations = from.tensor("rollout/observations")?.to_f32()?;
             trainer.buffers.state = from.tensor("rollout/world_state")?.to_f32()?;
@@ -346,6 +364,11 @@ impl Trainer for HierarchicalDqn {
             let counters = from.counters("trainer/counters", 2)?;
             (trainer.steps, trainer.world_steps) = (counters[0], counters[1]);
             Ok(())
-        })
+        })?;
+        if !self.saves_replay {
+            self.manager.clear();
+            self.worker.clear();
+        }
+        Ok(())
     }
 }

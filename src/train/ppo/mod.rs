@@ -293,6 +293,16 @@ impl Trainer for Ppo {
         Ok(checkpoint)
     }
 
+    fn save_agent(&self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.set("architecture", self.policy.architecture());
+        self.policy.parameters().save("agent", &mut checkpoint)?;
+        if let Some(curiosity) = &self.curiosity {
+            curiosity.save(&mut checkpoint)?;
+        }
+        Ok(checkpoint)
+    }
+
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.check_architecture(&self.policy.architecture())?;
         take_up(self, checkpoint, |trainer, from| {
