@@ -5,6 +5,20 @@
 //! laid out, and so every trainer takes them. The networks know nothing of it: each part is given the columns that its
 //! kind sees, in their shape, and gives the numbers that its kind's actions need. What pads its heads to the common width
 //! is constant, and carries no gradient.
+//!
+//! ```
+//! use synod::agent::kinds::KindsConfig;
+//! use synod::agent::team::TeamConfig;
+//! use synod::agent::{AgentConfig, Policy};
+//! use synod::env::WorldConfig;
+//! use synod::env::uniform::Uniform;
+//! let world = Uniform::of(WorldConfig::named("simple_tag")?.with_worlds(2).build(0)?)?;
+//! let prey = TeamConfig { features: 32, ..TeamConfig::default() };
+//! let kinds = KindsConfig { own: [("agent".to_string(), prey)].into(), ..KindsConfig::default() };
+//! let policy = AgentConfig::new(kinds).policy(&synod::Device::cpu(), world.spec(), false, 7)?;
+//! println!("{}", policy.architecture());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::collections::BTreeMap;
 

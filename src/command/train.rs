@@ -23,7 +23,7 @@ use super::note;
   synod train bottleneck --set agent.core=gru --set learner.learning_rate=3e-4
   synod train two-step-qmix --set agent.core=lstm
   synod train runs/long/config.toml --out runs/again
-  synod train mazes --init-from runs/bottleneck-0 --only encoder
+  synod train bottleneck-sparse --init-from runs/bottleneck-0 --only encoder
   synod train spread-vdn --no-replay --set eval_every=100000 --set eval_episodes=64
   synod train --resume runs/long")]
 pub struct Train {

@@ -5,6 +5,23 @@
 //! checkpoint names the step and the score of the best, so that a run that was resumed keeps the same one.
 //!
 //! [`Trainer::save_agent`]: crate::train::Trainer::save_agent
+//!
+//! ```
+//! use synod::run::best::Evaluate;
+//! use synod::train::Checkpoint;
+//! /// Counts what it is asked to evaluate.
+//! struct Count(u64);
+//! impl Evaluate for Count {
+//!     fn evaluate(&mut self, _agent: &Checkpoint) -> synod::Result<Vec<(String, f64)>> {
+//!         self.0 += 1;
+//!         Ok(vec![("score".to_string(), 0.0)])
+//!     }
+//! }
+//! let mut count = Count(0);
+//! count.evaluate(&Checkpoint::new())?;
+//! assert_eq!(count.0, 1);
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use super::checkpoint;
 use super::directory::Directory;

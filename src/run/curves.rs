@@ -1,4 +1,19 @@
 //! Learning curves of a run, as pictures in its folder.
+//!
+//! ```
+//! use synod::run::curves::draw_curves;
+//! use synod::run::folder::Folder;
+//! use synod::run::metrics::Metrics;
+//! let parent = tempfile::tempdir().expect("a folder");
+//! let folder = Folder::create(parent.path().join("run"), "")?;
+//! let mut metrics = Metrics::open(folder.directory(), 0)?;
+//! for step in 1..4 {
+//!     metrics.row(512 * step, step, 0.5, 1024.0, &[("return".to_string(), 0.25)])?;
+//! }
+//! draw_curves(&folder)?;
+//! assert!(folder.plots().join("return.svg").exists());
+//! # Ok::<(), synod::Error>(())
+//! ```
 
 use std::io::Write;
 
