@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -60,7 +61,7 @@ pub trait Family: Sized + 'static {
 }
 
 /// A type of settings with a place in its family's list.
-pub trait Member: Table + Serialize + DeserializeOwned + Default {
+pub trait Member: Table + Serialize + DeserializeOwned + Default + JsonSchema {
     /// Its name: the `kind` of a table.
     const NAME: &'static str;
     /// What it is, in a line.
@@ -73,6 +74,8 @@ pub struct Kind<F: Family> {
     pub name: &'static str,
     /// What it is, in a line.
     pub summary: &'static str,
+    /// What settings it has, from their docstrings.
+    pub(crate) schema: fn() -> Value,
     /// Settings from a table in which any key may be missing.
     read: fn(Map<String, Value>) -> Result<Arc<F::Settings>, String>,
 }
@@ -89,7 +92,7 @@ impl<F: Family> Kind<F> {
     /// The entry of a member, whose settings `read` makes from a table. Families have a shorter form of their own, such
     /// as [`Kind::<Worlds>::of`](crate::env::Worlds).
     pub const fn new<C: Member>(read: fn(Map<String, Value>) -> Result<Arc<F::Settings>, String>) -> Self {
-        Kind { name: C::NAME, summary: C::SUMMARY, read }
+        Kind { name: C::NAME, summary: C::SUMMARY, schema: crate::schema::of::<C>, read }
     }
 
     /// The kind with its default settings.
@@ -230,6 +233,17 @@ impl<F: Family> Tagged<F> {
         fields.insert(KIND.into(), self.kind.name.into());
         fields.extend(self.settings.fields()?);
         Ok(Value::Object(fields))
+    }
+}
+
+/// Any table with a kind; what else it holds depends on that ([`crate::schema`]).
+impl<F: Family> JsonSchema for Tagged<F> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        F::WHAT.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", crate::schema::FAMILY: F::WHAT })
     }
 }
 

@@ -67,6 +67,19 @@ fn a_run_can_be_trained_evaluated_drawn_and_run_again_from_its_config() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(std::fs::metadata(folder.path().join(name)).unwrap().len() > 500);
     }
+    let curves = |arguments: &[&str]| {
+        let picture = folder.path().join("arcs.svg");
+        let _ = std::fs::remove_file(&picture);
+        let output =
+            synod(&[&["render", "run", "-o", "arcs.svg", "--steps", "6"], arguments].concat(), folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read_to_string(picture).unwrap().matches("class=\"attention\"").count()
+    };
+    // Two agents, each of which attends to the other.
+    assert_eq!(
+        [curves(&["--arcs", "0"]), curves(&["--arcs-from", "0.01"]), curves(&["--arcs-from", "3"])],
+        [0, 2, 0]
+    );
 
     let output = synod(&["train", "run/config.toml", "--out", "again"], folder.path());
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -509,7 +522,14 @@ fn a_team_is_trained_resumed_and_evaluated() {
 
     refuses(at, &["eval", "run", "--maps", "maze.map"], &["--maps", "pathfinding"]);
     refuses(at, &["eval", "run", "--instance-seed", "3"], &["--instance-seed", "pathfinding"]);
-    refuses(at, &["render", "run", "-o", "a.gif"], &["pathfinding"]);
+    refuses(at, &["render", "run", "-o", "a.gif", "--maps", "maze.map"], &["--maps", "pathfinding"]);
+    for name in ["game.gif", "game.svg"] {
+        let output = synod(&["render", "run", "-o", name, "--device", "cpu"], at);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(std::fs::metadata(at.join(name)).unwrap().len() > 500);
+    }
+    let svg = std::fs::read_to_string(at.join("game.svg")).unwrap();
+    assert!(svg.contains("matrix_game, step 2, reward ") && svg.contains("game 1"), "{svg}");
     refuses(at, &["train", "two-step-vdn", "--set", "preset=taxi-dqn"], &["preset", "by its name"]);
     refuses(at, &["compare", "two-step-vdn", "--seeds", "18446744073709551615"], &["at most", "seeds"]);
     let large = ["--set", "world.width=4096", "--set", "world.height=4096"];

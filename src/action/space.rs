@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Error, Result};
 
 /// Options of all discrete parts of a space together, and continuous numbers, at most.
@@ -23,7 +25,8 @@ const DEEPEST: usize = 16;
 /// // A mean and a deviation for the turn, a number for each word.
 /// assert_eq!((move_and_word.options(), move_and_word.parameters()), (10, 12));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ActionSpace {
     /// One of so many options, from 0 on.
     Discrete(usize),
@@ -32,12 +35,30 @@ pub enum ActionSpace {
     /// Real numbers, each within its bounds. A bound may be infinite. Worlds hold what lies beyond a bound to it.
     Continuous {
         /// The lower bounds.
+        #[serde(serialize_with = "write_bounds", deserialize_with = "read_lower")]
         low: Vec<f32>,
         /// The upper bounds, one for each lower one and above it.
+        #[serde(serialize_with = "write_bounds", deserialize_with = "read_upper")]
         high: Vec<f32>,
     },
     /// All of these at once.
     Product(Vec<ActionSpace>),
+}
+
+/// JSON has no infinite numbers: a bound that there is none of is `null`.
+fn write_bounds<S: Serializer>(bounds: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    let known = |bound: &f32| bound.is_finite().then_some(*bound);
+    bounds.iter().map(known).collect::<Vec<_>>().serialize(serializer)
+}
+
+fn read_lower<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let bounds = Vec::<Option<f32>>::deserialize(deserializer)?;
+    Ok(bounds.into_iter().map(|bound| bound.unwrap_or(f32::NEG_INFINITY)).collect())
+}
+
+fn read_upper<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let bounds = Vec::<Option<f32>>::deserialize(deserializer)?;
+    Ok(bounds.into_iter().map(|bound| bound.unwrap_or(f32::INFINITY)).collect())
 }
 
 impl ActionSpace {

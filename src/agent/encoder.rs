@@ -1,28 +1,32 @@
 //! Encoders: from an observation to features.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Conv2d, Linear, RELU_GAIN, Weights};
 
 /// The settings of an encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum EncoderConfig {
     /// Linear maps over the flat observation, each followed by a ReLU.
     Linear {
         /// How many.
         #[serde(default = "one")]
+        #[schemars(range(min = 1, max = 64))]
         layers: usize,
     },
     /// SRMT's: a convolution over `[channels, height, width]`, residual blocks of two each, and a linear map.
     Convolutional {
         /// Channels of the convolutions (F).
         #[serde(default = "eight")]
+        #[schemars(range(min = 1, max = 1024))]
         channels: usize,
         /// Residual blocks (R).
         #[serde(default = "one")]
+        #[schemars(range(min = 0, max = 64))]
         blocks: usize,
     },
 }
@@ -36,25 +40,18 @@ fn eight() -> usize {
 }
 
 impl EncoderConfig {
-    /// Checks every setting against the shape of an observation.
+    /// Checks the kind against the shape of an observation.
     ///
     /// # Errors
-    /// The first setting out of range, and convolutions over what has no height and width.
+    /// Convolutions over what has no height and width.
     pub fn check(&self, observation: &[usize]) -> Result<()> {
-        match *self {
-            EncoderConfig::Linear { layers } => within("agent.encoder.layers", layers, 1, 64),
-            EncoderConfig::Convolutional { channels, blocks } => {
-                within("agent.encoder.channels", channels, 1, 1024)?;
-                within("agent.encoder.blocks", blocks, 0, 64)?;
-                if observation.len() == 3 {
-                    return Ok(());
-                }
-                let message = format!(
-                    "linear: convolutions see [channels, height, width], and this world shows {observation:?}"
-                );
-                Err(Error::config("agent.encoder.kind", message))
-            }
+        if matches!(self, EncoderConfig::Convolutional { .. }) && observation.len() != 3 {
+            let message = format!(
+                "linear: convolutions see [channels, height, width], and this world shows {observation:?}"
+            );
+            return Err(Error::config("agent.encoder.kind", message));
         }
+        Ok(())
     }
 
     /// In words for checkpoints.

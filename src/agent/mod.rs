@@ -114,7 +114,7 @@ pub fn fill_noise(program: &mut Program, [seed, counter]: [u64; 2], shard: usize
 }
 
 /// A key of the generator that no other seed, counter or shard shares, up to a chance of 2^-64.
-fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
+pub(crate) fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
     let mut z =
         seed ^ counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shard.wrapping_mul(0xd1b5_4a32_d192_ed03);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -123,8 +123,20 @@ fn mixed_key([seed, counter]: [u64; 2], shard: u64) -> [u32; 2] {
     [z as u32, (z >> 32) as u32]
 }
 
+/// The inputs `state0`, `state1` and so on of a program over `[agents, worlds]`: the recurrent state at its first step, in
+/// the order of [`Policy::state`].
+pub fn state_inputs<'g>(
+    graph: &'g Graph,
+    policy: &dyn Policy,
+    [agents, worlds]: [usize; 2],
+) -> Vec<Tensor<'g>> {
+    let parts = policy.state();
+    let shape = |part: &StatePart| [&[agents, worlds], &part.shape[..]].concat();
+    parts.iter().enumerate().map(|(i, part)| graph.input(&format!("state{i}"), shape(part))).collect()
+}
+
 /// The input `masks` `[lanes.., options]` of programs, where options are at times not allowed.
-pub(crate) fn masks_input<'g>(
+pub fn masks_input<'g>(
     graph: &'g Graph,
     masked: bool,
     kind: &AgentKind,

@@ -1,6 +1,7 @@
 //! Graphs of neighbours: who hears whom, made anew at each step from the positions that agents see of themselves.
 //! Agents fall into the cells of a grid, so that the work grows with the agents and their edges, not with their square.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
@@ -9,14 +10,16 @@ use crate::op::message::Csr;
 use crate::program::Program;
 
 /// How neighbours are found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Neighbours {
     /// The columns of the (flat) observation that hold an agent's own coordinates.
     pub positions: Vec<usize>,
     /// An agent hears those within this distance; 0 for no limit.
+    #[schemars(range(min = 0.0))]
     pub radius: f32,
     /// An agent hears at most so many, the nearest (of equally near ones those of lower index).
+    #[schemars(range(min = 0, max = 1 << 20))]
     pub nearest: usize,
     /// Every agent hears itself too.
     pub itself: bool,

@@ -2,6 +2,7 @@
 //! core, an actor and a critic. It is a [`Team`] of these parts: the core itself stands in `agent::core`, and everything
 //! that a team can do besides is a matter of `agent.kind = "team"`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentSettings;
@@ -13,17 +14,21 @@ use crate::agent::Policy;
 use crate::env::Spec;
 use crate::error::Result;
 use crate::registry::Member;
+use crate::schema;
 
 /// The sizes of the network. Where a world shows no `[channels, height, width]`, linear layers take the place of the
 /// encoder's convolutions, as many as it would have without the second of each block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SrmtConfig {
     /// Channels of the encoder (F).
+    #[schemars(range(min = 1, max = 1024))]
     pub channels: usize,
     /// Residual blocks of the encoder (R).
+    #[schemars(range(min = 0, max = 63))]
     pub blocks: usize,
     /// Features of encodings and memories (H).
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// The core: `srmt`, or for the ablations `rmt`, `attention`, `gru`, `none`.
     pub core: CoreConfig,
@@ -71,6 +76,7 @@ impl Member for SrmtConfig {
 
 impl AgentSettings for SrmtConfig {
     fn policy(&self, device: &Device, spec: &Spec, separate: bool, seed: u64) -> Result<Box<dyn Policy>> {
+        schema::check("agent", self)?;
         let kind = spec.only_kind("a team")?;
         Ok(Box::new(Team::new(device, &self.team(&kind.observation), spec, separate, seed)?))
     }

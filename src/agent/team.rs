@@ -9,6 +9,7 @@
 //! step. The head is a plain or a dueling one (Wang et al. 2016); a critic stands beside it for trainers that want one.
 //! Without communication and core this is DQN's network, with a core DRQN's (Hausknecht and Stone 2015).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::communication::{Communication, Heard, Hearing, Layer, Silence};
@@ -19,13 +20,14 @@ use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
 use crate::env::{AgentKind, Spec};
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Builder, Linear, Parameters, Weights};
 use crate::registry::Member;
+use crate::schema;
 
 /// What the critic sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Critic {
     /// What the actor makes of things: one network, two heads.
@@ -49,10 +51,11 @@ impl Critic {
 }
 
 /// The parts of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TeamConfig {
     /// Features of every layer.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// From observations to features.
     pub encoder: EncoderConfig,
@@ -64,6 +67,7 @@ pub struct TeamConfig {
     /// How agents talk.
     pub communication: Communication,
     /// Rounds of communication, each with weights of its own.
+    #[schemars(range(min = 1, max = 64))]
     pub rounds: usize,
     /// What an agent makes of what it hears is added to what it had. Without it rounds over a graph in which all hear
     /// all leave agents without a difference between them.
@@ -103,8 +107,7 @@ impl TeamConfig {
     /// # Errors
     /// The first setting out of range, or without an effect.
     pub fn check(&self, kind: &AgentKind, separate: bool) -> Result<()> {
-        within("agent.features", self.features, 1, 8192)?;
-        within("agent.rounds", self.rounds, 1, 64)?;
+        schema::check("agent", self)?;
         self.encoder.check(&kind.observation)?;
         self.core.check(self.features)?;
         self.communication.check(self.features, kind.observation.iter().product())?;

@@ -29,7 +29,7 @@ pub struct Compare {
     #[arg(long, default_value = "3", value_name = "N|FIRST..LAST", value_parser = seeds)]
     seeds: RangeInclusive<u64>,
     /// Agent-steps of every run [default: each preset's own]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::steps)]
     steps: Option<u64>,
     /// Episodes that each trained run is evaluated on
     #[arg(long, default_value_t = 100, value_name = "N")]

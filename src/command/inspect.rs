@@ -43,6 +43,9 @@ pub struct Inspect {
     /// Clusters of messages
     #[arg(long, default_value_t = 4, value_name = "N")]
     clusters: usize,
+    /// Speakers drawn for each listener in the graph: the strongest
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    arcs: usize,
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -60,6 +63,7 @@ impl Inspect {
             greedy: self.greedy,
             steps: self.steps,
             clusters: self.clusters,
+            arcs: self.arcs,
         };
         let inspected = inspect(&device, &settings, &self.run, &inspection)?;
         let mut files = Vec::new();

@@ -3,10 +3,12 @@
 mod compare;
 mod devices;
 mod eval;
+mod export;
 mod inspect;
 mod list;
 mod output;
 mod render;
+mod settings;
 mod train;
 
 use std::io::IsTerminal;
@@ -48,10 +50,14 @@ enum Command {
     Render(render::Render),
     /// Look into an episode of a trained team: attention, graphs, messages, values, curiosity
     Inspect(inspect::Inspect),
+    /// Write the team of a run as one file, for programs that have it act
+    Export(export::Export),
     /// Show the devices of this machine and which one would be chosen
     Devices(devices::Devices),
-    /// List the presets
+    /// List the presets, worlds, agents, cores, ways to communicate and learners
     List(list::List),
+    /// Show every setting of a preset or a config file: value, default, range and what it is for
+    Settings(settings::ShowSettings),
 }
 
 /// How collisions are settled.
@@ -155,6 +161,16 @@ impl Where {
     }
 }
 
+/// A number of steps: `20000000`, `20_000_000` or `2e7`.
+fn steps(text: &str) -> std::result::Result<u64, String> {
+    let plain = text.replace('_', "");
+    let number = plain.parse::<u64>().ok().or_else(|| {
+        let number = plain.parse::<f64>().ok()?;
+        (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64)
+    });
+    number.ok_or_else(|| format!("`{text}` is no whole number of steps"))
+}
+
 /// A device by name, where `auto` is the one for acting with this trained run.
 fn device_to_act(name: &str, settings: &Settings) -> Result<Device> {
     match name {
@@ -174,12 +190,24 @@ fn free_folder(base: &Path) -> PathBuf {
     path
 }
 
-/// The whole command line: what `synod` does, and what a program does that has worlds, agents or learners of its own. It
-/// registers them and then calls this.
+/// The whole command line, over the worlds, agents, learners and presets of this crate.
 ///
 /// Exit codes: 0 done, 2 for anything wrong, with one line on stderr. What ^C, SIGTERM or SIGHUP stopped, with everything
 /// saved, ends as by that signal: for a shell with 130, 143 or 129.
 pub fn main() -> ExitCode {
+    main_with(|| Ok(()))
+}
+
+/// The whole command line for a program that has worlds, agents or learners of its own: `register` enters them into
+/// their lists first, and they can be trained, resumed, evaluated, drawn, compared and looked into like any others.
+///
+/// ```no_run
+/// # fn register() -> synod::Result<()> { Ok(()) }
+/// fn main() -> std::process::ExitCode {
+///     synod::command::main_with(register)
+/// }
+/// ```
+pub fn main_with(register: impl FnOnce() -> Result<()>) -> ExitCode {
     // A host that has made a subscriber of its own keeps it.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -189,7 +217,7 @@ pub fn main() -> ExitCode {
         .without_time()
         .log_internal_errors(false)
         .try_init();
-    let result = run();
+    let result = register().and_then(|()| run());
     if let Err(error) = &result {
         note(format_args!("synod: {error}"));
     }
@@ -205,7 +233,9 @@ fn run() -> Result<()> {
         Command::Eval(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::List(command) => command.run(),
+        Command::Settings(command) => command.run(),
     }
 }

@@ -1,10 +1,12 @@
 //! `synod render`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::env::pathfinding::PathfindingConfig;
+use crate::picture::film::Arcs;
 use crate::preset::record;
-use crate::run::picture;
+use crate::run::folder::write_atomically;
 use crate::{Error, Result};
 use clap::Args;
 
@@ -13,7 +15,8 @@ use super::{Where, note};
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod render runs/bottleneck-0 -o episode.gif --length 10
-  synod render runs/mazes-0 -o episode.svg --maps maze.map --agents 16 --steps 64")]
+  synod render runs/mazes-0 -o episode.svg --maps maze.map --agents 16 --steps 64
+  synod render runs/spread-ippo-0 -o episode.svg --seed 3")]
 pub struct Render {
     #[command(flatten)]
     which: Where,
@@ -23,6 +26,12 @@ pub struct Render {
     /// The corridor's length, for bottlenecks
     #[arg(long, default_value_t = 8, value_name = "N")]
     length: usize,
+    /// Curves of attention drawn for each agent: the strongest
+    #[arg(long, default_value_t = Arcs::default().most, value_name = "N")]
+    arcs: usize,
+    /// The least weight of a curve, in even shares: 1 is what each gets where all get the same
+    #[arg(long, default_value_t = Arcs::default().least, value_name = "X")]
+    arcs_from: f32,
 }
 
 impl Render {
@@ -34,19 +43,22 @@ impl Render {
         }
         let settings = self.which.settings()?;
         if settings.world.get::<PathfindingConfig>().is_none() {
-            return Err(Error::Usage("only runs of pathfinding can be drawn".into()));
+            self.which.only_general_flags()?;
         }
         let evaluation = self.which.evaluation(&settings, 1)?;
         let device = self.which.device()?;
         let policy = settings.trained_policy(&device, &self.which.run)?;
-        let episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
-        match extension {
-            "gif" => picture::write_gif(&self.output, &episode.scene)?,
-            _ => picture::write_svg(&self.output, &episode.scene)?,
-        }
+        let mut episode = record(&device, &settings, policy.as_ref(), &evaluation, self.length)?;
+        episode.film.arcs = Arcs { most: self.arcs, least: self.arcs_from };
+        let bytes = match extension {
+            "gif" => episode.film.gif()?,
+            _ => episode.film.svg()?.into_bytes(),
+        };
+        write_atomically(&self.output, |file| file.write_all(&bytes))?;
         let values: Vec<String> =
             episode.report.values.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        note(format_args!("{}: {} ({})", self.output.display(), episode.report.label, values.join(", ")));
+        let last = episode.film.frames.last().map(|frame| frame.drawing.title.as_str()).unwrap_or_default();
+        note(format_args!("{}: {last} ({})", self.output.display(), values.join(", ")));
         Ok(())
     }
 }

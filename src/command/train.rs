@@ -32,7 +32,7 @@ pub struct Train {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Agent-steps of the whole run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::steps)]
     steps: Option<u64>,
     /// The run's folder; must not exist [default: runs/PRESET-SEED]
     #[arg(long, value_name = "DIR")]

@@ -1,11 +1,13 @@
 //! The chain of Kulkarni et al. (2016, section 4.1): what the end pays depends on where one has been before.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, middle, names};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many chains at once.
@@ -18,16 +20,19 @@ pub type Chain = Vectorised<ChainConfig>;
 /// visited before, else 1/100. Observation: one-hot state, `[states]`, which does not say where one has been. With the
 /// paper's six states and even chances the most there is is 1/5 + 4/5 x 1/100 = .208 on average, by going right until
 /// the last state is reached. Reports have `visited`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// States in a row.
+    #[schemars(range(min = 3, max = 4096))]
     pub states: usize,
     /// The chance that a step to the right succeeds.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub right: f64,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub max_episode_steps: usize,
 }
 
@@ -74,9 +79,8 @@ impl Rules for ChainConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("states", self.states, 3, 4096)?;
-        within("right", self.right, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -119,6 +123,23 @@ impl Rules for ChainConfig {
 
     fn metrics(&self, world: &Walker) -> Vec<f64> {
         vec![f64::from(u8::from(world.visited))]
+    }
+
+    fn draw(&self, world: &Walker) -> Option<Drawing> {
+        let (columns, rows) = (self.states, 1);
+        let mut drawing =
+            Drawing::of_cells(Cells { columns, rows, blocked: vec![false; columns], role: Role::Wall });
+        drawing.rectangle(Role::Ground, [0.06, 0.06], [0.88, 0.88]);
+        drawing.frame[3] = 1.6;
+        drawing.label(Role::Ink, [0.5, 1.3], 0.36, "end");
+        drawing.ring(Role::Goal, middle(0, columns - 1), RING, if world.visited { 0.5 } else { 0.0 });
+        drawing.disc(Role::Agent(0), middle(0, world.state as usize), DISC);
+        drawing.note = if world.visited { "the end pays 1" } else { "the end pays 1/100" }.to_owned();
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["left", "right"])
     }
 
     fn visit(&self, world: &mut Walker, codec: &mut Codec) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Deep sea (Osband et al., bsuite, arXiv 1908.03568): a treasure that only a long run of right moves finds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, middle};
 use super::goals::Goal;
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many seas at once.
@@ -17,12 +19,13 @@ pub type DeepSea = Vectorised<DeepSeaConfig>;
 /// or right. A move right costs `0.01 / size`; one at the bottom right finds the treasure, which pays 1. Only right
 /// all the way does: the most is .99, and even play finds it once in `2^size` episodes. Observation: one-hot
 /// `[size * size]`, all 0 at the end. Reports have `found`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepSeaConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Rows and columns.
+    #[schemars(range(min = 1, max = 1 << 10))]
     pub size: usize,
     /// Each cell has its own action for right, the same in all worlds and episodes, drawn from this seed. With 0
     /// action 1 is right everywhere.
@@ -93,7 +96,7 @@ impl Rules for DeepSeaConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("size", self.size, 1, 1 << 10)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -135,6 +138,19 @@ impl Rules for DeepSeaConfig {
 
     fn metrics(&self, world: &Diver) -> Vec<f64> {
         vec![f64::from(u8::from(world.found))]
+    }
+
+    /// The sea, and below it its bed, where dives end.
+    fn draw(&self, world: &Diver) -> Option<Drawing> {
+        let (size, rows) = (self.size, self.size + 1);
+        let blocked = (0..rows * size).map(|cell| cell >= size * size).collect();
+        let mut drawing = Drawing::of_cells(Cells { columns: size, rows, blocked, role: Role::Thing });
+        drawing.ring(Role::Goal, middle(size, size - 1), RING, if world.found { 1.0 } else { 0.35 });
+        drawing.disc(Role::Agent(0), middle(world.row as usize, world.column as usize), DISC);
+        if world.row as usize >= size {
+            drawing.note = if world.found { "found" } else { "nothing found" }.to_owned();
+        }
+        Some(drawing)
     }
 
     fn visit(&self, world: &mut Diver, codec: &mut Codec) -> Result<()> {

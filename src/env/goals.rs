@@ -1,10 +1,13 @@
 //! Goals that a world names, for agents that learn in levels: what must be seen for a goal to hold. They are data and
 //! not code, so that the host and a program ask the same question.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result, within};
 
 /// A goal: it holds where, for one of the lists, all columns of the observation that the list names are 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Goal {
     /// What it is called.
     pub name: String,

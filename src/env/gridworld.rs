@@ -1,10 +1,12 @@
 //! A grid with obstacles, agents and targets, seen through small windows: the plain world to try things on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, Role, middle, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::action::ActionSpace;
 use crate::error::{Error, Result};
 
@@ -15,7 +17,7 @@ pub type Gridworld = Vectorised<GridworldConfig>;
 pub const ACTIONS: usize = 5;
 
 /// Whom a target is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Assignment {
     /// Target `i` is for agent `i`; there are as many as agents.
@@ -34,21 +36,26 @@ pub enum Assignment {
 /// Observation: `[3, 2 radius + 1, 2 radius + 1]` about the agent: obstacles (what is outside too), other agents,
 /// and targets that are for it and not reached; with `coordinates` flat, and then where it is. The state for a
 /// centralised critic is the whole grid in the same three channels, all agents and all targets left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridworldConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub agents: usize,
     /// Targets in each world.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub targets: usize,
     /// Columns.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub width: usize,
     /// Rows.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub height: usize,
     /// The part of the cells that is blocked, in [0, 1): drawn afresh for each episode, and less where it leaves too
     /// little room.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub density: f64,
     /// Whether agents start in the free cells nearest the top left corner and targets lie in those furthest from it;
     /// else both are drawn.
@@ -56,6 +63,7 @@ pub struct GridworldConfig {
     /// All episodes of all worlds are the same one, drawn from this seed; 0 to draw each afresh.
     pub layout_seed: u64,
     /// How far an agent sees in each direction, in cells.
+    #[schemars(range(min = 0, max = 128))]
     pub radius: usize,
     /// Whether an agent sees in which row and column it is, as parts of the largest side, after all else. Then the
     /// observation is flat.
@@ -66,12 +74,16 @@ pub struct GridworldConfig {
     pub assignment: Assignment,
     /// What a step nearer to the nearest target for the agent (counted along rows and columns) pays, and a step
     /// further off costs. 0 leaves only what is sparse.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub shaping: f64,
     /// What each step costs each agent.
+    #[schemars(range(min = -1e6, max = 1e6))]
     pub step_cost: f64,
     /// The part of a reward that is the mean over all agents, in [0, 1]: 0 pays each its own, 1 the team alone.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub team: f64,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub max_episode_steps: usize,
 }
 
@@ -268,16 +280,7 @@ impl Rules for GridworldConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("width", self.width, 1, 1 << 12)?;
-        within("height", self.height, 1, 1 << 12)?;
-        within("agents", self.agents, 1, 1 << 16)?;
-        within("targets", self.targets, 1, 1 << 16)?;
-        within("radius", self.radius, 0, 128)?;
-        within("density", self.density, 0.0, 0.999)?;
-        within("shaping", self.shaping, 0.0, 1e6)?;
-        within("step_cost", self.step_cost, -1e6, 1e6)?;
-        within("team", self.team, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, 1 << 30)?;
+        crate::schema::check("world", self)?;
         if self.assignment == Assignment::Own && self.targets != self.agents {
             let (got, agents) = (self.targets, self.agents);
             return Err(Error::config("world.targets", format!("expected {agents} as of agents, got {got}")));
@@ -404,6 +407,30 @@ impl Rules for GridworldConfig {
         vec![reached as f64 / self.targets as f64, f64::from(u8::from(reached == self.targets))]
     }
 
+    fn draw(&self, world: &Grid) -> Option<Drawing> {
+        let (columns, rows) = (self.width, self.height);
+        let mut drawing =
+            Drawing::of_cells(Cells { columns, rows, blocked: world.blocked.clone(), role: Role::Wall });
+        let at = |cell: u32| {
+            let (row, column) = self.place(cell);
+            middle(row, column)
+        };
+        for (target, (cell, reached)) in world.targets.iter().zip(&world.reached).enumerate() {
+            let role = if self.assignment == Assignment::Own { Role::Agent(target) } else { Role::Goal };
+            drawing.target(role, at(*cell), *reached);
+        }
+        for (agent, cell) in world.agents.iter().enumerate() {
+            drawing.disc(Role::Agent(agent), at(*cell), DISC);
+        }
+        let reached = world.reached.iter().filter(|reached| **reached).count();
+        drawing.note = format!("{reached} of {} reached", self.targets);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["stay", "up", "down", "left", "right"])
+    }
+
     fn visit(&self, world: &mut Grid, codec: &mut Codec) -> Result<()> {
         codec.all(&mut world.blocked)?;
         codec.all(&mut world.agents)?;
@@ -421,123 +448,5 @@ impl Rules for GridworldConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::env::{Buffers, VecEnv};
-
-    /// A world without obstacles from rows of text: digits are agents, letters their targets.
-    fn world(rows: &[&str], config: GridworldConfig) -> (GridworldConfig, Grid) {
-        let cells: Vec<u8> = rows.concat().into_bytes();
-        let place = |of: u8| cells.iter().position(|c| *c == of).map(|cell| cell as u32);
-        let agents: Vec<u32> = (b'0'..=b'9').map_while(place).collect();
-        let targets: Vec<u32> = (b'a'..=b'z').map_while(place).collect();
-        let (width, height) = (rows[0].len(), rows.len());
-        let config =
-            GridworldConfig { width, height, agents: agents.len(), targets: targets.len(), ..config };
-        config.check().unwrap();
-        let mut grid = config.blank();
-        grid.blocked = cells.iter().map(|c| *c == b'#').collect();
-        (grid.agents, grid.targets) = (agents, targets);
-        GridworldConfig::occupy(&mut grid);
-        (config, grid)
-    }
-
-    fn step(config: &GridworldConfig, grid: &mut Grid, actions: &[u32]) -> (Vec<f32>, Outcome) {
-        let (mut rewards, mut terminated) = (vec![0.0; config.agents], vec![false; config.agents]);
-        let mut pay = Pay { rewards: &mut rewards, terminated: &mut terminated };
-        let outcome = config.advance(grid, actions, &mut pay);
-        (rewards, outcome)
-    }
-
-    #[test]
-    fn moves_and_pay_by_hand() {
-        let sparse = GridworldConfig { shaping: 0.0, step_cost: 0.25, team: 0.0, ..Default::default() };
-        let (config, mut grid) = world(&["01a#", "...b"], sparse.clone());
-        // 0 moves first and finds 1 in its way; 1 reaches the cell of a target that is not its own.
-        assert_eq!(step(&config, &mut grid, &[4, 4]), (vec![-0.25, -0.25], Outcome::GoesOn));
-        assert_eq!(grid.agents, [0, 2]);
-        // An obstacle, the edge.
-        step(&config, &mut grid, &[1, 4]);
-        assert_eq!(grid.agents, [0, 2]);
-        step(&config, &mut grid, &[4, 2]);
-        assert_eq!(step(&config, &mut grid, &[4, 4]), (vec![0.75, 0.75], Outcome::Ends));
-        assert_eq!(config.metrics(&grid), [1.0, 1.0]);
-        // The same, any agent for any target, half to the team; nearer pays, further costs.
-        let any = GridworldConfig {
-            assignment: Assignment::Any,
-            shaping: 0.5,
-            step_cost: 0.0,
-            team: 0.5,
-            ..sparse
-        };
-        let (config, mut grid) = world(&["01a.", "...b"], any);
-        assert_eq!(step(&config, &mut grid, &[2, 4]), (vec![0.0, 1.0], Outcome::GoesOn));
-        assert_eq!(step(&config, &mut grid, &[0, 1]), (vec![0.0, 0.0], Outcome::GoesOn));
-        assert_eq!(grid.reached, [true, false]);
-        assert_eq!(step(&config, &mut grid, &[3, 3]), (vec![-0.125, -0.375], Outcome::GoesOn));
-    }
-
-    #[test]
-    fn corners_and_coordinates_by_hand() -> Result<()> {
-        let config = GridworldConfig {
-            worlds: 1,
-            agents: 2,
-            targets: 2,
-            width: 4,
-            height: 3,
-            density: 0.0,
-            corners: true,
-            coordinates: true,
-            radius: 1,
-            ..Default::default()
-        };
-        let mut grid = config.blank();
-        config.reset(&mut grid, 0, &mut Pcg64::new(1));
-        assert_eq!((grid.agents(), grid.targets()), (&[0, 1][..], &[11, 10][..]));
-        let mut env = Gridworld::new(config, 1)?;
-        let mut out = Buffers::new(env.spec());
-        env.reset(&[true], &mut out)?;
-        env.step(&[2, 0].into(), &mut out)?;
-        assert_eq!(env.spec().kinds[0].observation, [29]);
-        assert_eq!(out.observations[27..29], [0.25, 0.0]);
-        assert_eq!(out.observations[29 + 27..], [0.0, 0.25]);
-        // The own target is off the lower right of the view.
-        assert_eq!(out.observations[18..27], [0., 0., 0., 0., 0., 0., 0., 0., 1.]);
-        Ok(())
-    }
-
-    #[test]
-    fn a_layout_of_a_seed_stays() {
-        let config = GridworldConfig { layout_seed: 3, density: 0.3, ..Default::default() };
-        let (mut one, mut other) = (config.blank(), config.blank());
-        config.reset(&mut one, 0, &mut Pcg64::new(1));
-        config.reset(&mut other, 1, &mut Pcg64::new(2));
-        assert_eq!(
-            (&one.blocked, one.agents(), one.targets()),
-            (&other.blocked, other.agents(), other.targets())
-        );
-        let config = GridworldConfig { layout_seed: 4, ..config };
-        config.reset(&mut other, 1, &mut Pcg64::new(2));
-        assert_ne!(one.blocked, other.blocked);
-    }
-
-    #[test]
-    fn starts_are_apart_and_connected() {
-        for density in [0.0, 0.3, 0.6, 0.99] {
-            let config =
-                GridworldConfig { density, agents: 5, targets: 5, width: 7, height: 5, ..Default::default() };
-            let mut grid = config.blank();
-            let mut random = Pcg64::new(5);
-            for episode in 0..50 {
-                config.reset(&mut grid, episode, &mut random);
-                assert!(config.valid(&grid));
-                let part = config.largest_part(&grid.blocked);
-                let mut all: Vec<u32> = grid.agents.iter().chain(&grid.targets).copied().collect();
-                assert!(all.iter().all(|cell| part.contains(cell)));
-                all.sort_unstable();
-                all.dedup();
-                assert_eq!(all.len(), 10);
-            }
-        }
-    }
-}
+#[path = "gridworld_tests.rs"]
+mod tests;

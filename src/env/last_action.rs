@@ -1,7 +1,7 @@
 //! Agents that see what they last did, as recurrent Q-learners and those who talk by acting need (Hausknecht and Stone
 //! 2015; RIAL, Foerster et al. 2016): what chance made of an action is known to nobody else.
 
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::action::Actions;
 use crate::error::{Error, Result};
 
@@ -143,6 +143,18 @@ impl VecEnv for LastAction {
         self.inner.load(inner)?;
         self.last = Actions { discrete: discrete.to_vec(), continuous };
         Ok(())
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

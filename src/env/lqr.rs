@@ -1,6 +1,7 @@
 //! The linear-quadratic regulator: linear dynamics, a quadratic cost, an optimum that a recursion gives in closed form
 //! (Kalman 1960), for agents whose actions are continuous.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
@@ -28,7 +29,7 @@ const FURTHEST: f64 = 1e6;
 /// With `P` after the last step `Q` and, going back, `P <- Q + A'PA - A'PB (R + B'PB)^-1 B'PA`, the least expected cost
 /// from `x` on is `x'Px`, and with noise the sum of the traces of all later `P` times its variance more, as long as the
 /// best action lies within `bound`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LqrConfig {
     /// Worlds stepped at once.
@@ -42,12 +43,16 @@ pub struct LqrConfig {
     /// R: what an action costs, row by row.
     pub control_cost: Vec<Vec<f64>>,
     /// How far from 0 an episode may start on each axis.
+    #[schemars(range(min = 0.0, max = MOST))]
     pub start: f64,
     /// The deviation of what disturbs each number of the state in a step.
+    #[schemars(range(min = 0.0, max = MOST))]
     pub noise: f64,
     /// Each number of an action lies between minus this and this.
+    #[schemars(range(min = 1e-3, max = MOST))]
     pub bound: f64,
     /// Steps of an episode.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub horizon: usize,
 }
 
@@ -115,6 +120,7 @@ impl Rules for LqrConfig {
     }
 
     fn check(&self) -> Result<()> {
+        crate::schema::check("world", self)?;
         let states = self.dynamics.len();
         within("dynamics", states, 1, 64)?;
         let actions = self.control[..].first().map_or(0, Vec::len);
@@ -131,10 +137,7 @@ impl Rules for LqrConfig {
                 return Err(Error::config(format!("world.{key}"), expected));
             }
         }
-        within("start", self.start, 0.0, MOST)?;
-        within("noise", self.noise, 0.0, MOST)?;
-        within("bound", self.bound, 1e-3, MOST)?;
-        within("horizon", self.horizon, 1, 1 << 20)
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {

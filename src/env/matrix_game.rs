@@ -1,8 +1,10 @@
 //! Matrix games of two agents that are paid alike: climbing, penalty, and the two-step game of QMIX.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, Role};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::{Error, Result};
@@ -25,7 +27,7 @@ pub type MatrixGame = Vectorised<MatrixGameConfig>;
 /// assert_eq!(out.rewards, [8.0, 8.0]);
 /// # Ok::<(), synod::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatrixGameConfig {
     /// Worlds stepped at once.
@@ -36,6 +38,7 @@ pub struct MatrixGameConfig {
     /// it there is one game.
     pub choose: bool,
     /// How often the game is played in an episode.
+    #[schemars(range(min = 1, max = 1 << 30))]
     pub rounds: usize,
 }
 
@@ -101,6 +104,9 @@ impl MatrixGameConfig {
     }
 }
 
+/// How wide a payoff is in a picture.
+const CELL: f32 = 1.3;
+
 /// A game between two steps.
 #[derive(Debug, Clone)]
 pub struct Play {
@@ -108,7 +114,12 @@ pub struct Play {
     stage: u32,
     step: u32,
     paid: f64,
+    /// What the two did last, for pictures; `None` before, and after loading.
+    did: Option<[u32; 2]>,
 }
+
+/// Actions of each agent, and games, that a picture has room for.
+const MOST_DRAWN: usize = 12;
 
 impl Rules for MatrixGameConfig {
     type World = Play;
@@ -120,7 +131,7 @@ impl Rules for MatrixGameConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("rounds", self.rounds, 1, 1 << 30)?;
+        crate::schema::check("world", self)?;
         within("games", self.games.len(), 1, 1024)?;
         let bad = |message: String| Err(Error::config("world.games", message));
         let rows = self.games[0].len();
@@ -156,7 +167,7 @@ impl Rules for MatrixGameConfig {
     }
 
     fn blank(&self) -> Play {
-        Play { stage: 0, step: 0, paid: 0.0 }
+        Play { stage: 0, step: 0, paid: 0.0, did: None }
     }
 
     fn reset(&self, world: &mut Play, _episode: u64, _random: &mut Pcg64) {
@@ -177,6 +188,7 @@ impl Rules for MatrixGameConfig {
             world.paid += payoff;
         }
         world.step += 1;
+        world.did = Some([first, second]);
         if world.step == self.length() { Outcome::Ends } else { Outcome::GoesOn }
     }
 
@@ -196,6 +208,55 @@ impl Rules for MatrixGameConfig {
     fn metrics(&self, world: &Play) -> Vec<f64> {
         let most = self.best() * self.rounds as f64;
         vec![f64::from(world.paid >= most - 1e-9 * most.abs())]
+    }
+
+    /// The games side by side, the one that is on in full colour: rows are the first agent's actions, columns the
+    /// second's. The cell that was last chosen is marked, and the agents stand beside it.
+    fn draw(&self, world: &Play) -> Option<Drawing> {
+        let [rows, columns] = self.actions();
+        if rows.max(columns).max(self.games.len()) > MOST_DRAWN {
+            return None;
+        }
+        let each = CELL * columns as f32 + 1.4;
+        let mut drawing = Drawing::new(
+            each * self.games.len() as f32 + 0.3,
+            rows as f32 + if self.choose { 2.0 } else { 1.3 },
+        );
+        let on = (world.stage as usize).checked_sub(usize::from(self.choose));
+        for (number, game) in self.games.iter().enumerate() {
+            let left = each * number as f32 + 1.0;
+            let opacity = if on.is_none_or(|on| on == number) { 1.0 } else { 0.3 };
+            if self.choose {
+                let at = [left + CELL * columns as f32 / 2.0, rows as f32 + 1.5];
+                *drawing.label(Role::Ink, at, 0.34, format!("game {number}")) = opacity;
+            }
+            for (row, pays) in game.iter().enumerate() {
+                for (column, pay) in pays.iter().enumerate() {
+                    let at = [left + CELL * column as f32, row as f32 + 1.0];
+                    let corner = [at[0] + 0.05, at[1] + 0.05];
+                    *drawing.rectangle(Role::Ground, corner, [CELL - 0.1, 0.9]) = opacity;
+                    // A game was played, not chosen.
+                    let played = on == Some(number) && (!self.choose || world.step > 1);
+                    if played && world.did == Some([row as u32, column as u32]) {
+                        drawing.rectangle(Role::Goal, corner, [CELL - 0.1, 0.9]);
+                    }
+                    let text = format!("{pay}");
+                    let size = (1.2 * CELL / (0.6 * text.len() as f32)).min(0.42);
+                    *drawing.label(Role::Ink, [at[0] + CELL / 2.0, at[1] + 0.5], size, text) = opacity;
+                }
+            }
+        }
+        // Who has done nothing yet stands at the corner.
+        let left = each * on.unwrap_or(0) as f32 + 1.0;
+        let [row, column] = world.did.unwrap_or([0, 0]).map(|action| action as f32);
+        let first = if world.did.is_some() { row + 1.5 } else { 0.5 };
+        let second = if world.did.is_some() { left + CELL * (column + 0.5) } else { left + 0.5 };
+        drawing.disc(Role::Agent(0), [left - 0.5, first], DISC);
+        drawing.disc(Role::Agent(1), [second, 0.5], DISC);
+        if let Some([first, second]) = world.did {
+            drawing.note = format!("did {first}, {second}");
+        }
+        Some(drawing)
     }
 
     fn visit(&self, world: &mut Play, codec: &mut Codec) -> Result<()> {

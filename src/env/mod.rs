@@ -4,6 +4,7 @@
 pub mod chain;
 mod config;
 pub mod deep_sea;
+pub mod drawing;
 pub mod goals;
 pub mod gridworld;
 pub mod last_action;
@@ -21,13 +22,17 @@ pub mod uniform;
 pub mod vectorised;
 
 pub use config::{WorldConfig, WorldSettings, Worlds};
+pub use drawing::Drawing;
 pub use pathfinding::Pcg64;
+
+use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 
 /// One kind of agent in a world: how many of them a world has, what each sees and what each can do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AgentKind {
     /// A name for logs and pictures.
     pub name: String,
@@ -242,4 +247,30 @@ pub trait VecEnv: Send {
     /// # Errors
     /// The bytes are cut short, or belong to an environment of other sizes.
     fn load(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// What a world looks like now, where worlds of this kind draw themselves; `None` too before its first reset, or
+    /// where there is no such world. Nothing is drawn unless it is asked for here.
+    fn draw(&self, _world: usize) -> Option<Drawing> {
+        None
+    }
+
+    /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous
+    /// numbers; empty where they have numbers only. Agents are counted through all kinds.
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What an agent is called: its kind, with a number where there are several of it. Agents are counted through all
+    /// kinds.
+    fn agent_name(&self, agent: usize) -> String {
+        let mut number = agent;
+        for kind in &self.spec().kinds {
+            match kind.count {
+                1 if number == 0 => return kind.name.clone(),
+                count if number < count => return format!("{} {number}", kind.name),
+                count => number -= count,
+            }
+        }
+        format!("agent {agent}")
+    }
 }

@@ -1,8 +1,10 @@
 //! A test of memory: repeat the symbol that was shown some steps ago (POPGym's RepeatPrevious, arXiv 2303.01859).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, Role};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::error::Result;
@@ -17,16 +19,19 @@ pub type RepeatPrevious = Vectorised<RepeatPreviousConfig>;
 /// POPGym's easy, medium and hard tasks have 4 symbols, lags of 3, 31 and 63 (it counts the step itself and says 4,
 /// 32 and 64) and 52, 104 and 156 steps. Its symbols are the suits of shuffled decks; here they are independent.
 /// Reports have `correct`: the part of the paid answers that was right.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RepeatPreviousConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world, each with a sequence of its own.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub agents: usize,
     /// Different symbols.
+    #[schemars(range(min = 2, max = 1 << 12))]
     pub symbols: usize,
     /// How many steps ago the wanted symbol was shown; 0 is the one on view.
+    #[schemars(range(min = 0, max = 1 << 12))]
     pub lag: usize,
     /// Steps in an episode.
     pub length: usize,
@@ -52,7 +57,12 @@ pub struct Sequences {
     correct: u32,
     /// `[lag + 1, agents]`: the last symbols, that of step `t` in row `t % (lag + 1)`.
     shown: Vec<u16>,
+    /// What each agent said last and what was wanted of it, for pictures; empty before, and after loading.
+    said: Vec<[u32; 2]>,
 }
+
+/// Agents that a picture has room for.
+const MOST_DRAWN: usize = 12;
 
 impl RepeatPreviousConfig {
     fn row(&self, step: u32) -> std::ops::Range<usize> {
@@ -77,9 +87,7 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 1 << 12)?;
-        within("symbols", self.symbols, 2, 1 << 12)?;
-        within("lag", self.lag, 0, 1 << 12)?;
+        crate::schema::check("world", self)?;
         within("length", self.length, self.lag + 1, 1 << 24)
     }
 
@@ -88,17 +96,20 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn blank(&self) -> Sequences {
-        Sequences { step: 0, correct: 0, shown: vec![0; (self.lag + 1) * self.agents] }
+        let shown = vec![0; (self.lag + 1) * self.agents];
+        Sequences { step: 0, correct: 0, shown, said: Vec::with_capacity(self.agents) }
     }
 
     fn reset(&self, world: &mut Sequences, _episode: u64, random: &mut Pcg64) {
         (world.step, world.correct) = (0, 0);
         world.shown.fill(0);
+        world.said.clear();
         self.draw(world, random);
     }
 
     fn step(&self, world: &mut Sequences, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         let actions = actions.discrete(0);
+        world.said.clear();
         if world.step as usize >= self.lag {
             // The row after this one is the oldest.
             let wanted = &world.shown[self.row(world.step + 1)];
@@ -107,6 +118,7 @@ impl Rules for RepeatPreviousConfig {
                 let right = *action == u32::from(*symbol);
                 *reward = if right { share } else { -share };
                 world.correct += u32::from(right);
+                world.said.push([*action, u32::from(*symbol)]);
             }
         }
         world.step += 1;
@@ -129,6 +141,33 @@ impl Rules for RepeatPreviousConfig {
 
     fn metrics(&self, world: &Sequences) -> Vec<f64> {
         vec![f64::from(world.correct) / ((self.length - self.lag) * self.agents) as f64]
+    }
+
+    /// A row for each agent: what it sees now, what it said last, and what was wanted then.
+    fn draw(&self, world: &Sequences) -> Option<Drawing> {
+        let drawn = self.agents.min(MOST_DRAWN);
+        let mut drawing = Drawing::new(7.0, drawn as f32 + 1.2);
+        for (x, name) in [(2.4, "sees"), (4.2, "said"), (6.0, "wanted")] {
+            drawing.label(Role::Ink, [x, 0.6], 0.34, name);
+        }
+        let shown = &world.shown[self.row(world.step.min(self.length as u32 - 1))];
+        for (agent, symbol) in shown.iter().enumerate().take(drawn) {
+            let y = agent as f32 + 1.6;
+            drawing.disc(Role::Agent(agent), [0.8, y], DISC);
+            drawing.rectangle(Role::Ground, [1.95, y - 0.4], [0.9, 0.8]);
+            drawing.label(Role::Ink, [2.4, y], 0.42, symbol.to_string());
+            let Some([said, wanted]) = world.said.get(agent) else { continue };
+            let role = if said == wanted { Role::Good } else { Role::Bad };
+            *drawing.rectangle(role, [3.75, y - 0.4], [0.9, 0.8]) = 0.35;
+            drawing.label(Role::Ink, [4.2, y], 0.42, said.to_string());
+            drawing.label(Role::Ink, [6.0, y], 0.42, wanted.to_string());
+        }
+        drawing.note = format!("{} right", world.correct);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        (0..self.symbols).map(|symbol| format!("symbol {symbol}")).collect()
     }
 
     fn visit(&self, world: &mut Sequences, codec: &mut Codec) -> Result<()> {

@@ -1,11 +1,13 @@
 //! The switch riddle (Foerster et al. 2016, arXiv 1605.06676, section 6.2): prisoners are led into a room one at a
 //! time and must say when all have been there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, RING, Role, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::{Error, Result};
 
 /// Many riddles at once.
@@ -27,14 +29,16 @@ pub const TELL: u32 = 1;
 /// An oracle that tells as soon as all have been there reaches .7407 with 3 agents and .7806 with 4. The state for
 /// a centralised critic is who is in the room, who has been there, the lamp, and the part of the days that is over.
 /// Reports have `solved`: 1 where it was told in time and rightly.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents in each world.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub agents: usize,
     /// Days in an episode; 0 for the paper's `4 agents - 6`.
+    #[schemars(range(min = 0, max = 1 << 24))]
     pub days: usize,
     /// Whether the room has a lamp of the world's own.
     pub lamp: bool,
@@ -48,6 +52,9 @@ impl Default for SwitchConfig {
         SwitchConfig { worlds: 64, agents: 3, days: 0, lamp: false }
     }
 }
+
+/// Prisoners that a picture has room for.
+const MOST_DRAWN: usize = 64;
 
 /// A riddle between two days.
 #[derive(Debug, Clone)]
@@ -96,8 +103,7 @@ impl Rules for SwitchConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 1 << 12)?;
-        within("days", self.days, 0, 1 << 24)?;
+        crate::schema::check("world", self)?;
         if self.length() == 0 {
             return Err(Error::config("world.days", "expected at least 1 with a single agent"));
         }
@@ -172,6 +178,33 @@ impl Rules for SwitchConfig {
 
     fn metrics(&self, world: &Days) -> Vec<f64> {
         vec![f64::from(u8::from(world.solved))]
+    }
+
+    /// The room above, the prisoners below; who has been in the room has a filled ring.
+    fn draw(&self, world: &Days) -> Option<Drawing> {
+        let columns = self.agents.clamp(5, 16);
+        let drawn = self.agents.min(MOST_DRAWN);
+        let rows = drawn.div_ceil(columns);
+        let mut drawing = Drawing::new(columns as f32, 3.0 + rows as f32);
+        let room = [columns as f32 / 2.0, 1.3];
+        drawing.rectangle(Role::Ground, [room[0] - 1.5, 0.5], [3.0, 1.6]);
+        if self.lamp {
+            let lamp = [room[0] + 1.0, 1.3];
+            drawing.ring(Role::Goal, lamp, 0.22, if world.lamp { 1.0 } else { 0.0 });
+        }
+        for (agent, been) in world.been.iter().enumerate().take(drawn) {
+            let seat = [(agent % columns) as f32 + 0.5, 2.9 + (agent / columns) as f32];
+            drawing.ring(Role::Agent(agent), seat, RING, if *been { 0.5 } else { 0.0 });
+            let inside = agent == world.inside as usize;
+            drawing.disc(Role::Agent(agent), if inside { room } else { seat }, DISC);
+        }
+        let told = if world.solved { ", told rightly" } else { "" };
+        drawing.note = format!("day {} of {}{told}", world.day.min(self.length()), self.length());
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["nothing", "tell", "lamp off", "lamp on"][..self.actions()])
     }
 
     fn visit(&self, world: &mut Days, codec: &mut Codec) -> Result<()> {

@@ -2,7 +2,7 @@
 //! an agent sees which kind it is, and masks close the actions that it does not have. JaxMARL and EPyMARL prepare
 //! their worlds in the same way.
 
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 
@@ -174,6 +174,18 @@ impl VecEnv for Uniform {
 
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         self.inner.load(bytes)
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

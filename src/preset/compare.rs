@@ -14,10 +14,10 @@ use super::{Evaluation, Measure, Row, Settings, Watch, evaluate, evaluate_maps, 
 use crate::Device;
 use crate::env::pathfinding::PathfindingConfig;
 use crate::error::{Error, Result};
+use crate::picture::plot::{Axes, Series, lines_svg};
 use crate::run::driver::{self, Options};
 use crate::run::folder::{Folder, config_of, write_atomically};
-use crate::run::metrics;
-use crate::run::plot::{Axes, Series, lines};
+use crate::run::metrics::{self, described};
 use crate::run::progress::{Progress, Status};
 use crate::run::statistics::{bootstrap_interval, interquartile_mean};
 use crate::run::table::{Cell, Table};
@@ -435,8 +435,10 @@ pub fn write(folder: &Path, entries: &[Entry], episodes: usize) -> Result<()> {
             .filter(|series| !series.points.is_empty())
             .collect();
         if !series.is_empty() {
-            let axes = Axes::new("", "agent-steps", score);
-            lines(&folder.join(format!("{score}.svg")), &axes, &series)?;
+            let title = format!("{score}: mean over seeds, with the band from the lowest to the highest");
+            let axes = Axes::new(&title, "agent-steps", &described(score));
+            let svg = lines_svg(&axes, &series)?;
+            write_atomically(&folder.join(format!("{score}.svg")), |file| file.write_all(svg.as_bytes()))?;
         }
     }
     Ok(())

@@ -15,12 +15,12 @@ use crate::agent::neighbours::{self, Neighbours};
 use crate::agent::team::{Team, TeamConfig};
 use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input};
 use crate::cpu::Parallel;
-use crate::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
+use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};
+use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::program::Program;
 use crate::registry::Member;
-use crate::run::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
 use crate::run::{checkpoint, folder};
 use crate::shape::TensorType;
 use crate::train::curiosity::{CuriosityConfig, episode_bonuses};
@@ -42,6 +42,8 @@ pub struct Inspection {
     pub steps: usize,
     /// Clusters of messages.
     pub clusters: usize,
+    /// Speakers that are drawn for each listener in the graph, the strongest first.
+    pub arcs: usize,
 }
 
 /// What came of it.
@@ -83,8 +85,11 @@ pub fn inspect(
             inspection.seed
         ),
         agents: kind.count,
+        names: (0..kind.count).map(|agent| tape.agent_name(agent)).collect(),
         choices: kind.actions.sizes(),
         floats: kind.actions.floats(),
+        action_names: action_names(&tape, kind.count),
+        arcs: inspection.arcs,
         steps: tape.actions.len(),
         values_of_actions: settings.choice(true) == Choice::EpsilonGreedy,
         ..Recording::default()
@@ -130,6 +135,8 @@ fn about(
         "episode": inspection.episode,
         "seed": inspection.seed,
         "agents": recording.agents,
+        "agent_names": recording.names,
+        "action_names": recording.action_names,
         "steps": recording.steps,
         "complete": report.is_some(),
         "measures": measures,
@@ -137,6 +144,15 @@ fn about(
     match object {
         serde_json::Value::Object(object) => object,
         _ => Map::new(),
+    }
+}
+
+/// What actions are called: one list where all agents have the same, else one for each.
+fn action_names(world: &dyn VecEnv, agents: usize) -> Vec<Vec<String>> {
+    let first = world.action_names(0);
+    match (1..agents).all(|agent| world.action_names(agent) == first) {
+        true => vec![first],
+        false => (0..agents).map(|agent| world.action_names(agent)).collect(),
     }
 }
 
@@ -180,6 +196,18 @@ impl VecEnv for Tape {
 
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         self.inner.load(bytes)
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner.draw(world)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner.action_names(agent)
+    }
+
+    fn agent_name(&self, agent: usize) -> String {
+        self.inner.agent_name(agent)
     }
 }
 

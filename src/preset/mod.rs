@@ -4,9 +4,11 @@
 
 pub mod choice;
 pub mod compare;
+mod describe;
 mod episode;
 mod evaluate;
 mod exploration;
+mod filming;
 mod games;
 mod inspect;
 mod list;
@@ -16,8 +18,10 @@ mod particles;
 mod settings;
 mod traffic;
 
-pub use episode::{Episode, record};
+pub use describe::{Setting, describe};
+pub use episode::record;
 pub use evaluate::{Evaluation, Row, Watch, evaluate_maps, mean};
+pub use filming::{Episode, film_episode};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use list::{Preset, presets, register};
 pub use measure::{Measure, evaluate};

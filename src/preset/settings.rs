@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::list;
@@ -14,13 +15,14 @@ use crate::env::{VecEnv, WorldConfig, WorldSettings, Worlds};
 use crate::error::{Error, Result};
 use crate::registry::{Family, Member};
 use crate::run::{checkpoint, config, folder};
+use crate::schema;
 use crate::train::{LearnerConfig, LearnerSettings, Learners, Making, Trainer};
 
 /// The preset of settings that stand for themselves.
 pub const CUSTOM: &str = "custom";
 
 /// Everything about a training run. Written as `config.toml`, it runs again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The preset that these settings started from; `custom` where they stand for themselves.
@@ -28,8 +30,10 @@ pub struct Settings {
     /// The seed of parameters, worlds and actions.
     pub seed: u64,
     /// Agent-steps of the whole run.
+    #[schemars(range(min = 1))]
     pub steps: u64,
     /// Agent-steps between checkpoints.
+    #[schemars(range(min = 1))]
     pub checkpoint_every: u64,
     /// Where it runs: `auto`, `cpu` or `gpu`.
     pub device: String,
@@ -138,12 +142,7 @@ impl Settings {
     /// # Errors
     /// The first setting out of range.
     pub fn check(&self) -> Result<()> {
-        if self.steps == 0 {
-            return Err(Error::config("steps", "at least 1"));
-        }
-        if self.checkpoint_every == 0 {
-            return Err(Error::config("checkpoint_every", "at least 1"));
-        }
+        schema::check("", self)?;
         self.world.check()?;
         self.learner.check(self.world.worlds())
     }

@@ -13,10 +13,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::folder::{CHECKPOINT, DAMAGED, Folder, shell_quoted};
 use super::metrics::{Interval, Metrics};
-use super::progress::{Progress, Status, duration, short};
+use super::progress::{Progress, Status, duration};
 use super::tensorboard::Events;
-use super::{checkpoint, metrics, plot};
+use super::{checkpoint, metrics};
 use crate::error::{Error, Result};
+use crate::picture::number::short;
+use crate::picture::plot::{Axes, Series, lines_svg};
 use crate::train::{Checkpoint, Report, Trainer};
 
 /// The tensor in which trainers keep what they count, agent-steps first.
@@ -456,8 +458,8 @@ pub fn draw_curves(folder: &Folder) -> Result<()> {
         }
         let name: String =
             column.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
-        let axes = plot::Axes::new(column, "agent-steps", column);
-        let svg = plot::lines_svg(&axes, &[plot::Series::new(column, points)])?;
+        let axes = Axes::new(column, "agent-steps", &metrics::described(column));
+        let svg = lines_svg(&axes, &[Series::new(column, points)])?;
         plots.write(format!("{name}.svg"), |file| file.write_all(svg.as_bytes()))?;
     }
     Ok(())

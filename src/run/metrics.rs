@@ -83,6 +83,31 @@ impl Rows {
     }
 }
 
+/// A column with the unit of its numbers, for the axis of a plot; without one where the name says all.
+pub fn described(column: &str) -> String {
+    let last = column.rsplit('/').next().unwrap_or(column);
+    let unit = match last {
+        "steps_per_second" => "agent-steps a second",
+        "entropy" | "kl" => "nats",
+        "length" => "steps of an episode",
+        "soc" | "makespan" => "steps",
+        "episodes" => "ended since the last point",
+        "throughput" => "goals a step",
+        "isr" => "share of agents",
+        "reached" | "covered" | "correct" => "share",
+        "csr" | "success" | "solved" | "optimal" | "found" | "visited" | "delivered" => "share of episodes",
+        "collisions" | "touches" | "passed" => "an episode",
+        "active" => "share of agent-steps",
+        "epsilon" => "chance of a random action",
+        "intrinsic_reward" => "mean of a step",
+        "value" => "reward to come",
+        _ if last.starts_with("return") => "reward of an episode",
+        _ if column.starts_with("loss/") => "mean of the updates",
+        _ => return column.to_string(),
+    };
+    format!("{column} ({unit})")
+}
+
 /// Adds the mean of what was summed, where there is something.
 fn close(points: &mut Vec<(f64, f64)>, sums: &mut (f64, f64, usize)) {
     let (steps, values, count) = std::mem::take(sums);
@@ -355,6 +380,20 @@ fn rewrite(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_described_with_their_units() {
+        for (column, words) in [
+            ("return", "return (reward of an episode)"),
+            ("return_adversary", "return_adversary (reward of an episode)"),
+            ("worker/epsilon", "worker/epsilon (chance of a random action)"),
+            ("loss/policy", "loss/policy (mean of the updates)"),
+            ("wall/steps_per_second", "wall/steps_per_second (agent-steps a second)"),
+            ("something", "something"),
+        ] {
+            assert_eq!(described(column), words);
+        }
+    }
 
     fn values(pairs: &[(&str, f64)]) -> Vec<(String, f64)> {
         pairs.iter().map(|(n, v)| (n.to_string(), *v)).collect()

@@ -1,8 +1,8 @@
 //! A run on disk and on the terminal: configurations, the run folder, metrics, checkpoint files, the loop that drives a
-//! trainer, learning curves, pictures of episodes and of what goes on in teams, and tables.
+//! trainer and draws its learning curves, and tables.
 //!
-//! This room knows trainers only as [`Trainer`](crate::train::Trainer) and episodes only as [`picture::Scene`]; which
-//! presets exist and which agent meets which world is decided above it, in the command line. Files that replace others
+//! This room knows trainers only as [`Trainer`](crate::train::Trainer); which presets exist and which agent meets which
+//! world is decided above it, in the command line. Files that replace others
 //! are written beside them, flushed and renamed ([`directory::Directory::write`]), so that a run can be killed at any
 //! moment.
 
@@ -11,10 +11,7 @@ pub mod config;
 pub mod directory;
 pub mod driver;
 pub mod folder;
-pub mod inspect;
 pub mod metrics;
-pub mod picture;
-pub mod plot;
 pub mod progress;
 pub mod signal;
 pub mod statistics;

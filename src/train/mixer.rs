@@ -1,15 +1,16 @@
 //! How the values of single agents become the value of their team: sums (VDN) and monotonic networks (QMIX). What a
 //! mixed value is learned from lives in `train::dqn`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Device;
-use crate::error::{Result, within};
+use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Activation, Builder, Linear, Mlp, Parameters, Weights};
 
 /// Which mixer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Mixing {
     /// None: each agent learns the value of its own rewards (independent Q-learning).
@@ -21,34 +22,24 @@ pub enum Mixing {
 }
 
 /// The settings of QMIX's mixing network.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QmixConfig {
     /// Width of the mixing network.
+    #[schemars(range(min = 1, max = 4096))]
     pub features: usize,
     /// Width of the networks that make its weights.
+    #[schemars(range(min = 1, max = 4096))]
     pub hidden: usize,
     /// Gain of those networks' last layers at the start: with a small one the mixing begins all but linear, with a large
     /// one values far below zero are lost in the flat part of elu.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub scale: f32,
 }
 
 impl Default for QmixConfig {
     fn default() -> Self {
         QmixConfig { features: 32, hidden: 64, scale: 1.0 }
-    }
-}
-
-impl Mixing {
-    /// Checks every setting; `at` is where they stand in a configuration.
-    ///
-    /// # Errors
-    /// The first setting out of range.
-    pub fn check(&self, at: &str) -> Result<()> {
-        let Mixing::Qmix(config) = self else { return Ok(()) };
-        within(format!("{at}.features"), config.features, 1, 4096)?;
-        within(format!("{at}.hidden"), config.hidden, 1, 4096)?;
-        within(format!("{at}.scale"), config.scale, 0.0, 1e3)
     }
 }
 

@@ -81,7 +81,7 @@ pub trait Trainer: Send {
 ///
 /// # Errors
 /// The tensors are not those that the trainer itself saves, or what `take` reports.
-fn take_up<T: Trainer>(
+pub fn take_up<T: Trainer>(
     trainer: &mut T,
     checkpoint: &Checkpoint,
     take: impl Fn(&mut T, &Checkpoint) -> Result<()>,
@@ -97,7 +97,7 @@ fn take_up<T: Trainer>(
 
 /// Programs for so many shards of a batch, from that of the first. They are spread over threads; alone, a shard may use
 /// them all.
-fn shards(first: Program, count: usize) -> Result<Vec<Program>> {
+pub fn shards(first: Program, count: usize) -> Result<Vec<Program>> {
     let mut programs = vec![first];
     while programs.len() < count {
         programs.push(programs[0].fork()?);
@@ -109,7 +109,7 @@ fn shards(first: Program, count: usize) -> Result<Vec<Program>> {
 }
 
 /// Refuses a number that is not finite, reached after so many agent-steps.
-fn finite(name: &str, value: f64, step: u64) -> Result<()> {
+pub fn finite(name: &str, value: f64, step: u64) -> Result<()> {
     if value.is_finite() {
         return Ok(());
     }
@@ -117,7 +117,7 @@ fn finite(name: &str, value: f64, step: u64) -> Result<()> {
 }
 
 /// Means over the episodes that ended, by name.
-fn episodes(reports: &[EpisodeReport]) -> Vec<(String, f64)> {
+pub fn episodes(reports: &[EpisodeReport]) -> Vec<(String, f64)> {
     let mut sums: Vec<(&str, f64, f64)> = Vec::new();
     for report in reports {
         for &(name, value) in &report.values {

@@ -156,7 +156,7 @@ impl Replay {
     }
 
     /// Steps of each world that were ever written.
-    pub(super) fn written(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.written
     }
 
@@ -261,7 +261,7 @@ impl Replay {
     ///
     /// # Errors
     /// There is none yet ([`Replay::is_ready`]).
-    pub(super) fn draw(&self, count: usize, priority: Priority, stream: &mut Stream) -> Result<Vec<Draw>> {
+    pub fn draw(&self, count: usize, priority: Priority, stream: &mut Stream) -> Result<Vec<Draw>> {
         let (first, beginnings) = self.beginnings();
         if beginnings == 0 {
             return Err(Error::Usage("the replay holds no whole sequence yet".into()));

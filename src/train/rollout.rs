@@ -5,11 +5,13 @@
 //! state that belongs to it); that step does not count as experience, and then the world starts again.
 
 use crate::Device;
+use crate::action::distribution::ACTION_INPUTS;
 use crate::action::{ActionSpace, Actions};
-use crate::agent::Policy;
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
+use crate::agent::{Policy, WORLD_STATE};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
+use crate::program::Program;
 use crate::train::{Checkpoint, TensorData};
 
 /// What one rollout saw and did. Arrays are `[time, agents, worlds]`, with more dimensions behind where named.
@@ -112,6 +114,52 @@ impl Experience {
                     "`{name}` of a rollout of {sizes:?} steps, agents and worlds has {found} elements"
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what the agents of these worlds saw and did into the inputs of a program over them, by name: those of
+    /// [`Sequence::input`](crate::agent::Sequence::input), [`state_inputs`](crate::agent::state_inputs),
+    /// [`masks_input`](crate::agent::masks_input) and [`Action::input`](crate::action::Action::input). Inputs that the
+    /// program has no use for are left out.
+    ///
+    /// # Errors
+    /// A world that there is not, or a program over another number of worlds or steps.
+    pub fn fill(&self, program: &mut Program, worlds: &[usize]) -> Result<()> {
+        /// Rows `[rows, all worlds, size]` of these worlds.
+        fn take<T: Copy>(to: &mut [T], from: &[T], rows: usize, all: usize, worlds: &[usize]) {
+            let size = from.len() / (rows * all);
+            for row in 0..rows {
+                for (j, &world) in worlds.iter().enumerate() {
+                    let (start, end) = ((row * all + world) * size, (row * worlds.len() + j) * size);
+                    to[end..end + size].copy_from_slice(&from[start..start + size]);
+                }
+            }
+        }
+        let rows = self.time * self.agents;
+        let lanes = rows * worlds.len();
+        let fits = |input: &mut [f32]| input.len() == lanes * self.observation;
+        if !program.find_input("observations").is_none_or(fits) || worlds.iter().any(|w| *w >= self.worlds) {
+            let message = format!("the program is not one over {} of {} worlds", worlds.len(), self.worlds);
+            return Err(Error::Usage(message));
+        }
+        let all = self.worlds;
+        let mut copy = |name: &str, source: &[f32], rows: usize| {
+            if let Some(input) = program.find_input(name) {
+                take(input, source, rows, all, worlds);
+            }
+        };
+        copy("observations", &self.observations, rows);
+        copy("ages", &self.ages, rows);
+        copy("present", &self.present, rows);
+        copy("masks", &self.masks, rows);
+        copy(WORLD_STATE, &self.world_state, self.time);
+        copy(ACTION_INPUTS[1], &self.actions.continuous, rows);
+        for (i, part) in self.state.iter().enumerate() {
+            copy(&format!("state{i}"), part, self.agents);
+        }
+        if let Some(input) = program.find_input_u32(ACTION_INPUTS[0]) {
+            take(input, &self.actions.discrete, rows, all, worlds);
         }
         Ok(())
     }
@@ -298,7 +346,7 @@ impl Rollout {
     }
 
     /// The same, to add rewards of the agents' own.
-    pub(super) fn experience_mut(&mut self) -> &mut Experience {
+    pub fn experience_mut(&mut self) -> &mut Experience {
         &mut self.experience
     }
 

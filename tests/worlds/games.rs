@@ -10,14 +10,14 @@ use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
 
 /// A fresh seed, shown where a test fails.
-fn fresh() -> Random {
+pub fn fresh() -> Random {
     let random = Random::fresh();
     println!("seed {}", random.seed());
     random
 }
 
 /// Every kind with few worlds; some kinds more than once, so that all parts of their states are in use.
-fn configurations() -> Vec<WorldConfig> {
+pub fn configurations() -> Vec<WorldConfig> {
     let mut all: Vec<WorldConfig> = WorldConfig::kinds()
         .iter()
         .map(|(name, _)| WorldConfig::named(name).unwrap().with_worlds(7))
@@ -38,7 +38,7 @@ fn configurations() -> Vec<WorldConfig> {
 }
 
 /// Actions that the masks allow, evenly.
-fn play(env: &dyn VecEnv, out: &Buffers, random: &mut Random) -> Actions {
+pub fn play(env: &dyn VecEnv, out: &Buffers, random: &mut Random) -> Actions {
     let spec = env.spec();
     let (mut actions, mut mask_at) = (Actions::default(), 0);
     for kind in &spec.kinds {

@@ -4,6 +4,7 @@
 #[path = "../../engine/tests/common/random.rs"]
 mod random;
 
+mod drawing;
 mod games;
 mod mpe;
 mod traffic_junction;

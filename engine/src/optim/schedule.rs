@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A learning rate as a function of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Always the same.

@@ -14,6 +14,7 @@ pub use gaussian::Gaussian;
 pub use gumbel_softmax::GumbelSoftmax;
 pub use tanh_gaussian::TanhGaussian;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ActionSpace;
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 
 /// What stands for continuous actions with bounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bounded {
     /// A diagonal Gaussian; worlds hold what lies beyond a bound to it. Its entropy has a closed form.

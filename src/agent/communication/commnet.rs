@@ -1,5 +1,6 @@
 //! CommNet (Sukhbaatar, Szlam and Fergus 2016).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommunicationSettings, Heard, Hearing, Layer, mean_of_others};
@@ -25,7 +26,7 @@ impl CommNet {
 }
 
 /// The settings of [`CommNet`]: none.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommNetConfig {}
 

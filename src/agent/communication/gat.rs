@@ -1,5 +1,6 @@
 //! Graph attention (Velickovic et al. 2018; Brody, Alon and Yahav 2022).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommunicationSettings, Heard, Hearing, Layer, check_heads, edges_of, exchange_lanes};
@@ -23,10 +24,11 @@ impl Gat {
 }
 
 /// The settings of [`Gat`] with additive scores (Velickovic et al. 2018).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatConfig {
     /// Heads of attention; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Who is a neighbour.
     pub neighbours: Neighbours,
@@ -61,16 +63,17 @@ impl CommunicationSettings for GatConfig {
     }
 
     fn check(&self, features: usize, observation: usize) -> Result<()> {
-        check_heads(self.heads, features)?;
+        check_heads(self, self.heads, features)?;
         self.neighbours.check(observation)
     }
 }
 
 /// The settings of [`Gat`] with dynamic scores (Brody et al. 2022).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatV2Config {
     /// Heads of attention; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Who is a neighbour.
     pub neighbours: Neighbours,
@@ -105,7 +108,7 @@ impl CommunicationSettings for GatV2Config {
     }
 
     fn check(&self, features: usize, observation: usize) -> Result<()> {
-        check_heads(self.heads, features)?;
+        check_heads(self, self.heads, features)?;
         self.neighbours.check(observation)
     }
 }

@@ -1,5 +1,6 @@
 //! Graph convolution (Kipf and Welling 2017).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommunicationSettings, Heard, Hearing, Layer, edges_of, exchange_lanes};
@@ -24,7 +25,7 @@ impl Gcn {
 }
 
 /// The settings of [`Gcn`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GcnConfig {
     /// Who is a neighbour.

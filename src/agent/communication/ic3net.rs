@@ -1,5 +1,6 @@
 //! IC3Net's gated communication (Singh, Jain and Sukhbaatar 2019).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommunicationSettings, Heard, Hearing, Layer, mean_of_others};
@@ -40,7 +41,7 @@ impl Ic3Net {
 }
 
 /// The settings of [`Ic3Net`]: none.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ic3NetConfig {}
 

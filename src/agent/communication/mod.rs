@@ -14,14 +14,16 @@ pub use gcn::{Gcn, GcnConfig};
 pub use ic3net::{Ic3Net, Ic3NetConfig};
 pub use tarmac::{TarMac, TarMacConfig};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::neighbours::Neighbours;
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Weights};
 use crate::op::message::Edges;
 use crate::registry::{Kind, Member, Table, family};
+use crate::schema;
 
 /// Settings of a way to communicate, and the layers that they build.
 pub trait CommunicationSettings: Table {
@@ -74,7 +76,7 @@ family! {
 }
 
 /// Nobody hears anybody.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Silence {}
 
@@ -93,9 +95,9 @@ impl CommunicationSettings for Silence {
     }
 }
 
-/// Heads of attention must divide the features.
-fn check_heads(heads: usize, features: usize) -> Result<()> {
-    within("agent.communication.heads", heads, 1, 1024)?;
+/// Checks settings with heads of attention, which must divide the features.
+fn check_heads(settings: &(impl JsonSchema + Table), heads: usize, features: usize) -> Result<()> {
+    schema::check("agent.communication", settings)?;
     if !features.is_multiple_of(heads) {
         let message = format!("a divisor of agent.features ({features}), got {heads}");
         return Err(Error::config("agent.communication.heads", message));

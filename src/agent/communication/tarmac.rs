@@ -1,5 +1,6 @@
 //! TarMAC: targeted multi-agent communication (Das et al. 2019).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CommunicationSettings, Heard, Hearing, Layer, check_heads, exchange_lanes};
@@ -45,10 +46,11 @@ impl TarMac {
 }
 
 /// The settings of [`TarMac`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TarMacConfig {
     /// Heads of attention; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// What is heard is let in through a gate.
     pub gated: bool,
@@ -83,7 +85,7 @@ impl CommunicationSettings for TarMacConfig {
     }
 
     fn check(&self, features: usize, _: usize) -> Result<()> {
-        check_heads(self.heads, features)
+        check_heads(self, self.heads, features)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cells that carry a state from step to step: GRU (Cho et al. 2014) and LSTM (Hochreiter and Schmidhuber 1997).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Core, CoreSettings, Remembered};
@@ -9,12 +10,12 @@ use crate::nn::{Builder, Gru, Lstm, Weights};
 use crate::registry::Member;
 
 /// A gated recurrent unit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GruConfig {}
 
 /// Long short-term memory.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LstmConfig {}
 

@@ -8,6 +8,7 @@ mod transformer;
 pub use gated::{GruConfig, LstmConfig};
 pub use transformer::{AttentionConfig, RmtConfig, SrmtCoreConfig};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Sequence, StatePart};
@@ -83,7 +84,7 @@ family! {
 }
 
 /// No core: the agent sees the present only.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoCore {}
 

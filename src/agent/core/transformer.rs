@@ -16,46 +16,54 @@
 //! work. Keys and values of encodings do not depend on the memory, and are computed for all steps of a rollout at once;
 //! what must wait for the memory is one token a step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Core, CoreSettings, Remembered};
 use crate::agent::{Sequence, StatePart};
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{
     Activation, Builder, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter, Weights,
 };
-use crate::registry::Member;
+use crate::registry::{Member, Table};
+use crate::schema;
 
 /// Attention over the last encodings, without a memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionConfig {
     /// Attention heads; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Past encodings that are seen beside the current one.
+    #[schemars(range(min = 1, max = 1024))]
     pub history: usize,
 }
 
 /// A memory that only its agent reads: the recurrent memory transformer (Bulatov et al. 2022).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RmtConfig {
     /// Attention heads; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Past encodings that are seen beside the current one.
+    #[schemars(range(min = 1, max = 1024))]
     pub history: usize,
     /// Mask self-attention causally: the memory then sees only itself.
     pub causal: bool,
 }
 
 /// Shared memory: each agent attends to the memories of all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SrmtCoreConfig {
     /// Attention heads; must divide the features.
+    #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Past encodings that are seen beside the current one.
+    #[schemars(range(min = 1, max = 1024))]
     pub history: usize,
     /// Mask self-attention causally, as the public code does: the memory then sees only itself.
     pub causal: bool,
@@ -106,7 +114,7 @@ impl CoreSettings for AttentionConfig {
     }
 
     fn check(&self, features: usize) -> Result<()> {
-        check(self.heads, self.history, features)
+        check(self, self.heads, features)
     }
 }
 
@@ -121,7 +129,7 @@ impl CoreSettings for RmtConfig {
     }
 
     fn check(&self, features: usize) -> Result<()> {
-        check(self.heads, self.history, features)
+        check(self, self.heads, features)
     }
 }
 
@@ -140,13 +148,12 @@ impl CoreSettings for SrmtCoreConfig {
     }
 
     fn check(&self, features: usize) -> Result<()> {
-        check(self.heads, self.history, features)
+        check(self, self.heads, features)
     }
 }
 
-fn check(heads: usize, history: usize, features: usize) -> Result<()> {
-    within("agent.core.heads", heads, 1, 1024)?;
-    within("agent.core.history", history, 1, 1024)?;
+fn check(core: &(impl JsonSchema + Table), heads: usize, features: usize) -> Result<()> {
+    schema::check("agent.core", core)?;
     if !features.is_multiple_of(heads) {
         let message = format!("a divisor of agent.features ({features}), got {heads}");
         return Err(Error::config("agent.core.heads", message));

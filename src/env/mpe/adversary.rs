@@ -1,11 +1,14 @@
 //! Go where the adversary does not think you want to be.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen, minus};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many adversary worlds at once.
@@ -20,16 +23,18 @@ const BODY: Body = Body { size: 0.15, acceleration: 5.0, max_speed: f64::INFINIT
 /// adversary is paid minus its distance to the goal; good agents that distance minus the one of the nearest of them.
 /// Observation: landmarks, other agents; for good agents the goal before them. Reports have `return_adversary` and
 /// `return_agent`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleAdversaryConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Good agents, and landmarks.
+    #[schemars(range(min = 1, max = 255))]
     pub good: usize,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -56,8 +61,8 @@ impl Rules for SimpleAdversaryConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("good", self.good, 1, 255)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -116,6 +121,18 @@ impl Rules for SimpleAdversaryConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.sums[0], world.sums[1]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.08);
+        sheet.ring(Role::Goal, world.landmarks()[usize::from(world.goals[0])], 0.12);
+        sheet.ring(Role::Bad, world.agents()[0], BODY.size + 0.035);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

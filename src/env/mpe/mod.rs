@@ -2,13 +2,14 @@
 //! of MPE2 1.1.1: spread, tag, adversary, speaker and listener, reference. A world's stream of random numbers draws
 //! starts as MPE2 does: with [`Vectorised::set_random`](super::vectorised::Vectorised::set_random) and
 //! `Pcg64::new(seed)` an episode starts as MPE2's `reset(seed)`. Two points at the very same place do not push each other
-//! (in MPE2 they turn NaN). Pictures do not live here.
+//! (in MPE2 they turn NaN).
 //!
 //! Movement actions: 0 none, 1 left, 2 right, 3 down, 4 up. Continuous ones ([`Control`]) are a number in [0, 1] for each
 //! of these, and the force is that of a discrete movement times right less left and up less down. In all worlds the state
 //! for a centralised critic is the agents' observations, one after another.
 
 mod adversary;
+mod draw;
 mod particles;
 mod reference;
 mod speaker_listener;

@@ -1,5 +1,6 @@
 //! Points with mass that are pushed about: what all particle worlds share.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionSpace;
@@ -22,7 +23,7 @@ const CONTACT_MARGIN: f64 = 1e-3;
 pub(super) const MOVES: usize = 5;
 
 /// How agents of particle worlds are steered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
     /// One movement, one word (MPE2's `continuous_actions=False`).

@@ -1,11 +1,14 @@
 //! Each knows where the other has to go.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves, words};
 use super::particles::{Body, Control, MAX_STEPS, MOVES, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -21,16 +24,18 @@ const WORDS: usize = 10;
 /// the three landmarks, the colour (3 numbers) of the landmark that is the *other's* goal, and the other's last word.
 /// An agent is paid minus the distance of the other to its goal, weighted `local_ratio`, and minus the mean of both
 /// distances, weighted `1 - local_ratio`. Reports have `distance`, that mean at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleReferenceConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// The weight of what is an agent's own in its reward, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub local_ratio: f64,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -67,8 +72,8 @@ impl Rules for SimpleReferenceConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -124,6 +129,26 @@ impl Rules for SimpleReferenceConfig {
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         let apart = distances(world);
         vec![(apart[0] + apart[1]) / 2.0]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.04);
+        for agent in 0..2 {
+            // What this one knows is where the other has to go.
+            let goal = world.landmarks()[usize::from(world.goals[agent])];
+            sheet.ring(Role::Agent(1 - agent), goal, if agent == 0 { 0.08 } else { 0.12 });
+            sheet.said(agent);
+        }
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        let say = |word: String| moves().into_iter().map(move |name| format!("{name}, {word}"));
+        match self.actions {
+            Control::Discrete => words(WORDS).into_iter().flat_map(say).collect(),
+            Control::Continuous => [moves(), words(WORDS)].concat(),
+        }
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

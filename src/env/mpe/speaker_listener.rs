@@ -1,11 +1,14 @@
 //! One knows where to go and cannot move, the other moves and does not know.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves, words};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many such pairs at once.
@@ -21,7 +24,7 @@ const WORDS: usize = 3;
 /// The `speaker` sees the goal's colour (3 numbers) and says one of three words; the `listener` sees its velocity,
 /// the three landmarks and the last word, and moves. Both are paid minus the listener's squared distance to the
 /// goal. Reports have `distance`, the listener's to the goal at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleSpeakerListenerConfig {
     /// Worlds stepped at once.
@@ -29,6 +32,7 @@ pub struct SimpleSpeakerListenerConfig {
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -55,7 +59,7 @@ impl Rules for SimpleSpeakerListenerConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -105,6 +109,18 @@ impl Rules for SimpleSpeakerListenerConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.to_landmark(1, usize::from(world.goals[0])).sqrt()]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| LISTENER.size);
+        sheet.landmarks(Role::Thing, 0.04);
+        sheet.ring(Role::Agent(1), world.landmarks()[usize::from(world.goals[0])], 0.09);
+        sheet.said(0);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        if agent == 0 { words(WORDS) } else { moves() }
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

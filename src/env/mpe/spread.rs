@@ -1,11 +1,14 @@
 //! Cover all landmarks without a clash.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many spread worlds at once.
@@ -25,18 +28,21 @@ const COVERED: f64 = 0.1;
 /// touched, summed over steps.
 ///
 /// A report's `return` is the mean over agents; published figures are often the sum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleSpreadConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Agents, and landmarks.
+    #[schemars(range(min = 1, max = 256))]
     pub agents: usize,
     /// The weight of what is an agent's own in its reward, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub local_ratio: f64,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -75,9 +81,8 @@ impl Rules for SimpleSpreadConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("agents", self.agents, 1, 256)?;
-        within("local_ratio", self.local_ratio, 0.0, 1.0)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -142,6 +147,16 @@ impl Rules for SimpleSpreadConfig {
         };
         let covered = (0..self.agents).filter(near).count();
         vec![covered as f64 / self.agents as f64, world.sums[0]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |_| BODY.size);
+        sheet.landmarks(Role::Thing, 0.05);
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

@@ -1,11 +1,14 @@
 //! Slow hunters, a fast prey, obstacles.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
 use crate::env::AgentKind;
+use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
-use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
 
 /// Many tag worlds at once.
@@ -21,20 +24,24 @@ const OBSTACLE_SIZE: f64 = 0.2;
 /// 10 and costs that prey 10; prey also pays for leaving the square of side 2. Observation: velocity, position,
 /// obstacles, other agents, velocities of other prey. Reports have `return_adversary` and `return_agent`, the means
 /// over the agents of a kind, and `touches`, summed over steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleTagConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
     /// Hunters.
+    #[schemars(range(min = 1, max = 256))]
     pub adversaries: usize,
     /// Prey.
+    #[schemars(range(min = 1, max = 256))]
     pub good: usize,
     /// Round obstacles.
+    #[schemars(range(min = 0, max = 256))]
     pub obstacles: usize,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub max_episode_steps: usize,
 }
 
@@ -93,10 +100,8 @@ impl Rules for SimpleTagConfig {
     }
 
     fn check(&self) -> Result<()> {
-        within("adversaries", self.adversaries, 1, 256)?;
-        within("good", self.good, 1, 256)?;
-        within("obstacles", self.obstacles, 0, 256)?;
-        within("max_episode_steps", self.max_episode_steps, 1, MAX_STEPS)
+        crate::schema::check("world", self)?;
+        Ok(())
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
@@ -163,6 +168,20 @@ impl Rules for SimpleTagConfig {
 
     fn metrics(&self, world: &Particles) -> Vec<f64> {
         vec![world.sums[0], world.sums[1] / self.good as f64, world.sums[2]]
+    }
+
+    fn draw(&self, world: &Particles) -> Option<Drawing> {
+        let mut sheet = Sheet::new(world, |agent| self.body(agent).size);
+        sheet.landmarks(Role::Wall, OBSTACLE_SIZE);
+        for agent in 0..self.agents() {
+            let role = if agent < self.adversaries { Role::Bad } else { Role::Good };
+            sheet.ring(role, world.agents()[agent], self.body(agent).size + 0.035);
+        }
+        Some(sheet.finish())
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        moves()
     }
 
     fn visit(&self, world: &mut Particles, codec: &mut Codec) -> Result<()> {

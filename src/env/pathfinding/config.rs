@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Pathfinding;
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::registry::Member;
 
 /// How moves that get in each other's way are settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Collision {
     /// Agents move one after another in index order; one moves if its cell is free of obstacle and agent by then. So
@@ -28,7 +29,7 @@ pub enum Collision {
 }
 
 /// What happens when an agent stands on its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTarget {
     /// The agent leaves the map; the goal is reached once.
@@ -42,7 +43,7 @@ pub enum OnTarget {
 
 /// What an agent sees, as `[3, 2r + 1, 2r + 1]` about its cell. Outside the map there is a ring of obstacles one cell
 /// wide, and nothing beyond it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation {
     /// POGEMA's: obstacles; agents, itself included; its own target, clamped to the window.
@@ -53,7 +54,7 @@ pub enum Observation {
 }
 
 /// Who plans the path that an agent is shown and paid for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Planner {
     /// A shortest path on the map, other agents ignored (SRMT's default).
@@ -74,7 +75,7 @@ impl Planner {
 }
 
 /// In which order a list of maps or instances is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Each episode draws one at random.
@@ -116,7 +117,7 @@ mod defaults {
 }
 
 /// Where instances come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// A fresh random square map of `size` x `size`, each cell blocked with probability `density`.
@@ -144,6 +145,7 @@ pub enum Source {
     Maps {
         /// The maps.
         #[serde(default)]
+        #[schemars(with = "Vec<serde_json::Value>")]
         maps: Vec<Map>,
     },
     /// Maps read from these files and folders (a folder's `.map` and `.txt` files in the order of their names). A `.scen`
@@ -197,12 +199,13 @@ pub enum Source {
     Instances {
         /// The instances; each must have the configured number of agents.
         #[serde(default)]
+        #[schemars(with = "Vec<serde_json::Value>")]
         instances: Vec<Instance>,
     },
 }
 
 /// The settings of [`Pathfinding`](super::Pathfinding).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PathfindingConfig {
     /// Worlds stepped at once.

@@ -1,6 +1,5 @@
 //! Multi-agent pathfinding on grids: POGEMA's rules, observations and instances (pypi `pogema` 1.4.0), SRMT's
 //! observations and rewards (arXiv 2501.13200), maps and their files, generators. Many worlds are stepped at once.
-//! What draws worlds as pictures does not live here; [`Pathfinding::view`] gives it what to draw.
 //!
 //! Cells are (row, column). Actions: 0 stay, 1 up, 2 down, 3 left, 4 right. A step moves the agents, pays them, hides
 //! or retargets those that arrived, and then shows the world to them.
@@ -35,6 +34,7 @@ pub use scenario::{Scenario, ScenarioEntry};
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::drawing::{Cells, DISC, Drawing, Role, Shape, middle, names};
 use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
 use crate::action::{ActionSpace, Actions};
 use crate::cpu::map_mut;
@@ -350,5 +350,36 @@ impl VecEnv for Pathfinding {
     fn load(&mut self, bytes: &[u8]) -> Result<()> {
         (self.worlds, self.reports) = state::load(bytes, self.fingerprint, &self.config, &self.draws)?;
         Ok(())
+    }
+
+    /// Rings are targets, dots the planned paths. An agent that has finished vanishes, and its target is filled.
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        let view = self.view(world)?;
+        let (columns, rows, blocked) = (view.map.width(), view.map.height(), view.map.cells().to_vec());
+        let mut drawing = Drawing::of_cells(Cells { columns, rows, blocked, role: Role::Wall });
+        drawing.title = view.label.to_owned();
+        let agents = view.positions.len();
+        for (agent, path) in view.paths.iter().enumerate().filter(|(agent, _)| view.active[*agent]) {
+            // Paths of neighbours in the list are drawn side by side, so that both can be seen.
+            let aside = match agents {
+                1 => 0.0,
+                2 => 0.2 * agent as f32 - 0.1,
+                _ => 0.14 * ((agent % 3) as f32 - 1.0),
+            };
+            let points = path.iter().map(|(row, column)| middle(*row, *column).map(|x| x + aside)).collect();
+            *drawing.add(Role::Agent(agent), Shape::Way { points }) = 0.55;
+        }
+        for (agent, (position, target)) in view.positions.iter().zip(&view.targets).enumerate() {
+            let here = view.active[agent];
+            drawing.target(Role::Agent(agent), middle(target.0, target.1), !here);
+            if here {
+                drawing.disc(Role::Agent(agent), middle(position.0, position.1), DISC);
+            }
+        }
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["stay", "up", "down", "left", "right"])
     }
 }

@@ -1,12 +1,13 @@
 //! What agents are paid, as data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::instance::out_of_range;
 use crate::error::Result;
 
 /// What one agent is paid in one step. A goal is reached as [`OnTarget`](super::OnTarget) says.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RewardTable {
     /// Paid for a goal, in place of the rest; `None` where a goal is a step like any other.
@@ -20,7 +21,7 @@ pub struct RewardTable {
 }
 
 /// Published tables (SRMT, arXiv 2501.13200, table 2), or one's own.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rewards {
     /// +1 for a goal.

@@ -3,11 +3,13 @@
 
 mod routes;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{Cells, DISC, Drawing, RING, Role, Shape, middle, names};
 use super::pathfinding::Pcg64;
-use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
+use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::{Error, Result};
 use routes::{Cell, Roads};
 
@@ -17,7 +19,7 @@ pub const GAS: u32 = 0;
 pub const BRAKE: u32 = 1;
 
 /// The layouts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Difficulty {
     /// 7 x 7, two one-way roads, one junction, 2 ways.
@@ -29,7 +31,7 @@ pub enum Difficulty {
 }
 
 /// How a car sees where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// Last action, way over the number of ways, row and column over the side; then for each cell in view whether it
@@ -53,7 +55,7 @@ pub enum Encoding {
 /// summed over steps) and `passed` (cars that reached the end of their way).
 ///
 /// The state for a centralised critic is, per slot: whether there is a car, row, column, way and last action.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrafficJunctionConfig {
     /// Worlds stepped at once.
@@ -61,23 +63,28 @@ pub struct TrafficJunctionConfig {
     /// The layout.
     pub difficulty: Difficulty,
     /// Slots for cars.
+    #[schemars(range(min = 1, max = 1 << 12))]
     pub agents: usize,
     /// The probability of a car at each arrival point at a step, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub arrival_rate: f64,
     /// A curriculum: this probability until a world's episode number `curriculum_start`, then evenly up to
     /// `arrival_rate` at `curriculum_end`.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub first_arrival_rate: f64,
     /// See `first_arrival_rate`.
     pub curriculum_start: u64,
     /// See `first_arrival_rate`; 0 for no curriculum.
     pub curriculum_end: u64,
     /// How far a car sees in each direction, in cells.
+    #[schemars(range(min = 0, max = 64))]
     pub vision: usize,
     /// How it sees where it is.
     pub encoding: Encoding,
     /// Let no car in where one stands. In the published rules one is put on top of the other, a collision.
     pub wait_at_entry: bool,
     /// Steps in an episode.
+    #[schemars(range(min = 1, max = 1 << 24))]
     pub max_episode_steps: usize,
 }
 
@@ -288,11 +295,7 @@ impl Rules for TrafficJunctionRules {
 
     fn check(&self) -> Result<()> {
         let config = &self.config;
-        within("agents", config.agents, 1, 1 << 12)?;
-        within("arrival_rate", config.arrival_rate, 0.0, 1.0)?;
-        within("first_arrival_rate", config.first_arrival_rate, 0.0, 1.0)?;
-        within("vision", config.vision, 0, 64)?;
-        within("max_episode_steps", config.max_episode_steps, 1, 1 << 24)?;
+        crate::schema::check("world", config)?;
         if config.curriculum_end > 0 && config.curriculum_start >= config.curriculum_end {
             let message = format!("expected less than curriculum_end, {}", config.curriculum_end);
             return Err(Error::config("world.curriculum_start", message));
@@ -406,6 +409,29 @@ impl Rules for TrafficJunctionRules {
     fn metrics(&self, world: &Traffic) -> Vec<f64> {
         let success = f64::from(u8::from(world.collisions == 0));
         vec![success, world.collisions as f64, world.passed as f64]
+    }
+
+    fn draw(&self, world: &Traffic) -> Option<Drawing> {
+        let side = self.roads.side;
+        let blocked = self.roads.ground.iter().map(|cell| *cell == 0).collect();
+        let mut drawing = Drawing::of_cells(Cells { columns: side, rows: side, blocked, role: Role::Thing });
+        for (agent, car) in world.cars.iter().enumerate().filter(|(_, car)| car.here) {
+            let (row, column) = self.place(car);
+            let at = middle(usize::from(row), usize::from(column));
+            let ahead = self.ahead(world, agent).into_iter().map(|(row, column)| middle(row, column));
+            let points = std::iter::once(at).chain(ahead).collect();
+            drawing.add(Role::Agent(agent), Shape::Way { points });
+            drawing.disc(Role::Agent(agent), at, DISC);
+            if world.count[self.cell(car)] > 1 {
+                drawing.ring(Role::Bad, at, RING, 0.0);
+            }
+        }
+        drawing.note = format!("{} passed, {} collided", world.passed, world.collisions);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        names(&["gas", "brake"])
     }
 
     fn visit(&self, world: &mut Traffic, codec: &mut Codec) -> Result<()> {

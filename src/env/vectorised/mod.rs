@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 
 use super::pathfinding::Pcg64;
-use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv, memory};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv, memory};
 use crate::action::Actions;
 use crate::cpu::map_mut;
 use crate::error::{self, Error, Result};
@@ -135,6 +135,18 @@ pub trait Rules: Debug + Send + Sync + Serialize {
 
     /// The values of [`Rules::METRICS`] at the end of an episode, in their order.
     fn metrics(&self, _world: &Self::World) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// What the world looks like, for pictures; `None` where it does not draw itself. Without a title it gets the
+    /// world's name.
+    fn draw(&self, _world: &Self::World) -> Option<Drawing> {
+        None
+    }
+
+    /// What an agent's actions are called: the options of its choices, then its continuous numbers; empty where they
+    /// have numbers only.
+    fn action_names(&self, _agent: usize) -> Vec<String> {
         Vec::new()
     }
 
@@ -473,6 +485,18 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         codec.finish()?;
         (self.slots, self.reports) = (slots, reports);
         Ok(())
+    }
+
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        let mut drawing = self.rules.draw(self.world(world)?)?;
+        if drawing.title.is_empty() {
+            drawing.title = R::NAME.to_owned();
+        }
+        Some(drawing)
+    }
+
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.rules.action_names(agent)
     }
 }
 

@@ -9,6 +9,7 @@
 mod icm;
 mod rnd;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rollout::Experience;
@@ -17,14 +18,14 @@ use crate::Device;
 use crate::action::distribution::ACTION_INPUTS;
 use crate::action::{Action, Actions};
 use crate::env::AgentKind;
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
 use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
 use crate::program::Program;
 
 /// The settings of curiosity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum CuriosityConfig {
     /// None: agents are paid by their worlds only.
@@ -36,39 +37,49 @@ pub enum CuriosityConfig {
 }
 
 /// The settings of the intrinsic curiosity module.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IcmConfig {
     /// Width of its networks.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// Layers of the network that makes its features. With one they are linear: what was never seen keeps the features
     /// that it began with, whatever is learned elsewhere.
+    #[schemars(range(min = 1, max = 16))]
     pub layers: usize,
     /// What the bonus is multiplied by (eta).
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
     pub normalise: bool,
     /// The forward model's share of the loss.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub beta: f32,
     /// Adam's learning rate.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// Passes over each rollout.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub epochs: usize,
 }
 
 /// The settings of random network distillation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RndConfig {
     /// Width of its networks.
+    #[schemars(range(min = 1, max = 8192))]
     pub features: usize,
     /// What the bonus is multiplied by.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub coefficient: f32,
     /// Divide the bonus by the running deviation of its discounted sums (Burda et al. 2019, section 2.4).
     pub normalise: bool,
     /// Adam's learning rate.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// Passes over each rollout.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub epochs: usize,
 }
 
@@ -96,23 +107,6 @@ impl CuriosityConfig {
                 Some(RndConfig { features, coefficient, normalise, learning_rate, epochs })
             }
         }
-    }
-
-    /// Checks every setting; `at` is where they stand in a configuration.
-    ///
-    /// # Errors
-    /// The first setting out of range.
-    pub fn check(&self, at: &str) -> Result<()> {
-        let Some(shared) = self.shared() else { return Ok(()) };
-        within(format!("{at}.features"), shared.features, 1, 8192)?;
-        within(format!("{at}.epochs"), shared.epochs, 1, 1 << 16)?;
-        within(format!("{at}.coefficient"), shared.coefficient, 0.0, 1e6)?;
-        within(format!("{at}.learning_rate"), shared.learning_rate, 0.0, 1.0)?;
-        if let CuriosityConfig::Icm(config) = self {
-            within(format!("{at}.layers"), config.layers, 1, 16)?;
-            within(format!("{at}.beta"), config.beta, 0.0, 1.0)?;
-        }
-        Ok(())
     }
 }
 
@@ -214,7 +208,6 @@ impl Curiosity {
         gamma: f32,
         seed: u64,
     ) -> Result<Option<Self>> {
-        config.check("learner.curiosity")?;
         let observation: usize = kind.observation.iter().product();
         let Some(shared) = config.shared() else { return Ok(None) };
         let module: Box<dyn Module> = match config {

@@ -1,5 +1,6 @@
 //! The settings of Q-learning.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Dqn;
@@ -10,70 +11,93 @@ use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result, within};
 use crate::optim::Schedule;
 use crate::registry::Member;
+use crate::schema;
 use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
 use crate::train::mixer::Mixing;
 
 /// The settings of Q-learning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DqnConfig {
     /// Steps that every world makes between learning.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub rollout: usize,
     /// Updates after each rollout.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub updates: usize,
     /// Sequences of an update.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub batch: usize,
     /// Steps of a sequence that are learned from; 1 for single transitions.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub sequence: usize,
     /// Steps before these that only warm up the recurrent state (Kapturowski et al. 2019).
+    #[schemars(range(min = 0, max = 1 << 16))]
     pub burn_in: usize,
     /// Sequences start with the recurrent state that the agent had then; otherwise with zeros.
     pub stored_state: bool,
     /// Steps of rewards in a target before it bootstraps.
+    #[schemars(range(min = 1, max = 1 << 10))]
     pub n_step: usize,
     /// Steps of all worlds together that are kept, rounded up to whole rollouts.
+    #[schemars(range(min = 1, max = 1u64 << 36))]
     pub replay: usize,
     /// Steps of all worlds together before the first update.
+    #[schemars(range(min = 0))]
     pub warmup: usize,
     /// Draw sequences by their error (Schaul et al. 2016).
     pub prioritised: bool,
     /// The power of the error.
+    #[schemars(range(min = 0.0, max = 1e2))]
     pub priority_alpha: f32,
     /// How far weights make up for uneven drawing, at the start; it rises to 1 over training.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub priority_beta: f32,
     /// Adam's learning rate at the start.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// How it goes down over training.
     pub schedule: Schedule,
     /// Adam's epsilon.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub adam_epsilon: f32,
     /// The gradient's norm is clipped to this.
+    #[schemars(range(min = 0.0))]
     pub max_gradient_norm: f32,
     /// Discount of a step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f32,
     /// Choose the next action by the learning network and value it by the target network (van Hasselt et al. 2016).
     pub double: bool,
     /// Errors beyond this count by their size and not their square; 0 for squares throughout.
+    #[schemars(range(min = 0.0))]
     pub huber: f32,
     /// Updates between those of the target network.
+    #[schemars(range(min = 1))]
     pub target_every: usize,
     /// How far the target network then moves to the learning one: 1 for a copy.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub target_rate: f32,
     /// The chance of a random action at first.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub epsilon_start: f32,
     /// The chance of a random action in the end.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub epsilon_end: f32,
     /// The share of the training over which it goes from one to the other.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub epsilon_fraction: f32,
     /// How agents' values become the team's.
     pub mixer: Mixing,
     /// Rewards of the agents' own, beside those of the worlds.
     pub curiosity: CuriosityConfig,
     /// Shards of an update. Part of the result: sums are taken shard by shard.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub learning_shards: usize,
     /// Shards of the worlds while acting; must divide the number of worlds.
+    #[schemars(range(min = 1, max = 1 << 16))]
     pub acting_shards: usize,
 }
 
@@ -161,42 +185,12 @@ impl DqnConfig {
 
     /// The same for settings that stand at another place of a configuration.
     pub(in crate::train) fn check_at(&self, at: &str, worlds: usize) -> Result<()> {
-        let counts = [
-            ("rollout", self.rollout, 1, 1 << 16),
-            ("updates", self.updates, 1, 1 << 16),
-            ("batch", self.batch, 1, 1 << 20),
-            ("sequence", self.sequence, 1, 1 << 16),
-            ("burn_in", self.burn_in, 0, 1 << 16),
-            ("n_step", self.n_step, 1, 1 << 10),
-            ("replay", self.replay, 1, 1 << 36),
-            ("warmup", self.warmup, 0, self.replay),
-            ("target_every", self.target_every, 1, usize::MAX),
-        ];
-        for (key, value, low, high) in counts {
-            within(format!("{at}.{key}"), value, low, high)?;
-        }
+        schema::check(at, self)?;
+        within(format!("{at}.warmup"), self.warmup, 0, self.replay)?;
         let shards = format!("{at}.learning_shards");
-        within(&shards, self.learning_shards, 1, 1 << 16)?;
         parts(&shards, &format!("{at}.batch"), self.batch, self.learning_shards, 1)?;
         let shards = format!("{at}.acting_shards");
-        within(&shards, self.acting_shards, 1, 1 << 16)?;
         parts(&shards, "the number of worlds", worlds, self.acting_shards, 1)?;
-        let numbers = [
-            ("priority_alpha", self.priority_alpha, 0.0, 1e2),
-            ("priority_beta", self.priority_beta, 0.0, 1.0),
-            ("learning_rate", self.learning_rate, 0.0, 1.0),
-            ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
-            ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
-            ("gamma", self.gamma, 0.0, 1.0),
-            ("huber", self.huber, 0.0, f32::MAX),
-            ("target_rate", self.target_rate, 0.0, 1.0),
-            ("epsilon_start", self.epsilon_start, 0.0, 1.0),
-            ("epsilon_end", self.epsilon_end, 0.0, 1.0),
-            ("epsilon_fraction", self.epsilon_fraction, 0.0, 1.0),
-        ];
-        for (key, value, low, high) in numbers {
-            within(format!("{at}.{key}"), value, low, high)?;
-        }
         let default = DqnConfig::default();
         if !self.prioritised {
             let reason = "without priorities";
@@ -204,8 +198,7 @@ impl DqnConfig {
             idle(&alpha, self.priority_alpha, default.priority_alpha, reason)?;
             idle(&beta, self.priority_beta, default.priority_beta, reason)?;
         }
-        self.mixer.check(&format!("{at}.mixer"))?;
-        self.curiosity.check(&format!("{at}.curiosity"))
+        Ok(())
     }
 
     /// The chance of a random action at `progress` (0 at the start of training, 1 at its end).

@@ -4,7 +4,7 @@ use super::config::DqnConfig;
 use crate::Device;
 use crate::action::allowed;
 use crate::action::distribution::ACTION_INPUTS;
-use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, masks_input};
+use crate::agent::{Mode, Policy, Sequence, StatePart, WORLD_STATE, masks_input, state_inputs};
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
@@ -87,19 +87,12 @@ pub(in crate::train) fn loss_program(
     let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation, Mode::Learning);
     // Noise of its own for each of the two networks.
     let keys = sequence.key.split_key(2);
-    let state: Vec<Tensor<'_>> = policy
-        .state()
-        .iter()
-        .enumerate()
-        .map(|(i, part)| {
-            let shape = [&[agents, batch], &part.shape[..]].concat();
-            if config.stored_state {
-                graph.input(&format!("state{i}"), shape)
-            } else {
-                graph.full(shape, 0.0)
-            }
-        })
-        .collect();
+    let kept = policy.state();
+    let zeros = |part: &StatePart| graph.full([&[agents, batch], &part.shape[..]].concat(), 0.0);
+    let state: Vec<Tensor<'_>> = match config.stored_state {
+        true => state_inputs(&graph, *policy, [agents, batch]),
+        false => kept.iter().map(zeros).collect(),
+    };
     let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(&graph)).collect();
 
     let values = |which: usize| -> Result<Tensor<'_>> {

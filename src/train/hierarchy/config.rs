@@ -1,5 +1,6 @@
 //! The settings of learning in two levels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HierarchicalDqn;
@@ -8,8 +9,9 @@ use crate::agent::actors::Choice;
 use crate::agent::hierarchy::Hierarchy;
 use crate::env::goals::{Goal, Goals};
 use crate::env::{Spec, VecEnv};
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result};
 use crate::registry::Member;
+use crate::schema;
 use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making};
 use crate::train::curiosity::CuriosityConfig;
@@ -17,19 +19,24 @@ use crate::train::dqn::DqnConfig;
 use crate::train::mixer::Mixing;
 
 /// The settings of learning in two levels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HierarchyConfig {
     /// Goals without a meaning of their own; 0 for the goals that the world names.
+    #[schemars(range(min = 0, max = 4096))]
     pub goals: usize,
     /// The most steps for which a goal is set.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub every: usize,
     /// The share of the training in which goals are set at random and the worker alone learns (the paper's first phase);
     /// the manager's schedules run over the rest.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub pretraining: f32,
     /// What reaching its goal pays the worker.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub intrinsic: f32,
     /// What a reward of the world counts for the worker; the manager has them whole.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub extrinsic: f32,
     /// The worker's Q-learning, which also says how long a rollout is.
     pub worker: DqnConfig,
@@ -100,15 +107,10 @@ impl HierarchyConfig {
     /// # Errors
     /// The first setting out of range.
     pub fn check(&self, worlds: usize) -> Result<()> {
-        for (key, value, low, high) in [("goals", self.goals, 0, 4096), ("every", self.every, 1, 1 << 20)] {
-            within(format!("learner.{key}"), value, low, high)?;
-        }
+        schema::check("learner", self)?;
         if !(0.0..1.0).contains(&self.pretraining) {
             let message = format!("0 to less than 1, got {}", self.pretraining);
             return Err(Error::config("learner.pretraining", message));
-        }
-        for (key, value) in [("intrinsic", self.intrinsic), ("extrinsic", self.extrinsic)] {
-            within(format!("learner.{key}"), value, 0.0, 1e6)?;
         }
         if self.goals > 0 && self.extrinsic == 0.0 {
             let message = "more than 0 where goals have no meaning: nothing else pays the worker";

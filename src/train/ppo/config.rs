@@ -1,57 +1,73 @@
 //! PPO's settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Ppo;
 use crate::env::VecEnv;
-use crate::error::{Result, within};
+use crate::error::Result;
 use crate::optim::Schedule;
 use crate::registry::Member;
+use crate::schema;
 use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
 
 /// The settings of PPO.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PpoConfig {
     /// Steps of a rollout, and so how far gradients reach through time.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub rollout: usize,
     /// Passes over a rollout.
+    #[schemars(range(min = 1, max = 1 << 20))]
     pub epochs: usize,
     /// Minibatches of a pass; must divide the number of worlds. 0 for as many as do, up to 4.
     pub minibatches: usize,
     /// Adam's learning rate at the start.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub learning_rate: f32,
     /// How the learning rate (where it adapts, its upper bound) goes down over training.
     pub schedule: Schedule,
     /// Adapt the learning rate so that the policy moves by this divergence (in nats) in an iteration; 0 for not.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub kl_target: f32,
     /// The upper bound of an adapted learning rate.
+    #[schemars(range(min = 1e-6, max = 1.0))]
     pub highest_learning_rate: f32,
     /// Adam's epsilon.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub adam_epsilon: f32,
     /// Discount of a step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f32,
     /// Lambda of generalised advantage estimation.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gae_lambda: f32,
     /// How far the ratio of probabilities may move from 1 before its gradient stops.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub clip: f32,
     /// How far a value may move from the old one before its gradient stops; 0 for no limit.
+    #[schemars(range(min = 0.0))]
     pub value_clip: f32,
     /// Advantages are divided by their deviation over the minibatch and this, in units of reward: what is much smaller
     /// counts as noise. With a mere trace (1e-5 or so, against a division by zero) the errors of a critic that has
     /// nothing to predict yet are blown up to the size of a signal: the policy drifts with them, its entropy falls, and
     /// since its divergence stays small an adapted learning rate rises to its bound. The default suits worlds that pay
     /// about 1 for what is wanted.
+    #[schemars(range(min = 1e-12))]
     pub advantage_epsilon: f32,
     /// Weight of the value loss.
+    #[schemars(range(min = 0.0))]
     pub value_coefficient: f32,
     /// Weight of the entropy bonus at the start.
+    #[schemars(range(min = 0.0))]
     pub entropy_coefficient: f32,
     /// How the weight of the entropy bonus goes down over training.
     pub entropy_schedule: Schedule,
     /// The gradient's norm is clipped to this.
+    #[schemars(range(min = 0.0))]
     pub max_gradient_norm: f32,
     /// Rewards of the agents' own, beside those of the worlds.
     pub curiosity: CuriosityConfig,
@@ -135,37 +151,17 @@ impl PpoConfig {
     /// # Errors
     /// The first setting out of range, with what was expected.
     pub fn resolved(&self, worlds: usize) -> Result<PpoConfig> {
-        for (key, value) in [("rollout", self.rollout), ("epochs", self.epochs)] {
-            within(format!("learner.{key}"), value, 1, 1 << 20)?;
-        }
+        schema::check("learner", self)?;
         let of = "the number of worlds";
         let minibatches = parts("learner.minibatches", of, worlds, self.minibatches, 4)?;
         let (batch, name) = (worlds / minibatches, "the worlds of a minibatch");
         let learning_shards = parts("learner.learning_shards", name, batch, self.learning_shards, 4)?;
         let acting_shards = parts("learner.acting_shards", of, worlds, self.acting_shards, 4)?;
-        let numbers = [
-            ("learning_rate", self.learning_rate, 0.0, 1.0),
-            ("kl_target", self.kl_target, 0.0, 1e3),
-            ("highest_learning_rate", self.highest_learning_rate, 1e-6, 1.0),
-            ("adam_epsilon", self.adam_epsilon, 0.0, 1.0),
-            ("gamma", self.gamma, 0.0, 1.0),
-            ("gae_lambda", self.gae_lambda, 0.0, 1.0),
-            ("clip", self.clip, 0.0, 1e3),
-            ("value_clip", self.value_clip, 0.0, f32::MAX),
-            ("advantage_epsilon", self.advantage_epsilon, 1e-12, f32::MAX),
-            ("value_coefficient", self.value_coefficient, 0.0, f32::MAX),
-            ("entropy_coefficient", self.entropy_coefficient, 0.0, f32::MAX),
-            ("max_gradient_norm", self.max_gradient_norm, 0.0, f32::MAX),
-        ];
-        for (key, value, low, high) in numbers {
-            within(format!("learner.{key}"), value, low, high)?;
-        }
         if self.kl_target == 0.0 {
             let default = PpoConfig::default().highest_learning_rate;
             let reason = "where learner.kl_target is 0";
             idle("learner.highest_learning_rate", self.highest_learning_rate, default, reason)?;
         }
-        self.curiosity.check("learner.curiosity")?;
         Ok(PpoConfig { minibatches, learning_shards, acting_shards, ..self.clone() })
     }
 }

@@ -16,8 +16,7 @@ use super::curiosity::Curiosity;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::action::distribution::ACTION_INPUTS;
-use crate::agent::{Policy, WORLD_STATE, fill_noise, neighbours};
+use crate::agent::{Policy, fill_noise, neighbours};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::Result;
@@ -118,7 +117,7 @@ impl Ppo {
         let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
-            fill(learner, experience, own);
+            experience.fill(learner, own)?;
             fill_noise(learner, [seed, updates], i);
             neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
             let rows = experience.time * experience.agents;
@@ -204,38 +203,6 @@ fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize], epsilo
     let mean = sum / count;
     let deviation = (squares / count - mean * mean).max(0.0).sqrt();
     (mean as f32, (1.0 / (deviation + f64::from(epsilon))) as f32, count as f32)
-}
-
-/// Writes what the agents of these worlds saw and did into the inputs of a loss program.
-fn fill(learner: &mut Program, experience: &Experience, worlds: &[usize]) {
-    /// Rows `[rows, all worlds, size]` of these worlds.
-    fn take<T: Copy>(to: &mut [T], from: &[T], rows: usize, all: usize, worlds: &[usize]) {
-        let size = from.len() / (rows * all);
-        for row in 0..rows {
-            for (j, &world) in worlds.iter().enumerate() {
-                let (start, end) = ((row * all + world) * size, (row * worlds.len() + j) * size);
-                to[end..end + size].copy_from_slice(&from[start..start + size]);
-            }
-        }
-    }
-    let (rows, all) = (experience.time * experience.agents, experience.worlds);
-    let mut copy = |name: &str, source: &[f32], rows: usize| {
-        if let Some(input) = learner.find_input(name) {
-            take(input, source, rows, all, worlds);
-        }
-    };
-    copy("observations", &experience.observations, rows);
-    copy("ages", &experience.ages, rows);
-    copy("present", &experience.present, rows);
-    copy("masks", &experience.masks, rows);
-    copy(WORLD_STATE, &experience.world_state, experience.time);
-    copy(ACTION_INPUTS[1], &experience.actions.continuous, rows);
-    for (i, part) in experience.state.iter().enumerate() {
-        copy(&format!("state{i}"), part, experience.agents);
-    }
-    if let Some(input) = learner.find_input_u32(ACTION_INPUTS[0]) {
-        take(input, &experience.actions.discrete, rows, all, worlds);
-    }
 }
 
 impl Trainer for Ppo {

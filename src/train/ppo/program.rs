@@ -3,7 +3,7 @@
 use super::PpoConfig;
 use crate::Device;
 use crate::action::Action;
-use crate::agent::{Mode, Policy, Sequence, masks_input};
+use crate::agent::{Mode, Policy, Sequence, masks_input, state_inputs};
 use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -32,12 +32,7 @@ pub(super) fn loss_program(
     let keys = sequence.key.split_key(2);
     let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
     sequence.key = key(0);
-    let state: Vec<Tensor<'_>> = policy
-        .state()
-        .iter()
-        .enumerate()
-        .map(|(i, part)| graph.input(&format!("state{i}"), [&[agents, worlds], &part.shape[..]].concat()))
-        .collect();
+    let state = state_inputs(&graph, policy, [agents, worlds]);
     let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
     let input = |name: &str| graph.input(name, lanes);
     let (advantages, returns, old_values) = (input("advantages"), input("returns"), input("old values"));

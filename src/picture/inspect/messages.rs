@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::canvas::{Anchor, Canvas, HEAD, LEFT, range};
+use super::canvas::{HEAD, LEFT, finish, range, sheet};
 use super::cluster::{Plane, Points, clusters};
 use super::{Page, Recording, number};
 use crate::error::{Error, Result};
-use crate::run::picture::{AGENTS, TEXT, kept};
+use crate::picture::number::significant;
+use crate::picture::svg::{Anchor, Svg};
+use crate::picture::{AGENTS, TEXT, cut, kept};
 
 /// Messages of a round; of more only so many are taken, evenly spaced.
 const MOST_MESSAGES: usize = 4096;
@@ -110,7 +112,7 @@ fn group(recording: &Recording, round: usize, most: usize) -> Said {
 }
 
 fn draw(recording: &Recording, said: &[Said]) -> String {
-    let mut canvas = Canvas::new(
+    let mut canvas = sheet(
         "What agents say",
         &format!(
             "{}: each dot is a message of {} numbers, on their principal components, coloured by cluster (k-means)",
@@ -149,20 +151,20 @@ fn draw(recording: &Recording, said: &[Said]) -> String {
         };
         canvas.text([corner[0] + width / 2.0, y + height + 30.0], 11.0, Anchor::Middle, &axis(0));
         canvas.upright([corner[0] - 34.0, y + height / 2.0], 11.0, &axis(1));
-        let number = |v: f32| crate::run::progress::significant(f64::from(v));
+        let number = |v: f32| significant(f64::from(v));
         for (share, value) in [(0.0, ends[0].0), (1.0, ends[0].1)] {
             let x = corner[0] + 14.0 + share * (width - 28.0);
             canvas.text([x, y + height + 14.0], 10.0, Anchor::Middle, &number(value));
         }
         canvas.text([corner[0] - 5.0, y + 18.0], 10.0, Anchor::End, &number(ends[1].1));
         canvas.text([corner[0] - 5.0, y + height - 10.0], 10.0, Anchor::End, &number(ends[1].0));
-        legend(&mut canvas, said, [corner[0] + width + 28.0, y]);
+        legend(&mut canvas, recording, said, [corner[0] + width + 28.0, y]);
         y += height.max(20.0 + 40.0 * said.clusters.len() as f32) + 62.0;
     }
-    canvas.finish(y)
+    finish(canvas, y)
 }
 
-fn legend(canvas: &mut Canvas, said: &Said, [x, y]: [f32; 2]) {
+fn legend(canvas: &mut Svg, recording: &Recording, said: &Said, [x, y]: [f32; 2]) {
     canvas.text([x, y + 12.0], 12.0, Anchor::Start, &format!("{} messages", said.messages.len()));
     for (i, cluster) in said.clusters.iter().enumerate() {
         let y = y + 38.0 + 40.0 * i as f32;
@@ -171,10 +173,14 @@ fn legend(canvas: &mut Canvas, said: &Said, [x, y]: [f32; 2]) {
         let most = |counts: &[usize]| {
             let best = (0..counts.len()).max_by_key(|&k| (counts[k], usize::MAX - k)).unwrap_or(0);
             let share = 100.0 * counts.get(best).copied().unwrap_or(0) as f32 / cluster.count.max(1) as f32;
-            format!("{best} ({share:.0} %)")
+            (best, format!("({share:.0} %)"))
         };
-        let text =
-            format!("most by agent {}, with action {}", most(&cluster.by_agent), most(&cluster.by_action));
+        let ((agent, often), (action, with)) = (most(&cluster.by_agent), most(&cluster.by_action));
+        let (agent, action) = (recording.name_of(agent), recording.name_of_action(agent, action));
+        let mut text = format!("most by {} {often}", cut(&agent, 24));
+        if !cluster.by_action.is_empty() {
+            text += &format!(", with {} {with}", cut(&action, 24));
+        }
         canvas.text([x + 20.0, y + 15.0], 10.5, Anchor::Start, &text);
     }
     let y = y + 44.0 + 40.0 * said.clusters.len() as f32;

@@ -1,4 +1,4 @@
-//! A bitmap font of five by seven dots, for the captions of GIF files.
+//! A bitmap font of five by seven dots, for the words in GIF files.
 
 /// Dots from one character to the next, the gap included.
 pub(super) const ADVANCE: usize = 6;
@@ -11,6 +11,7 @@ pub(super) const HEIGHT: usize = 7;
 pub(super) fn rows(character: char) -> [u8; HEIGHT] {
     match character {
         ' ' => [0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b00000, 0b00000],
+        '"' => [0b01010, 0b01010, 0b01010, 0b00000, 0b00000, 0b00000, 0b00000],
         '%' => [0b11000, 0b11001, 0b00010, 0b00100, 0b01000, 0b10011, 0b00011],
         '(' => [0b00010, 0b00100, 0b01000, 0b01000, 0b01000, 0b00100, 0b00010],
         ')' => [0b01000, 0b00100, 0b00010, 0b00010, 0b00010, 0b00100, 0b01000],

@@ -27,10 +27,17 @@ pub struct Recording {
     pub about: Map<String, Value>,
     /// Agents in the world.
     pub agents: usize,
+    /// `[agents]`: what each is called; empty where numbers have to do.
+    pub names: Vec<String>,
     /// The options of each choice that an agent makes.
     pub choices: Vec<usize>,
     /// Continuous numbers of an action.
     pub floats: usize,
+    /// What options of all choices and then continuous numbers are called: `[agents]` lists, or one list for all; empty
+    /// where numbers have to do.
+    pub action_names: Vec<Vec<String>>,
+    /// How many speakers of each listener are drawn in the graph, the strongest first, where attention weighs them.
+    pub arcs: usize,
     /// Steps recorded.
     pub steps: usize,
     /// `[steps, agents]`: whether the agent is in its world.
@@ -133,7 +140,10 @@ fn check(recording: &Recording) -> Result<()> {
     let (Some(lanes), true) = (lanes, options > 0 || floats > 0) else {
         return Err(Error::Usage(format!("nothing to look into: {steps} steps of {agents} agents")));
     };
+    let lists = recording.action_names.len();
     let mut lengths = vec![
+        ("names", recording.names.len(), Some(if recording.names.is_empty() { 0 } else { agents })),
+        ("action_names", lists, Some(if lists <= 1 { lists } else { agents })),
         ("present", recording.present.len(), Some(lanes)),
         ("taken", recording.taken.len(), lanes.checked_mul(choices)),
         ("numbers", recording.numbers.len(), lanes.checked_mul(floats)),
@@ -200,6 +210,53 @@ impl Recording {
 
     fn is_present(&self, step: usize, agent: usize) -> bool {
         self.present[step * self.agents + agent]
+    }
+
+    /// What an agent is called.
+    fn name_of(&self, agent: usize) -> String {
+        self.names.get(agent).cloned().unwrap_or_else(|| format!("agent {agent}"))
+    }
+
+    fn names_of_actions(&self, agent: usize) -> &[String] {
+        match &self.action_names[..] {
+            [list] => list,
+            lists => lists.get(agent).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// What an option of an agent is called, counted through all its choices.
+    fn name_of_action(&self, agent: usize, option: usize) -> String {
+        self.names_of_actions(agent).get(option).cloned().unwrap_or_else(|| option.to_string())
+    }
+
+    /// What a continuous number of an agent's action is called.
+    fn name_of_number(&self, agent: usize, number: usize) -> String {
+        let (names, options) = (self.names_of_actions(agent), self.options());
+        // Where agents are made alike the lists of some are shorter: then options and numbers cannot be told apart.
+        let whole = options == 0 || names.len() == options + self.floats;
+        let name = names.get(options + number).filter(|_| whole);
+        name.cloned().unwrap_or_else(|| format!("number {number}"))
+    }
+
+    /// Which numbers are of which kind, where there are several: `; 0 to 2 are adversary, 3 is agent`.
+    fn kinds(&self) -> String {
+        let stem =
+            |name: &String| name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_string();
+        let mut kinds: Vec<(String, usize, usize)> = Vec::new();
+        for (agent, name) in self.names.iter().enumerate() {
+            match kinds.last_mut().filter(|(kind, ..)| *kind == stem(name)) {
+                Some((_, _, last)) => *last = agent,
+                None => kinds.push((stem(name), agent, agent)),
+            }
+        }
+        if kinds.len() < 2 {
+            return String::new();
+        }
+        let range = |(kind, first, last): (String, usize, usize)| match first == last {
+            true => format!("{first} is {kind}"),
+            false => format!("{first} to {last} are {kind}"),
+        };
+        format!("; {}", kinds.into_iter().map(range).collect::<Vec<_>>().join(", "))
     }
 
     /// The numbers of a page behind what they belong to.

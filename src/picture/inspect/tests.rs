@@ -1,5 +1,6 @@
 use super::*;
 use crate::nn::initial::Stream;
+use crate::picture::xml::elements;
 
 /// An episode of random numbers in which agents come and go; some numbers are none.
 fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: usize) -> Recording {
@@ -30,7 +31,12 @@ fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: 
     Recording {
         title: "a < b & c".into(),
         agents,
+        names: (0..agents)
+            .map(|agent| format!("{} {agent}", if agent < 2 { "hunter" } else { "<prey>" }))
+            .collect(),
         choices: vec![actions],
+        action_names: vec![(0..actions).map(|action| format!("do & {action}")).collect()],
+        arcs: 3,
         steps,
         present,
         taken: (0..lanes).map(|_| stream.below(actions) as u32).collect(),
@@ -67,9 +73,8 @@ fn odd_episodes_are_drawn_with_all_their_numbers() {
             assert_eq!(names.contains(&"attention"), sizes[1] <= MOST_LISTENERS, "{names:?}");
             assert!(["values", "intrinsic", "graph"].iter().all(|name| names.contains(name)), "{names:?}");
             for page in &found {
-                assert!(!page.svg.contains("NaN") && !page.svg.contains("inf"), "seed {seed}: {}", page.name);
-                assert!(page.svg.contains("a &lt; b &amp; c"), "{}", page.name);
-                assert_eq!(page.svg.matches("<text").count(), page.svg.matches("</text>").count());
+                let elements = elements(&page.svg);
+                assert!(elements.iter().any(|e| e.text.contains("a < b & c")), "seed {seed}: {}", page.name);
             }
             let rewards = found[0].json["rewards"].as_array().unwrap();
             for (i, reward) in recording.rewards.iter().enumerate() {
@@ -107,14 +112,75 @@ fn actions_of_several_parts_are_drawn_with_their_numbers() {
     (numbers.preferences, numbers.allowed) = (Vec::new(), Vec::new());
     let page = &pages(&numbers, 3).unwrap()[0];
     assert_eq!(page.json["actions"][0][1], serde_json::json!([2.0, 3.0]));
-    assert!(page.svg.contains("action, number 0") && !page.svg.contains("NaN"));
+    assert!(page.svg.contains("action, do &amp; 1"));
+    numbers.action_names.clear();
+    assert!(pages(&numbers, 3).unwrap()[0].svg.contains("action, number 0"));
+}
+
+#[test]
+fn agents_and_actions_have_their_names() {
+    let mut stream = Stream::new(3);
+    let recording = recording(&mut stream, [6, 3, 4], 1);
+    let pages = pages(&recording, 2).unwrap();
+    let words = |name: &str| -> Vec<String> {
+        let page = pages.iter().find(|page| page.name == name).unwrap();
+        elements(&page.svg).into_iter().map(|e| e.text).collect()
+    };
+    let has =
+        |page: &str, part: &str| assert!(words(page).iter().any(|w| w.contains(part)), "{page}: {part}");
+    has("values", "hunter 1");
+    has("values", "do & 3");
+    has("intrinsic", "<prey> 2");
+    has("messages", "with do & ");
+    has("attention", "0 to 1 are hunter, 2 is <prey>");
+    // Without names there are numbers.
+    let plain = Recording { names: Vec::new(), action_names: Vec::new(), ..recording.clone() };
+    assert_eq!((plain.name_of(1), plain.name_of_action(1, 2)), ("agent 1".to_string(), "2".to_string()));
+    let each = vec![vec!["a".to_string()], Vec::new(), vec!["b".to_string()]];
+    let each = Recording { action_names: each, ..recording };
+    assert_eq!([0, 1, 2].map(|agent| each.name_of_action(agent, 0)), ["a", "0", "b"]);
+}
+
+/// Of many speakers only the strongest are drawn, in arrows that stay in their panel.
+#[test]
+fn arrows_are_few_and_within_their_panels() {
+    let mut stream = Stream::new(4);
+    let (agents, arcs) = (12, 2);
+    let mut recording = recording(&mut stream, [1, agents, 2], 1);
+    recording.arcs = arcs;
+    recording.present.fill(true);
+    let links = recording.graph.as_mut().unwrap();
+    links.positions = (0..2 * agents).map(|_| stream.uniform() as f32).collect();
+    let pairs = (0..agents as u32).flat_map(|from| (0..agents as u32).map(move |to| (from, to)));
+    let pairs = pairs.filter(|(from, to)| from != to);
+    links.edges = vec![pairs.map(|(from, to)| Link { from, to, weights: vec![0.1; 2] }).collect()];
+    let page = pages(&recording, 1).unwrap().into_iter().find(|page| page.name == "graph").unwrap();
+    let elements = elements(&page.svg);
+    let curves: Vec<&str> = elements.iter().map(|e| e.get("d")).filter(|d| d.contains('Q')).collect();
+    assert!((1..=arcs * agents).contains(&curves.len()), "{} arrows", curves.len());
+    // The panel is the second frame: the first is the page.
+    let panel = elements.iter().find(|e| e.get("fill") == "none" && e.name == "rect").unwrap();
+    let (x, y, side) = (panel.number("x"), panel.number("y"), panel.number("width"));
+    for curve in curves {
+        let numbers: Vec<f32> = curve
+            .split(|c: char| c.is_ascii_alphabetic() || c == ' ')
+            .filter(|part| !part.is_empty())
+            .map(|part| part.parse().unwrap())
+            .collect();
+        for point in numbers.chunks(2) {
+            let inside = (x..=x + side).contains(&point[0]) && (y..=y + side).contains(&point[1]);
+            assert!(inside, "{curve} leaves {x} {y} {side}");
+        }
+    }
 }
 
 #[test]
 fn arrays_that_do_not_fit_are_refused() {
     let mut stream = Stream::new(1);
     let whole = recording(&mut stream, [4, 3, 2], 2);
-    let changes: [fn(&mut Recording); 11] = [
+    let changes: [fn(&mut Recording); 13] = [
+        |r| _ = r.names.pop(),
+        |r| r.action_names = vec![Vec::new(); 2],
         |r| r.steps = 0,
         |r| r.agents = usize::MAX,
         |r| r.choices = vec![3],

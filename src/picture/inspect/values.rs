@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::canvas::{ACCENT, Anchor, Canvas, HEAD, LEFT, WIDTH, range};
+use super::canvas::{ACCENT, HEAD, LEFT, WIDTH, finish, range, sheet};
 use super::{Page, Recording, number};
-use crate::run::picture::{AGENTS, kept};
+use crate::picture::svg::Anchor;
+use crate::picture::{AGENTS, cut, kept};
 
 /// Agents that are drawn.
 const MOST_AGENTS: usize = 12;
@@ -43,11 +44,12 @@ pub(super) fn page(recording: &Recording) -> Page {
     }));
     let (what, value) = match recording.values_of_actions {
         true => ("the value of each action", "highest value"),
+        false if actions == 0 => ("the numbers of each action", "critic's value"),
         false => ("the probability of each action", "critic's value"),
     };
     let drawn = agents.min(MOST_AGENTS);
     let more = if drawn < agents { format!(", {drawn} of {agents} agents") } else { String::new() };
-    let mut canvas = Canvas::new(
+    let mut canvas = sheet(
         "What agents prefer, do, expect and get",
         &format!("{}: {what} over time{more}", recording.title),
     );
@@ -60,9 +62,11 @@ pub(super) fn page(recording: &Recording) -> Page {
         ),
     };
     let label = if recording.values_of_actions { "value" } else { "probability" };
-    canvas.scale(WIDTH - LEFT, 20.0, scale, label);
-    canvas.disc([WIDTH - LEFT - 178.0, 46.0], 3.6, ACCENT, 1.0);
-    canvas.text([WIDTH - LEFT - 168.0, 50.0], 10.5, Anchor::Start, "the action that was taken");
+    if actions > 0 {
+        canvas.scale(WIDTH - LEFT, 20.0, scale, label);
+        canvas.disc([WIDTH - LEFT - 178.0, 46.0], 3.6, ACCENT, 1.0);
+        canvas.text([WIDTH - LEFT - 168.0, 50.0], 10.5, Anchor::Start, "the action that was taken");
+    }
 
     let left = LEFT + 130.0;
     let shown = kept(recording.steps, MOST_STEPS);
@@ -73,7 +77,7 @@ pub(super) fn page(recording: &Recording) -> Page {
     for agent in 0..drawn {
         let cell = |column: usize| shown[column] * agents + agent;
         canvas.disc([LEFT + 6.0, y - 4.0], 6.0, AGENTS[agent % AGENTS.len()], 1.0);
-        canvas.text([LEFT + 18.0, y], 13.5, Anchor::Start, &format!("Agent {agent}"));
+        canvas.text([LEFT + 18.0, y], 13.5, Anchor::Start, &cut(&recording.name_of(agent), 100));
         y += 10.0;
         canvas.cells([left, y], [actions, shown.len()], [width, row], |action, column| {
             let i = cell(column) * actions + action;
@@ -92,7 +96,8 @@ pub(super) fn page(recording: &Recording) -> Page {
         let every = if row >= 9.0 { 1 } else { actions.div_ceil(6).max(1) };
         for action in (0..actions).step_by(every) {
             let middle = y + (action as f32 + 0.5) * row + 3.5;
-            canvas.text([left - 5.0, middle], 9.5, Anchor::End, &action.to_string());
+            let name = cut(&recording.name_of_action(agent, action), 14);
+            canvas.text([left - 5.0, middle], 9.5, Anchor::End, &name);
         }
         if actions > 0 {
             canvas.text([LEFT, y + height / 2.0 + 4.0], 11.0, Anchor::Start, "action");
@@ -105,7 +110,7 @@ pub(super) fn page(recording: &Recording) -> Page {
         let numbers: Vec<(String, Vec<f32>)> = (0..floats.min(MOST_FLOATS))
             .map(|i| {
                 let own = recording.numbers.iter().skip(i).step_by(floats).copied().collect();
-                (format!("action, number {i}"), own)
+                (cut(&format!("action, {}", recording.name_of_number(agent, i)), 24), own)
             })
             .collect();
         for (name, values) in &numbers {
@@ -125,5 +130,5 @@ pub(super) fn page(recording: &Recording) -> Page {
         canvas.text([LEFT, y + 8.0], 11.0, Anchor::Start, "step");
         y += 40.0;
     }
-    Page { name: "values", svg: canvas.finish(y), json }
+    Page { name: "values", svg: finish(canvas, y), json }
 }

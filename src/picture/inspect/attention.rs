@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::canvas::{Anchor, Canvas, HEAD, LEFT, WIDTH};
+use super::canvas::{HEAD, LEFT, WIDTH, finish, sheet};
 use super::{MOST_LISTENERS, Page, Recording, nested};
-use crate::run::picture::kept;
+use crate::picture::kept;
+use crate::picture::svg::{Anchor, Svg};
 
 /// Rounds and heads that have a panel of their own.
 const MOST_BLOCKS: usize = 8;
@@ -86,9 +87,13 @@ fn draw(recording: &Recording, heats: &[Heat]) -> String {
     let (pitch, line) = (side + 36.0, side + 46.0);
     let across = (((WIDTH - 2.0 * LEFT - 24.0) / pitch) as usize).max(1);
     let shown = kept(steps, (if blocks.len() <= 2 { 2 * across } else { across }).clamp(8, 25) - 1);
-    let mut canvas = Canvas::new(
+    let mut canvas = sheet(
         "Who listens to whom",
-        &format!("{}: attention of each listener (row) over speakers (column)", recording.title),
+        &format!(
+            "{}: attention of each listener (row) over speakers (column){}",
+            recording.title,
+            recording.kinds()
+        ),
     );
     canvas.scale(WIDTH - LEFT, 20.0, (0.0, 1.0), "weight");
     let mut y = HEAD + 16.0;
@@ -138,11 +143,11 @@ fn draw(recording: &Recording, heats: &[Heat]) -> String {
         }
         y += ((shown.len() + 1).div_ceil(across)) as f32 * line + 14.0;
     }
-    canvas.finish(y)
+    finish(canvas, y)
 }
 
 /// The weights in their cells.
-fn numbers(canvas: &mut Canvas, at: [f32; 2], agents: usize, cell: f32, share: &dyn Fn(usize, usize) -> f32) {
+fn numbers(canvas: &mut Svg, at: [f32; 2], agents: usize, cell: f32, share: &dyn Fn(usize, usize) -> f32) {
     for listener in 0..agents {
         for speaker in 0..agents {
             let weight = share(listener, speaker);
@@ -152,7 +157,7 @@ fn numbers(canvas: &mut Canvas, at: [f32; 2], agents: usize, cell: f32, share: &
             let colour = if weight > 0.45 { [255; 3] } else { [58, 66, 80] };
             let to = [at[0] + (speaker as f32 + 0.5) * cell, at[1] + (listener as f32 + 0.5) * cell + 3.5];
             let text = format!("{weight:.2}");
-            canvas.coloured_text(to, 10.0, Anchor::Middle, &text, colour, false);
+            canvas.coloured_text(to, 10.0, Anchor::Middle, &text, colour);
         }
     }
 }
@@ -164,11 +169,12 @@ fn gates(recording: &Recording) -> Page {
         "shape": "gates[round][step][agent]: 1 where the agent lets others hear it; null where it is absent",
         "gates": rounds,
     }));
-    let mut canvas = Canvas::new(
+    let mut canvas = sheet(
         "Who lets others hear it",
         &format!(
-            "{}: gates of speakers (rows) over time, dark where open, grey where absent",
-            recording.title
+            "{}: gates of speakers (rows) over time, dark where open, grey where absent{}",
+            recording.title,
+            recording.kinds()
         ),
     );
     let left = LEFT + 46.0;
@@ -194,5 +200,5 @@ fn gates(recording: &Recording) -> Page {
         canvas.text([left, y + all + 28.0], 10.5, Anchor::Start, "step");
         y += all + 52.0;
     }
-    Page { name: "attention", svg: canvas.finish(y), json }
+    Page { name: "attention", svg: finish(canvas, y), json }
 }

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::canvas::{Anchor, Canvas, HEAD, LEFT, WIDTH, range};
+use super::canvas::{HEAD, LEFT, WIDTH, finish, range, sheet};
 use super::{Link, Links, Page, Recording, nested};
-use crate::run::picture::{AGENTS, Colour, GRID, TEXT, kept, short};
+use crate::picture::svg::{Anchor, Path, Svg};
+use crate::picture::{AGENTS, Colour, GRID, TEXT, bend, kept};
 
 /// Panels, and how many stand side by side.
 const PANELS: usize = 12;
@@ -100,13 +101,18 @@ fn draw(recording: &Recording, links: &Links) -> String {
         (true, 0..=1, 0..=1) => "weighted by attention",
         (true, ..) => "weighted by attention, the mean of rounds and heads",
     };
-    let mut canvas = Canvas::new(
+    let most = links.edges.iter().map(|edges| most_heard(edges, recording.agents)).max().unwrap_or(0);
+    let strongest = match links.learned && most > recording.arcs {
+        true => format!("; the {} strongest of each listener", recording.arcs),
+        false => String::new(),
+    };
+    let mut canvas = sheet(
         "Who hears whom",
-        &format!("{}: an arrow goes from speaker to listener, {what}", recording.title),
+        &format!("{}: an arrow goes from speaker to listener, {what}{strongest}", recording.title),
     );
     for (i, weight) in [0.1f32, 0.5, 1.0].into_iter().enumerate() {
         let x = WIDTH - LEFT - 216.0 + 74.0 * i as f32;
-        canvas.path(&format!("M{} 26h30", short(x)), INK, thickness(weight), opacity(weight));
+        canvas.path(&Path::from([x, 26.0]).to([x + 30.0, 26.0]), INK, thickness(weight), opacity(weight));
         canvas.text([x + 35.0, 30.0], 10.5, Anchor::Start, &weight.to_string());
     }
     let gap = 14.0;
@@ -123,7 +129,14 @@ fn draw(recording: &Recording, links: &Links) -> String {
         canvas.frame(at, [side, side]);
         panel_of(&mut canvas, recording, links, &map, step, at);
     }
-    canvas.finish(HEAD + 12.0 + shown.len().div_ceil(ACROSS) as f32 * (side + 34.0))
+    finish(canvas, HEAD + 12.0 + shown.len().div_ceil(ACROSS) as f32 * (side + 34.0))
+}
+
+/// The most speakers that a listener has beside itself.
+fn most_heard(edges: &[Link], agents: usize) -> usize {
+    let mut heard = vec![0usize; agents];
+    edges.iter().filter(|link| link.from != link.to).for_each(|link| heard[link.to as usize] += 1);
+    heard.into_iter().max().unwrap_or(0)
 }
 
 fn thickness(weight: f32) -> f32 {
@@ -134,7 +147,7 @@ fn opacity(weight: f32) -> f32 {
     0.2 + 0.75 * weight.clamp(0.0, 1.0)
 }
 
-fn panel_of(canvas: &mut Canvas, recording: &Recording, links: &Links, map: &Map, step: usize, at: [f32; 2]) {
+fn panel_of(canvas: &mut Svg, recording: &Recording, links: &Links, map: &Map, step: usize, at: [f32; 2]) {
     let agents = recording.agents;
     let radius = if agents <= MOST_NUMBERED { 9.0 } else { 3.5 };
     let place = |agent: usize| map.place(recording, links, step, agent).map(|[x, y]| [at[0] + x, at[1] + y]);
@@ -142,19 +155,30 @@ fn panel_of(canvas: &mut Canvas, recording: &Recording, links: &Links, map: &Map
         .iter()
         .map(|link| (link.weights.iter().sum::<f32>() / link.weights.len().max(1) as f32, link))
         .collect();
+    // The sort is stable: of equal ones the first.
     arrows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if links.learned {
+        let mut heard = vec![0usize; agents];
+        arrows.retain(|(_, link)| {
+            if link.from == link.to {
+                return true;
+            }
+            let heard = &mut heard[link.to as usize];
+            *heard += 1;
+            *heard <= recording.arcs
+        });
+    }
     arrows.truncate(MOST_ARROWS);
     // The strongest on top.
     for (weight, link) in arrows.into_iter().rev() {
         let (Some(from), Some(to)) = (place(link.from as usize), place(link.to as usize)) else { continue };
         if link.from == link.to {
             let [x, y] = [from[0] + 0.75 * radius, from[1] - 0.75 * radius];
-            let (r, start) = (short(0.62 * radius), short(x - 0.62 * radius));
-            let (two, back) = (short(1.24 * radius), short(-1.24 * radius));
-            let path = format!("M{start} {}a{r} {r} 0 1 1 {two} 0a{r} {r} 0 1 1 {back} 0", short(y));
+            let path = Path::default().circle([x, y], 0.62 * radius);
             canvas.path(&path, INK, thickness(weight), opacity(weight));
         } else {
-            arrow(canvas, from, to, radius, weight);
+            let panel = [[at[0] + 2.0, at[1] + 2.0], [at[0] + map.side - 2.0, at[1] + map.side - 2.0]];
+            arrow(canvas, from, to, panel, radius, weight);
         }
     }
     for agent in 0..agents {
@@ -162,7 +186,7 @@ fn panel_of(canvas: &mut Canvas, recording: &Recording, links: &Links, map: &Map
         canvas.disc(place, radius, AGENTS[agent % AGENTS.len()], 1.0);
         if agents <= MOST_NUMBERED {
             let below = [place[0], place[1] + 3.6];
-            canvas.coloured_text(below, 10.0, Anchor::Middle, &agent.to_string(), [255; 3], false);
+            canvas.coloured_text(below, 10.0, Anchor::Middle, &agent.to_string(), [255; 3]);
         }
     }
     if links.dimensions == 1 {
@@ -176,14 +200,21 @@ fn panel_of(canvas: &mut Canvas, recording: &Recording, links: &Links, map: &Map
     }
 }
 
-/// A bent arrow, so that both directions between two agents can be seen.
-fn arrow(canvas: &mut Canvas, from: [f32; 2], to: [f32; 2], radius: f32, weight: f32) {
+/// A bent arrow, so that both directions between two agents can be seen. Its curve stays within the panel from `low` to
+/// `high`.
+fn arrow(
+    canvas: &mut Svg,
+    from: [f32; 2],
+    to: [f32; 2],
+    [low, high]: [[f32; 2]; 2],
+    radius: f32,
+    weight: f32,
+) {
     let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
-    let length = dx.hypot(dy);
-    if length < 2.0 * radius + 2.0 {
+    if dx.hypot(dy) < 2.0 * radius + 2.0 {
         return;
     }
-    let handle = [(from[0] + to[0]) / 2.0 + 0.16 * dy, (from[1] + to[1]) / 2.0 - 0.16 * dx];
+    let handle = bend(from, to, low, high);
     let towards = |a: [f32; 2], b: [f32; 2], far: f32| {
         let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
         let length = dx.hypot(dy).max(1e-3);
@@ -193,26 +224,11 @@ fn arrow(canvas: &mut Canvas, from: [f32; 2], to: [f32; 2], radius: f32, weight:
     let start = towards(from, handle, radius);
     let tip = towards(to, handle, radius);
     let neck = towards(to, handle, radius + head);
-    let path = format!(
-        "M{} {}Q{} {} {} {}",
-        short(start[0]),
-        short(start[1]),
-        short(handle[0]),
-        short(handle[1]),
-        short(neck[0]),
-        short(neck[1])
-    );
-    canvas.path(&path, INK, thickness(weight), opacity(weight));
+    canvas.path(&Path::from(start).curve(handle, neck), INK, thickness(weight), opacity(weight));
     let (ux, uy) = ((tip[0] - neck[0]) / head, (tip[1] - neck[1]) / head);
     let half = 0.45 * head;
-    let path = format!(
-        "M{} {}L{} {}L{} {}Z",
-        short(tip[0]),
-        short(tip[1]),
-        short(neck[0] - uy * half),
-        short(neck[1] + ux * half),
-        short(neck[0] + uy * half),
-        short(neck[1] - ux * half)
-    );
+    let (left, right) =
+        ([neck[0] - uy * half, neck[1] + ux * half], [neck[0] + uy * half, neck[1] - ux * half]);
+    let path = Path::from(tip).to(left).to(right).close();
     canvas.area(&path, if weight > 0.02 { INK } else { TEXT }, opacity(weight));
 }

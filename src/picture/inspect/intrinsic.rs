@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::{Page, Recording};
 use crate::error::Result;
-use crate::run::plot::{Axes, Series, lines_svg};
+use crate::picture::plot::{Axes, Series, lines_svg};
 
 /// More agents than that are one line, with the band from the lowest to the highest.
-const MOST_LINES: usize = 7;
+const MOST_LINES: usize = 20;
 
 pub(super) fn page(recording: &Recording) -> Result<Option<Page>> {
     let Some((kind, bonuses)) = &recording.bonuses else { return Ok(None) };
@@ -23,7 +23,7 @@ pub(super) fn page(recording: &Recording) -> Result<Option<Page>> {
     };
     let mut series: Vec<Series> = match agents {
         0..=MOST_LINES => {
-            (0..agents).map(|agent| Series::new(&format!("agent {agent}"), of(agent))).collect()
+            (0..agents).map(|agent| Series::new(&recording.name_of(agent), of(agent))).collect()
         }
         _ => vec![spread(recording, bonuses)],
     };
@@ -32,8 +32,8 @@ pub(super) fn page(recording: &Recording) -> Result<Option<Page>> {
     }
     let axes = Axes::new(
         &format!("Intrinsic rewards ({kind}), {}", recording.title),
-        "step",
-        "bonus as training adds it",
+        "step of the episode",
+        "intrinsic reward (as added in training)",
     );
     let json = recording.json(json!({
         "shape": "bonuses[step][agent]; null where the agent is absent",
