@@ -1,6 +1,6 @@
 //! The caller's buffers, cut into what belongs to some worlds, and to one.
 
-use crate::action::Actions;
+use crate::action::{Actions, hold};
 use crate::env::{Buffers, Spec};
 
 /// Lengths of one world's part of each buffer, and what its agents can do.
@@ -74,15 +74,10 @@ impl Layout {
         }) && actions.continuous.iter().all(|number| number.is_finite())
     }
 
-    /// Holds all floats to their bounds; what is no number becomes 0 or the nearest bound to it.
+    /// Holds all floats to their bounds ([`Actions::hold`]).
     pub fn bound(&self, continuous: &mut [f32]) {
-        for acts in self.acts.iter().filter(|acts| !acts.bounds.is_empty()) {
-            let block = &mut continuous[acts.continuous[0]..][..acts.continuous[1]];
-            for row in block.chunks_exact_mut(acts.bounds.len()) {
-                for (number, [low, high]) in row.iter_mut().zip(&acts.bounds) {
-                    *number = if number.is_nan() { 0.0f32 } else { *number }.clamp(*low, *high);
-                }
-            }
+        for acts in &self.acts {
+            hold(&mut continuous[acts.continuous[0]..][..acts.continuous[1]], &acts.bounds);
         }
     }
 
