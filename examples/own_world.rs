@@ -3,12 +3,14 @@
 //! ```sh
 //! cargo run --release --example own_world -- train thermostat
 //! cargo run --release --example own_world -- eval runs/thermostat-0
+//! cargo run --release --example own_world -- render runs/thermostat-0 -o room.gif
 //! cargo run --release --example own_world -- settings thermostat world
 //! ```
 
 use std::process::ExitCode;
 
 use synod::agent::team::TeamConfig;
+use synod::env::drawing::{DISC, Drawing, LINE, RING, Role};
 use synod::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use synod::env::{AgentKind, Pcg64, VecEnv, WorldConfig, WorldSettings, Worlds};
 use synod::preset::{self, Preset, Settings};
@@ -95,6 +97,22 @@ impl Rules for Thermostat {
 
     fn metrics(&self, room: &Room) -> Vec<f64> {
         vec![f64::from(room.good) / self.steps as f64]
+    }
+
+    /// What `render` shows: the set point, the room beside it, the weather as a ring; warmer is higher.
+    fn draw(&self, room: &Room) -> Option<Drawing> {
+        let mut drawing = Drawing::new(6.0, 8.0);
+        let height = |degrees: f64| 4.0 - (degrees.clamp(-12.0, 12.0) / 4.0) as f32;
+        drawing.line(Role::Good, [0.5, height(0.0)], [5.5, height(0.0)], LINE);
+        drawing.ring(Role::Thing, [4.5, height(room.outside)], RING, 0.0);
+        drawing.disc(Role::Agent(0), [2.0, height(room.inside)], DISC);
+        drawing.note = format!("{:+.1} degrees", room.inside);
+        Some(drawing)
+    }
+
+    /// What `inspect` calls the actions.
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        ["cool", "wait", "heat"].map(String::from).to_vec()
     }
 
     fn visit(&self, room: &mut Room, codec: &mut Codec) -> Result<()> {

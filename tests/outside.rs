@@ -62,6 +62,9 @@ fn a_world_from_outside_has_the_whole_command_line() {
     assert!(text(&refused.stderr).contains("world.leak"), "{}", text(&refused.stderr));
     done(name, at, &["compare", "thermostat", "--seeds", "2", "--steps", "4000", "--episodes", "4"]);
     done(name, at, &["inspect", "runs/thermostat-2", "-o", "pictures"]);
+    assert!(std::fs::read_to_string(at.join("pictures/values.svg")).unwrap().contains(">cool<"));
+    done(name, at, &["render", "runs/thermostat-2", "-o", "room.svg"]);
+    assert!(std::fs::read_to_string(at.join("room.svg")).unwrap().contains("thermostat, step 50, reward "));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, LINE, RING, Role};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::action::ActionSpace;
@@ -196,6 +197,26 @@ impl Rules for LqrConfig {
 
     fn metrics(&self, world: &Plant) -> Vec<f64> {
         vec![world.cost]
+    }
+
+    /// The first two numbers of the state on a plane, the first to the right and the second upwards, with a ring where
+    /// they should be. What is far off is at the edge.
+    fn draw(&self, world: &Plant) -> Option<Drawing> {
+        let mut drawing = Drawing::new(10.0, 10.0);
+        let widest = if self.start > 0.0 { 1.5 * self.start } else { 1.0 };
+        let along = |number: f64| (number / widest).clamp(-1.0, 1.0) as f32 * 4.5;
+        let second = world.state.get(1).copied().unwrap_or(0.0);
+        drawing.line(Role::Ground, [0.3, 5.0], [9.7, 5.0], LINE);
+        drawing.line(Role::Ground, [5.0, 0.3], [5.0, 9.7], LINE);
+        drawing.ring(Role::Goal, [5.0, 5.0], RING, 0.0);
+        drawing.disc(Role::Agent(0), [5.0 + along(world.state[0]), 5.0 - along(second)], DISC);
+        drawing.note = format!("cost {:.3}", world.cost);
+        Some(drawing)
+    }
+
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        let forces = self.control[0].len();
+        (0..forces).map(|i| if forces == 1 { "force".to_owned() } else { format!("force {i}") }).collect()
     }
 
     fn visit(&self, world: &mut Plant, codec: &mut Codec) -> Result<()> {

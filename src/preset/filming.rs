@@ -179,6 +179,9 @@ fn attention(actors: &Actors, agents: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::WorldConfig;
+    use crate::env::matrix_game::MatrixGameConfig;
+    use crate::preset::Settings;
 
     #[test]
     fn long_episodes_are_thinned_evenly() {
@@ -198,6 +201,30 @@ mod tests {
             assert_eq!(frame.caption, (i * stride).to_string());
         }
         assert_eq!(recorder.numbers, 8 * frames.len());
+    }
+
+    #[test]
+    fn one_world_that_draws_itself_is_filmed() {
+        let device = Device::cpu();
+        let of = |world: WorldConfig, worlds: usize| {
+            let settings = Settings { world, ..Settings::preset("lever-commnet").unwrap() };
+            let policy = settings.policy(&device).unwrap();
+            let mut worlds = settings.judging_worlds(worlds, 1).unwrap();
+            film_episode(&device, worlds.as_mut(), policy.as_ref(), Choice::Sample, 1)
+        };
+        let episode = of(WorldConfig::named("lever").unwrap(), 1).unwrap();
+        let captions: Vec<&str> = episode.film.frames.iter().map(|frame| frame.caption.as_str()).collect();
+        assert_eq!((captions.len(), captions[0]), (2, "lever, step 0"));
+        let paid = format!("lever, step 1, reward {}", significant(episode.report.value("return").unwrap()));
+        assert!(captions[1].starts_with(&paid), "{captions:?}");
+        let refused = |world, worlds, part: &str| {
+            let error = of(world, worlds).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(WorldConfig::named("lever").unwrap(), 2, "one world");
+        let games = vec![vec![vec![1.0; 20]; 20]];
+        let large = MatrixGameConfig { worlds: 1, games, choose: false, rounds: 1 };
+        refused(WorldConfig::new(large), 1, "cannot be filmed");
     }
 
     #[test]
