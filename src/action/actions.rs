@@ -3,6 +3,9 @@
 use super::ActionSpace;
 use crate::error::{Error, Result};
 
+/// Integers, and floats, at most.
+const MOST: usize = 1 << 36;
+
 /// Actions of many agents, integers apart from floats.
 ///
 /// Worlds take, for each kind of agent one after another, a block `[worlds, count, integers]` and a block
@@ -17,12 +20,17 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Zeros for `lanes` agents of one space.
+    /// Zeros for `lanes` agents of one space; empty, which nothing takes, for more than 2^36 numbers.
     pub fn zeros(space: &ActionSpace, lanes: usize) -> Self {
-        Actions {
-            discrete: vec![0; lanes.saturating_mul(space.integers())],
-            continuous: vec![0.0; lanes.saturating_mul(space.floats())],
+        Self::of_lengths([space.integers(), space.floats()].map(|each| lanes.saturating_mul(each)))
+    }
+
+    /// So many zeros; empty for more than 2^36.
+    pub(crate) fn of_lengths([integers, floats]: [usize; 2]) -> Self {
+        if integers.max(floats) > MOST {
+            return Actions::default();
         }
+        Actions { discrete: vec![0; integers], continuous: vec![0.0; floats] }
     }
 
     /// Refuses arrays that are not of so many integers and floats; `user` begins the message.
@@ -32,8 +40,9 @@ impl Actions {
     pub fn expect(&self, user: &str, integers: usize, floats: usize, agents: usize) -> Result<()> {
         if self.discrete.len() != integers {
             let got = self.discrete.len();
-            let what = if integers == agents { String::new() } else { format!(" of {integers} choices") };
-            return Err(Error::Usage(format!("{user}: {got} actions for {agents} agents{what}")));
+            return Err(Error::Usage(format!(
+                "{user}: {got} actions for {agents} agents, expected {integers}"
+            )));
         }
         if self.continuous.len() != floats {
             let got = self.continuous.len();
@@ -42,6 +51,12 @@ impl Actions {
             )));
         }
         Ok(())
+    }
+
+    /// Holds the floats, in rows with such bounds, to them, as worlds do; what is no number becomes 0, or the bound nearest
+    /// to it.
+    pub fn hold(&mut self, bounds: &[[f32; 2]]) {
+        hold(&mut self.continuous, bounds);
     }
 
     /// Refuses, among rows of `space`, an option that does not exist and a float that is not finite. Floats beyond
@@ -59,6 +74,17 @@ impl Actions {
         match self.continuous.iter().find(|x| !x.is_finite()) {
             Some(x) => Err(Error::Usage(format!("a continuous action is {x}"))),
             None => Ok(()),
+        }
+    }
+}
+
+/// [`Actions::hold`] for floats alone.
+pub(crate) fn hold(continuous: &mut [f32], bounds: &[[f32; 2]]) {
+    for row in continuous.chunks_exact_mut(bounds.len().max(1)) {
+        for (number, [low, high]) in row.iter_mut().zip(bounds) {
+            let known = if number.is_nan() { 0.0 } else { *number };
+            // Not `clamp`, which panics where bounds are not in order.
+            *number = known.min(*high).max(*low);
         }
     }
 }
@@ -103,7 +129,7 @@ mod tests {
         actions.expect("test", 8, 4, 4).unwrap();
         actions.check_values(&space).unwrap();
         let words = |result: Result<()>| result.unwrap_err().to_string();
-        assert!(words(actions.expect("test", 6, 4, 3)).contains("8 actions for 3 agents of 6 choices"));
+        assert!(words(actions.expect("test", 6, 4, 3)).contains("8 actions for 3 agents, expected 6"));
         assert!(words(actions.expect("test", 8, 3, 4)).contains("4 continuous numbers"));
         // The first choice has two options, the second three.
         actions.discrete[7] = 2;
@@ -115,5 +141,8 @@ mod tests {
         actions.check_values(&space).unwrap();
         actions.continuous[1] = f32::NAN;
         assert!(words(actions.check_values(&space)).contains("NaN"));
+        actions.continuous = vec![-3.0, f32::NAN, 0.25, f32::INFINITY];
+        actions.hold(&space.bounds());
+        assert_eq!(actions.continuous, [0.0, 0.0, 0.25, 1.0]);
     }
 }

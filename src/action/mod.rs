@@ -10,5 +10,6 @@ pub mod distribution;
 mod space;
 
 pub use actions::Actions;
+pub(crate) use actions::hold;
 pub use distribution::{Action, Bounded, Distribution, allowed};
 pub use space::ActionSpace;

@@ -101,7 +101,8 @@ pub struct Actors {
     pub values: Vec<f32>,
     /// Log-probabilities of the actions.
     pub log_probabilities: Vec<f32>,
-    /// The actions: `[agents, worlds, integers]` and `[agents, worlds, floats]`. [`Actors::tell`] has them as worlds do.
+    /// The actions: `[agents, worlds, integers]` and `[agents, worlds, floats]`, as they were drawn: floats may lie beyond
+    /// the bounds to which worlds hold them. [`Actors::tell`] has them in the order of worlds.
     pub actions: Actions,
     /// `[agents, worlds, heads, agents]`: attention to memories, where that was asked for and the policy has it;
     /// else empty.

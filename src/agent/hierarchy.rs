@@ -230,12 +230,14 @@ impl Policy for Hierarchy {
             let over = fresh.maximum(late).maximum(reached).greater(graph.scalar(0.5));
             let all = held.min(&[-1]).reshape(lanes(1));
             let open = (one - held).maximum(all.broadcast_to(lanes(count)));
-            let level = Sequence { observations: seen, ..now };
+            let keys = now.key.split_key(2);
+            let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
+            let level = Sequence { observations: seen, key: key(0), ..now };
             let choice = self.manager.unroll(graph, &above, level, &[])?.parameters;
             let chosen = allowed(choice, Some(open)).argmax().one_hot(count);
             goal = over.select(chosen, goal);
             clock = over.select(graph.scalar(0.0), clock) + 1.0;
-            let level = Sequence { observations: graph.concat(&[seen, goal], 3), ..now };
+            let level = Sequence { observations: graph.concat(&[seen, goal], 3), key: key(1), ..now };
             let acted = self.worker.unroll(graph, &below, level, &[])?;
             parameters.push(acted.parameters);
             values.push(acted.values);

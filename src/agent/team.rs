@@ -329,20 +329,22 @@ impl Team {
         Ok(trunk.recur(weights, x, sequence, state))
     }
 
-    /// All rounds of communication: the features after the last, and what each round made, watched where a single step
-    /// is looked at. What nobody says otherwise are the features that a round was given.
+    /// All rounds of communication, a key for each: the features after the last, and what each round made, watched where a
+    /// single step is looked at. What nobody says otherwise are the features that a round was given.
     fn talk<'g>(
         &self,
         weights: &Weights<'g>,
         sequence: Sequence<'g>,
+        keys: &[Tensor<'g>],
         mut x: Tensor<'g>,
     ) -> Result<(Tensor<'g>, Vec<Heard<'g>>)> {
         let shape = sequence.present.shape();
         let here = sequence.present.reshape([&shape[..], &[1]].concat());
         let mut rounds = Vec::with_capacity(self.talk.len());
-        for layer in &self.talk {
+        for (layer, key) in self.talk.iter().zip(keys) {
             let watch = shape[0] == 1;
-            let hearing = Hearing { present: sequence.present, edges: sequence.edges, watch };
+            let Sequence { present, edges, mode, .. } = sequence;
+            let hearing = Hearing { present, edges, watch, key: *key, mode };
             let mut heard = layer.exchange(weights, x, hearing)?;
             heard.said = heard.said.or(watch.then_some(x));
             // The absent neither hear nor say anything.
@@ -382,16 +384,19 @@ impl Team {
         let identities = self.identities(graph, [shape[0], shape[2]]);
         let mut x = self.trunk.encoder.forward(weights, sequence.observations, identities);
         graph.check()?;
+        // For the two cores, and for each round of communication.
+        let keys = sequence.key.split_key(2 + self.talk.len());
+        let keys: Vec<_> = (0..2 + self.talk.len()).map(|i| keys.slice(0, i, 1).reshape([2])).collect();
         let (own, others) = state.split_at(self.trunk.state().len());
         let mut rounds = Vec::new();
         if self.config.talk_first {
-            (x, rounds) = self.talk(weights, sequence, x)?;
+            (x, rounds) = self.talk(weights, sequence, &keys[2..], x)?;
         }
-        let remembered = self.trunk.recur(weights, x, sequence, own);
+        let remembered = self.trunk.recur(weights, x, Sequence { key: keys[0], ..sequence }, own);
         let mut state = remembered.state;
         x = remembered.features;
         if !self.config.talk_first {
-            (x, rounds) = self.talk(weights, sequence, x)?;
+            (x, rounds) = self.talk(weights, sequence, &keys[2..], x)?;
         }
         let mut parameters = self.actor.forward(weights, x);
         if let Some(value) = &self.dueling {
@@ -401,6 +406,7 @@ impl Team {
         let judged = match &self.judge {
             None => x,
             Some(trunk) => {
+                let sequence = Sequence { key: keys[1], ..sequence };
                 let judged = self.judge(weights, trunk, sequence, identities, others)?;
                 state.extend(judged.state);
                 judged.features

@@ -24,7 +24,7 @@ const KEPT: usize = 8;
 /// Arrays have one layout: worlds first, then agents, then numbers, row after row. An observation is
 /// `[worlds, agents, observation...]`, as the world in which the team was trained shows it ([`Team::kind`] has the shape;
 /// unlike agents are made alike as [`Uniform`](crate::env::uniform::Uniform) says). Actions are
-/// `[worlds, agents, integers]` and `[worlds, agents, floats]` ([`Actions`]).
+/// `[worlds, agents, integers]` and `[worlds, agents, floats]` ([`Actions`]), floats within their bounds.
 ///
 /// What a team remembers from step to step is the host's, as a [`Memory`]: one team can play in many places. The same
 /// observations, memory and seed give the same actions, whatever else the team does meanwhile.
@@ -294,6 +294,8 @@ impl Team {
         }
         if let Some(from) = acting.continuous {
             memory.last.continuous.copy_from_slice(outputs.f32(from));
+            // As worlds hold what a policy draws, and show it again.
+            memory.last.hold(&space.bounds());
         }
         for (part, from) in memory.state.iter_mut().zip(&acting.parts) {
             if let Some(from) = from {

@@ -109,14 +109,10 @@ impl VecEnv for LastAction {
                 }
             }
         }
-        if !self.bounds.is_empty() {
-            let rows = self.last.continuous.chunks_exact_mut(self.bounds.len());
-            for (last, chosen) in rows.zip(actions.continuous.chunks_exact(self.bounds.len())) {
-                for ((last, number), [low, high]) in last.iter_mut().zip(chosen).zip(&self.bounds) {
-                    *last = if number.is_finite() { number.clamp(*low, *high) } else { 0.0 };
-                }
-            }
-        }
+        self.last.continuous.copy_from_slice(&actions.continuous);
+        // Nor may an infinite one stay: a checkpoint would refuse it.
+        self.last.continuous.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
+        self.last.hold(&self.bounds);
         self.show(|_| true, out);
         Ok(())
     }

@@ -175,8 +175,10 @@ impl Rules for MatrixGameConfig {
     }
 
     fn step(&self, world: &mut Play, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-        let mut each = actions.each().map(|(integers, _)| integers[0]);
-        let (first, second) = (each.next().unwrap_or(0), each.next().unwrap_or(0));
+        let (first, second) = match actions.discrete(0) {
+            [first, second] => (*first, *second),
+            row => (row[0], actions.discrete(1)[0]),
+        };
         if self.choose && world.stage == 0 {
             world.stage = 1 + first;
         } else {

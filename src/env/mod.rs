@@ -121,10 +121,9 @@ impl Spec {
         [self.length(ActionSpace::integers), self.length(ActionSpace::floats)]
     }
 
-    /// Actions of the right lengths, all zeros.
+    /// Actions of the right lengths, all zeros; empty ones, which no environment takes, for more than 2^36 numbers.
     pub fn actions(&self) -> Actions {
-        let [integers, floats] = self.action_lengths();
-        Actions { discrete: vec![0; integers], continuous: vec![0.0; floats] }
+        Actions::of_lengths(self.action_lengths())
     }
 
     /// The sum over kinds of `[worlds, count, each]`.

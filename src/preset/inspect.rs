@@ -219,7 +219,9 @@ impl Tape {
             recording.rewards.extend(&after.rewards);
             recording.allowed.extend(before.masks.iter().map(|mask| *mask > 0.0));
         }
-        Actions { discrete: recording.taken, continuous: recording.numbers } = self.all_actions();
+        let mut actions = self.all_actions();
+        actions.hold(&self.inner.spec().kinds[0].actions.bounds());
+        Actions { discrete: recording.taken, continuous: recording.numbers } = actions;
     }
 
     /// The actions of all steps, one after another.

@@ -2,6 +2,7 @@
 
 use synod::action::{ActionSpace, Bounded};
 use synod::agent::actors::{Actors, Choice, Seen};
+use synod::agent::communication::{Communication, CommunicationSettings, Heard, Hearing, Layer};
 use synod::agent::core::{CoreConfig, GruConfig};
 use synod::agent::hierarchy::Hierarchy;
 use synod::agent::team::{Team, TeamConfig};
@@ -11,6 +12,7 @@ use synod::env::pathfinding::Pcg64;
 use synod::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use synod::env::{AgentKind, Buffers, Spec, VecEnv};
 use synod::nn::{Builder, Linear, Parameters, Weights};
+use synod::registry::Member;
 use synod::train::Trainer;
 use synod::train::curiosity::{CuriosityConfig, IcmConfig};
 use synod::train::dqn::{Dqn, DqnConfig};
@@ -318,6 +320,59 @@ fn who_draws_nothing_has_no_key() {
             assert!(out.f32(1) != out.f32(2) && out.f32(1) != &out.f32(0)[..12]);
         }
     }
+}
+
+/// Hears nothing but noise while acting, and nothing at all while learning.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, synod::schemars::JsonSchema)]
+#[schemars(crate = "synod::schemars")]
+struct Static {}
+
+impl Member for Static {
+    const NAME: &'static str = "static";
+    const SUMMARY: &'static str = "noise";
+}
+
+impl CommunicationSettings for Static {
+    fn layer(&self, _: &mut Builder, _: &str, _: usize) -> Option<Box<dyn Layer>> {
+        Some(Box::new(Static {}))
+    }
+}
+
+impl Layer for Static {
+    fn exchange<'g>(&self, _: &Weights<'g>, x: Tensor<'g>, hearing: Hearing<'g>) -> Result<Heard<'g>> {
+        let features = match hearing.mode {
+            Mode::Acting => hearing.key.random_normal(x.shape()),
+            Mode::Learning => x * 0.0,
+        };
+        Ok(features.into())
+    }
+}
+
+/// Rounds of communication have keys of their own, which follow that of the sequence, and know what they are for.
+#[test]
+fn channels_have_noise_of_their_own() {
+    let device = Device::cpu();
+    let communication = Communication::new(Static {});
+    let config = TeamConfig { features: 8, communication, rounds: 2, ..TeamConfig::default() };
+    let team = Team::new(&device, &config, world(3, 1).spec(), false, 1).unwrap();
+    let heard = |mode: Mode, key: [u32; 2]| -> Vec<Vec<f32>> {
+        let graph = Graph::new();
+        let weights = team.parameters().weights(&graph);
+        let sequence = Sequence::input(&graph, &team, [1, 2, 3], &[4], mode);
+        let (_, rounds) = team.watch(&weights, sequence, &[]).unwrap();
+        let outputs: Vec<Tensor<'_>> = rounds.iter().map(|round| round.features).collect();
+        let mut program = device.compile(&graph, &outputs).unwrap();
+        program.find_input("observations").into_iter().for_each(|input| input.fill(0.5));
+        program.input_mut("present").unwrap().fill(1.0);
+        program.find_input_u32(NOISE_KEY).into_iter().for_each(|input| input.copy_from_slice(&key));
+        let out = program.run(&[]).unwrap();
+        (0..outputs.len()).map(|i| out.f32(i).to_vec()).collect()
+    };
+    let first = heard(Mode::Acting, [1, 2]);
+    assert!(first.len() == 2 && first[0] != first[1]);
+    assert_eq!(heard(Mode::Acting, [1, 2]), first);
+    assert!(heard(Mode::Acting, [1, 3]).iter().zip(&first).all(|(a, b)| a != b));
+    assert!(heard(Mode::Learning, [1, 2]).iter().flatten().all(|x| *x == 0.0));
 }
 
 /// Every minibatch has a fresh key from the trainer's counter: losses differ from one to the next though nothing is

@@ -88,6 +88,8 @@ fn run(
         present: graph.input("present", [1, agents, worlds]) * 1.0,
         edges: on_graph(kind).then(|| Edges::constant(&graph, &csr)),
         watch: true,
+        key: graph.key(1),
+        mode: synod::agent::Mode::Learning,
     };
     let heard = layer.exchange(&weights, x, hearing).unwrap();
     let first = heard.features.slice(1, 0, 1).sum_all();

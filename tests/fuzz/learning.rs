@@ -180,6 +180,7 @@ fn trainers() {
         ("tag", &["world.worlds=4", "agent.features=8", "learner.rollout=4", "learner.minibatches=1"]),
         ("taxi-hierarchical", &["world.worlds=4", "agent.features=8"]),
         ("deep-sea-rnd", &["agent.features=8"]),
+        ("lqr-ppo", &["world.worlds=4", "agent.features=8", "learner.rollout=4", "learner.minibatches=1"]),
     ];
     // Made once: compiling takes longer than all else.
     let trainers: Vec<_> = plans

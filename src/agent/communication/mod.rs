@@ -25,6 +25,7 @@ pub use tarmac::{TarMac, TarMacConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use super::neighbours::Neighbours;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
@@ -123,6 +124,11 @@ pub struct Hearing<'g> {
     pub edges: Option<Edges<'g>>,
     /// Whether it is of interest how it comes about: attention, gates, what is said.
     pub watch: bool,
+    /// The round's own key of random numbers, u32 `[2]`, for what comes between who speaks and who hears: noise in the
+    /// channel, relaxed words, messages that are lost ([`Sequence::key`](super::Sequence::key)).
+    pub key: Tensor<'g>,
+    /// Whether it is for acting or for learning.
+    pub mode: Mode,
 }
 
 /// What a layer makes of features, and where it was asked for, how.

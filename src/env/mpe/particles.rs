@@ -151,24 +151,36 @@ impl Particles {
 
     /// Sets the forces of the agents' movement actions. What cannot move has a body without acceleration.
     pub(super) fn push(&mut self, actions: Chosen, body: impl Fn(usize) -> Body) {
-        for (agent, (force, (integers, floats))) in self.forces.iter_mut().zip(actions.each()).enumerate() {
-            let strength = body(agent).acceleration;
-            *force = match (integers, floats) {
-                // Who cannot move has words only.
-                _ if strength == 0.0 => [0.0; 2],
-                ([action], _) => match *action as usize % MOVES {
-                    1 => [-strength, 0.0],
-                    2 => [strength, 0.0],
-                    3 => [0.0, -strength],
-                    4 => [0.0, strength],
-                    _ => [0.0; 2],
-                },
-                // MPE2 takes the difference in f32 and what follows in f64.
-                (_, [_, left, right, down, up, ..]) => {
-                    [right - left, up - down].map(|part| f64::from(part) * strength)
+        let mut first = 0;
+        for kind in 0..actions.kinds() {
+            let (options, numbers) = (actions.discrete(kind), actions.continuous(kind));
+            let count = actions.count(kind);
+            let forces = self.forces[first..first + count].iter_mut().enumerate();
+            if numbers.is_empty() {
+                for ((agent, force), option) in forces.zip(options) {
+                    let strength = body(first + agent).acceleration;
+                    *force = match *option as usize % MOVES {
+                        1 => [-strength, 0.0],
+                        2 => [strength, 0.0],
+                        3 => [0.0, -strength],
+                        4 => [0.0, strength],
+                        _ => [0.0; 2],
+                    };
                 }
-                _ => [0.0; 2],
-            };
+            } else {
+                for ((agent, force), numbers) in forces.zip(numbers.chunks_exact(numbers.len() / count)) {
+                    let strength = body(first + agent).acceleration;
+                    *force = match numbers {
+                        // MPE2 takes the difference in f32 and what follows in f64.
+                        [_, left, right, down, up, ..] => {
+                            [right - left, up - down].map(|part| f64::from(part) * strength)
+                        }
+                        // Who cannot move has words only.
+                        _ => [0.0; 2],
+                    };
+                }
+            }
+            first += count;
         }
     }
 

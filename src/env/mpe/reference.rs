@@ -102,8 +102,10 @@ impl Rules for SimpleReferenceConfig {
     fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |_| BODY);
         world.advance(|_| BODY);
-        for (speaker, (integers, floats)) in actions.each().enumerate() {
-            world.say(speaker, integers.first().map(|action| action / MOVES as u32), floats);
+        let (options, numbers) = (actions.discrete(0), actions.continuous(0));
+        for speaker in 0..2 {
+            let word = options.get(speaker).map(|option| option / MOVES as u32);
+            world.say(speaker, word, &numbers[speaker * numbers.len() / 2..][..numbers.len() / 2]);
         }
         let apart = distances(world);
         let together = (apart[0] + apart[1]) / 2.0;

@@ -1,6 +1,6 @@
 //! The caller's buffers, cut into what belongs to some worlds, and to one.
 
-use crate::action::Actions;
+use crate::action::{Actions, hold};
 use crate::env::{Buffers, Spec};
 
 /// Lengths of one world's part of each buffer, and what its agents can do.
@@ -19,19 +19,14 @@ pub(super) struct Layout {
 #[derive(Debug, Clone)]
 struct Acts {
     count: usize,
+    /// Integers and floats of all agents of the kind in one world.
+    each: [usize; 2],
     /// The options of each integer.
     sizes: Vec<u32>,
     bounds: Vec<[f32; 2]>,
     /// Where the kind's blocks begin, and how long they are for all worlds.
     discrete: [usize; 2],
     continuous: [usize; 2],
-}
-
-impl Acts {
-    /// How many agents of how many integers and floats a world has.
-    fn sizes(&self) -> [usize; 2] {
-        [self.count * self.sizes.len(), self.count * self.bounds.len()]
-    }
 }
 
 impl Layout {
@@ -52,6 +47,7 @@ impl Layout {
                 at = [at[0] + lengths[0], at[1] + lengths[1]];
                 Acts {
                     count: kind.count,
+                    each: [kind.count * kind.actions.integers(), kind.count * kind.actions.floats()],
                     sizes: kind.actions.sizes().iter().map(|size| *size as u32).collect(),
                     bounds: kind.actions.bounds(),
                     discrete: [first[0], lengths[0]],
@@ -78,15 +74,10 @@ impl Layout {
         }) && actions.continuous.iter().all(|number| number.is_finite())
     }
 
-    /// Holds all floats to their bounds; what is no number becomes 0 or the nearest bound to it.
+    /// Holds all floats to their bounds ([`Actions::hold`]).
     pub fn bound(&self, continuous: &mut [f32]) {
-        for acts in self.acts.iter().filter(|acts| !acts.bounds.is_empty()) {
-            let block = &mut continuous[acts.continuous[0]..][..acts.continuous[1]];
-            for row in block.chunks_exact_mut(acts.bounds.len()) {
-                for (number, [low, high]) in row.iter_mut().zip(&acts.bounds) {
-                    *number = if number.is_nan() { 0.0f32 } else { *number }.clamp(*low, *high);
-                }
-            }
+        for acts in &self.acts {
+            hold(&mut continuous[acts.continuous[0]..][..acts.continuous[1]], &acts.bounds);
         }
     }
 
@@ -109,11 +100,23 @@ impl<'a> Chosen<'a> {
         Chosen { actions, layout, world }
     }
 
+    /// Kinds of agent.
+    #[inline]
+    pub fn kinds(&self) -> usize {
+        self.layout.acts.len()
+    }
+
+    /// Agents of a kind.
+    #[inline]
+    pub fn count(&self, kind: usize) -> usize {
+        self.layout.acts[kind].count
+    }
+
     /// The integers of all agents of a kind: `[count, integers]`.
     #[inline]
     pub fn discrete(&self, kind: usize) -> &'a [u32] {
         let acts = &self.layout.acts[kind];
-        let [size, _] = acts.sizes();
+        let [size, _] = acts.each;
         &self.actions.discrete[acts.discrete[0] + self.world * size..][..size]
     }
 
@@ -121,7 +124,7 @@ impl<'a> Chosen<'a> {
     #[inline]
     pub fn continuous(&self, kind: usize) -> &'a [f32] {
         let acts = &self.layout.acts[kind];
-        let [_, size] = acts.sizes();
+        let [_, size] = acts.each;
         &self.actions.continuous[acts.continuous[0] + self.world * size..][..size]
     }
 

@@ -107,7 +107,8 @@ impl Default for PpoConfig {
 
 impl Member for PpoConfig {
     const NAME: &'static str = "ppo";
-    const SUMMARY: &'static str = "proximal policy optimisation: the heads are the logits of a policy";
+    const SUMMARY: &'static str =
+        "proximal policy optimisation, for actions of every kind: the heads give a distribution over them";
 }
 
 impl LearnerSettings for PpoConfig {
