@@ -3,8 +3,8 @@
 //!
 //! # Embed: trained agents in a program
 //!
-//! A [`Team`] is loaded from a run's folder, or from one file that `synod export` writes. It is shown what its agents see,
-//! and says what they do.
+//! A [`Team`] is loaded from a run's folder, or from one file that `synod export` writes. It is shown what its agents
+//! see, and says what they do.
 //!
 //! ```no_run
 //! fn main() -> synod::Result<()> {
@@ -62,9 +62,9 @@
 //!
 //! # What lives where
 //!
-//! [`env`](mod@env) has worlds, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`] complete settings
-//! and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for host programs.
-//! The autodiff below ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own, `synod-engine`, and so are the
+//! [`env`](mod@env) has worlds, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`]
+//! complete settings and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for
+//! host programs. The autodiff below ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own, `synod-engine`, and so are the
 //! kernels for processors ([`cpu`]).
 
 pub mod action;
