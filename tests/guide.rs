@@ -1,5 +1,5 @@
 //! The commands of the README and of the guide in `docs/`, each of which is run, with few steps, in one folder and in the
-//! order in which they stand; configurations are loaded. What is written and what the program does cannot drift apart.
+//! order in which they stand, and those of `--help`; configurations are loaded. What is written and what the program does cannot drift apart.
 //! (The guide's Rust is compiled by the tests of `src/lib.rs`.)
 
 use std::path::{Path, PathBuf};
@@ -270,6 +270,51 @@ fn every_command_runs() {
         }
     }
     assert!(count > 50, "only {count} commands were found");
+}
+
+/// The examples that the program itself gives: `  synod COMMAND ...`, and after some blanks what it is for.
+fn help_examples() -> Vec<Vec<String>> {
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_synod")).args(arguments).output().expect("it starts");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let all = help(&["--help"]);
+    let list = all.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let names = list.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let texts: Vec<String> = names.map(|name| help(&[name, "--help"])).chain([all.clone()]).collect();
+    let lines = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("  synod "));
+    lines.map(|line| words(&format!("synod {}", line.split("  ").next().unwrap_or_default()))).collect()
+}
+
+#[test]
+fn examples_in_the_help_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    make_maps(at);
+    for name in ["large.map", "maze.map"] {
+        std::fs::copy(at.join("maps/room-0.map"), at.join(name)).expect("room on the disk");
+    }
+    let synod = |line: &str| run("before the examples", &words(line), at);
+    std::fs::create_dir(at.join("runs")).expect("a new folder");
+    ["a", "b"]
+        .iter()
+        .for_each(|name| synod(&format!("synod settings two-step-vdn --toml > runs/{name}.toml")));
+    let examples = help_examples();
+    assert!(examples.len() > 25, "only {} examples were found", examples.len());
+    for example in &examples {
+        // Runs that an example takes up are there: `runs/PRESET-0`.
+        for word in example.iter().filter(|word| !at.join(word).exists()) {
+            if let Some(preset) = word.strip_prefix("runs/").and_then(|run| run.strip_suffix("-0")) {
+                synod(&format!("synod train {preset} --out {word}"));
+            }
+        }
+        // Each stands for itself: what one before it wrote is not in its way.
+        if let Some(written) = example.windows(2).find(|pair| pair[0] == "-o").map(|pair| at.join(&pair[1])) {
+            let _ = std::fs::remove_dir_all(&written);
+            let _ = std::fs::remove_file(&written);
+        }
+        run("an example of --help", example, at);
+    }
 }
 
 /// Commands within the text: the presets that they name, and the settings that they change, are there.
