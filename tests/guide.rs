@@ -1,6 +1,6 @@
 //! The commands of the README and of the guide in `docs/`, each of which is run, with few steps, in one folder and in the
-//! order in which they stand, and those of `--help`; configurations are loaded. What is written and what the program does cannot drift apart.
-//! (The guide's Rust is compiled by the tests of `src/lib.rs`.)
+//! order in which they stand, and those of `--help`; configurations are loaded. What is written and what the program does
+//! cannot drift apart. (The guide's Rust is compiled by the doc tests of `src/guide.rs`.)
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
