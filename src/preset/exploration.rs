@@ -17,8 +17,9 @@ pub(super) fn icm() -> CuriosityConfig {
     CuriosityConfig::Icm(IcmConfig { layers: 1, learning_rate: 3e-4, ..IcmConfig::default() })
 }
 
-pub(super) fn rnd() -> CuriosityConfig {
-    CuriosityConfig::Rnd(RndConfig { learning_rate: 3e-4, ..RndConfig::default() })
+/// With a rate of 3e-4 the whole sea stays new for long, and some seeds find nothing in time.
+pub(super) fn rnd(learning_rate: f32) -> CuriosityConfig {
+    CuriosityConfig::Rnd(RndConfig { learning_rate, ..RndConfig::default() })
 }
 
 fn curious(rollout: usize, curiosity: CuriosityConfig) -> DqnConfig {

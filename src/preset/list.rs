@@ -154,7 +154,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",
-        settings: || exploration::deep_sea(exploration::rnd()),
+        settings: || exploration::deep_sea(exploration::rnd(1e-3)),
     },
     Preset {
         name: "deep-sea-icm",
@@ -169,7 +169,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "sparse-rnd",
         summary: "one target in the far corner of a cluttered grid, paid for when reached only, by Q-learning and RND",
-        settings: || exploration::sparse(exploration::rnd()),
+        settings: || exploration::sparse(exploration::rnd(3e-4)),
     },
     Preset {
         name: "sparse-icm",
@@ -178,7 +178,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "sparse-dqn",
-        summary: "the same by Q-learning alone, which does not find it",
+        summary: "the same by Q-learning alone, which finds it by luck only",
         settings: || exploration::sparse(CuriosityConfig::None),
     },
     Preset {
