@@ -157,6 +157,13 @@ fn what_does_not_fit_is_refused_and_leaves_the_memory_as_it_was() {
     let mut more = team.memory_of(1, 5).unwrap();
     assert!(matches!(team.act(&vec![0.0; 5 * numbers], &mut more), Err(Error::Graph(_))));
 
+    // The memory of another team.
+    let mut other = Team::load(exported(folder.path(), &settings("spread-mappo", &[]))).unwrap();
+    let mut foreign = other.memory(2).unwrap();
+    let error = team.act(&seen, &mut foreign).unwrap_err().to_string();
+    assert!(error.contains("another team"), "{error}");
+    assert!(other.act(&seen, &mut memory).is_err());
+
     // Files that are none, or of which something was changed or cut away.
     let bytes = std::fs::read(&path).unwrap();
     let other = folder.path().join("other.synod");

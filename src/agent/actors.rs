@@ -25,13 +25,13 @@
 //! ```
 
 use super::neighbours::{self, Neighbours};
-use super::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, mixed_key};
+use super::{Mode, Policy, Sequence, Unrolled, WORLD_STATE, fill_noise, masks_input, mixed_key};
 use crate::Device;
 use crate::action::{Action, Actions, allowed};
 use crate::cpu::{Parallel, map_mut};
-use crate::env::{Buffers, Spec};
+use crate::env::{AgentKind, Buffers, Spec};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Variable};
+use crate::graph::{Graph, Tensor, Variable};
 use crate::program::Program;
 use crate::shape::TensorType;
 
@@ -335,6 +335,75 @@ fn expect(name: &str, array: &[f32], length: usize) -> Result<()> {
     Err(Error::Usage(format!("actors were given {} numbers of `{name}`, not {length}", array.len())))
 }
 
+/// A policy unrolled over one step of `[agents, worlds]` from `before`. What it gives is checked: it may be foreign.
+///
+/// # Errors
+/// What the policy reports, or shapes that are not those of its agents and their actions.
+pub(crate) fn see<'g>(
+    graph: &'g Graph,
+    policy: &dyn Policy,
+    kind: &AgentKind,
+    [agents, worlds]: [usize; 2],
+    before: &[Tensor<'g>],
+) -> Result<Unrolled<'g>> {
+    let weights = policy.parameters().weights(graph);
+    let lanes = [1, agents, worlds];
+    let sequence = Sequence::input(graph, policy, lanes, &kind.observation, Mode::Acting);
+    let unrolled = policy.unroll(graph, &weights, sequence, before)?;
+    graph.check()?;
+    let parameters = [&lanes[..], &[kind.actions.parameters()]].concat();
+    for (name, tensor, shape) in
+        [("values", unrolled.values, lanes.to_vec()), ("parameters", unrolled.parameters, parameters)]
+    {
+        if tensor.tensor_type() != TensorType::f32(&shape) {
+            let found = tensor.tensor_type();
+            return Err(Error::Graph(format!("a policy's {name} are {found}, not f32{shape:?}")));
+        }
+    }
+    if unrolled.attention.is_some_and(|a| !a.tensor_type().elements().is_multiple_of(agents * worlds)) {
+        return Err(Error::Graph("a policy's attention is not that of its agents".into()));
+    }
+    Ok(unrolled)
+}
+
+/// What agents do about what they made of a step, and its log-probability. Inputs: `masks` where there are some, `key`
+/// for what is drawn, and where they explore `epsilon`, the chance of any option.
+///
+/// # Errors
+/// A distribution that the numbers are not for.
+pub(crate) fn choose<'g>(
+    graph: &'g Graph,
+    policy: &dyn Policy,
+    spec: &Spec,
+    unrolled: &Unrolled<'g>,
+    choice: Choice,
+    explores: bool,
+) -> Result<(Action<'g>, Tensor<'g>)> {
+    let kind = &spec.kinds[0];
+    let lanes = unrolled.values.shape();
+    let masks = masks_input(graph, spec.masked, kind, &lanes);
+    let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
+    let key = graph.input_u32("key", [2]);
+    let action = match choice {
+        Choice::Sample => of.sample(key),
+        Choice::Greedy => of.mode(),
+        Choice::EpsilonGreedy => {
+            let values = allowed(unrolled.parameters, masks);
+            let mut option = values.argmax();
+            if explores {
+                let keys = key.split_key(2);
+                let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
+                let even = graph.full(values.shape(), 0.0);
+                let any = allowed(even, masks).categorical(key(0));
+                let explore = key(1).random_uniform(&lanes).less(graph.input("epsilon", []));
+                option = explore.select(any.to_f32(), option.to_f32()).to_u32();
+            }
+            Action { discrete: Some(option.reshape([&lanes[..], &[1]].concat())), continuous: None }
+        }
+    };
+    Ok((action, of.log_probability(action)?))
+}
+
 impl Shard {
     fn new(
         device: &Device,
@@ -360,46 +429,13 @@ impl Shard {
         let mut places = Places::default();
         let mut build = |act: bool| -> Result<Program> {
             let graph = Graph::new();
-            let weights = policy.parameters().weights(&graph);
-            let lanes = [1, agents, worlds];
-            let sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Acting);
             let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
-            let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
-            graph.check()?;
-            let parameters = [&lanes[..], &[kind.actions.parameters()]].concat();
-            for (name, tensor, shape) in
-                [("values", unrolled.values, lanes.to_vec()), ("parameters", unrolled.parameters, parameters)]
-            {
-                if tensor.tensor_type() != TensorType::f32(&shape) {
-                    let found = tensor.tensor_type();
-                    return Err(Error::Graph(format!("a policy's {name} are {found}, not f32{shape:?}")));
-                }
-            }
-            if unrolled.attention.is_some_and(|a| !a.tensor_type().elements().is_multiple_of(agents * worlds))
-            {
-                return Err(Error::Graph("a policy's attention is not that of its agents".into()));
-            }
+            let unrolled = see(&graph, policy, kind, [agents, worlds], &before)?;
             let mut outputs = vec![unrolled.values];
             if act {
-                let masks = masks_input(&graph, spec.masked, kind, &lanes);
-                let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
-                let key = graph.input_u32("key", [2]);
-                let action = match choice {
-                    Choice::Sample => of.sample(key),
-                    Choice::Greedy => of.mode(),
-                    Choice::EpsilonGreedy => {
-                        let values = allowed(unrolled.parameters, masks);
-                        let keys = key.split_key(2);
-                        let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
-                        let best = values.argmax();
-                        let even = graph.full(values.shape(), 0.0);
-                        let any = allowed(even, masks).categorical(key(0));
-                        let explore = key(1).random_uniform(lanes).less(graph.input("epsilon", []));
-                        let option = explore.select(any.to_f32(), best.to_f32()).to_u32();
-                        Action { discrete: Some(option.reshape([1, agents, worlds, 1])), continuous: None }
-                    }
-                };
-                outputs.push(of.log_probability(action)?);
+                let explores = choice == Choice::EpsilonGreedy;
+                let (action, log_probability) = choose(&graph, policy, spec, &unrolled, choice, explores)?;
+                outputs.push(log_probability);
                 let mut add = |tensor: Option<_>| {
                     outputs.extend(tensor);
                     tensor.map(|_| outputs.len() - 1)

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::file::{Origin, Saved, read};
 use crate::Device;
-use crate::action::{Action, Actions, allowed};
-use crate::agent::actors::Choice;
+use crate::action::Actions;
+use crate::agent::actors::{Choice, choose, see};
 use crate::agent::neighbours::{self, Neighbours};
-use crate::agent::{Mode, Policy, Sequence, fill_noise, masks_input, mixed_key};
+use crate::agent::{Policy, fill_noise, mixed_key, state_inputs};
 use crate::cpu::Parallel;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
@@ -234,6 +234,17 @@ impl Team {
 
     fn act_by(&mut self, seen: Seen<'_>, memory: &mut Memory, greedy: bool) -> Result<&Actions> {
         let [worlds, agents] = memory.sizes();
+        // Memories are the host's, who may have those of several teams.
+        let parts = self.policy.state();
+        let sizes = parts.iter().map(|part| worlds * agents * part.shape.iter().product::<usize>());
+        let last = &memory.last;
+        let space = &self.kind().actions;
+        let of_this_team = memory.state.iter().map(Vec::len).eq(sizes)
+            && last.discrete.len() == worlds * agents * space.integers()
+            && last.continuous.len() == worlds * agents * space.floats();
+        if !of_this_team {
+            return Err(Error::Usage("this memory is that of another team".into()));
+        }
         let at = self.program([worlds, agents], greedy)?;
         let kind = &self.spec.kinds[0];
         let space = &kind.actions;
@@ -349,31 +360,14 @@ impl Team {
         let policy = self.policy.as_ref();
         let kind = &self.spec.kinds[0];
         let graph = Graph::new();
-        let weights = policy.parameters().weights(&graph);
-        let lanes = [1, agents, worlds];
-        let sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Acting);
         let parts = policy.state();
         if parts.len() > STATE.len() {
             return Err(Error::Usage(format!("a recurrent state of {} parts", parts.len())));
         }
-        let before: Vec<Tensor<'_>> = parts
-            .iter()
-            .zip(STATE)
-            .map(|(part, name)| graph.input(name, [&[agents, worlds], &part.shape[..]].concat()))
-            .collect();
-        let unrolled = policy.unroll(&graph, &weights, sequence, &before)?;
-        graph.check()?;
-        let masks = masks_input(&graph, self.spec.masked, kind, &lanes);
-        let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
-        let action = match choice {
-            Choice::Sample => of.sample(graph.input_u32("key", [2])),
-            Choice::Greedy => of.mode(),
-            Choice::EpsilonGreedy => {
-                let best = allowed(unrolled.parameters, masks).argmax();
-                Action { discrete: Some(best.reshape([1, agents, worlds, 1])), continuous: None }
-            }
-        };
-        let mut outputs = vec![of.log_probability(action)?];
+        let before = state_inputs(&graph, policy, [agents, worlds]);
+        let unrolled = see(&graph, policy, kind, [agents, worlds], &before)?;
+        let (action, log_probability) = choose(&graph, policy, &self.spec, &unrolled, choice, false)?;
+        let mut outputs = vec![log_probability];
         fn add<'g>(outputs: &mut Vec<Tensor<'g>>, tensor: Option<Tensor<'g>>) -> Option<usize> {
             outputs.extend(tensor);
             tensor.map(|_| outputs.len() - 1)

@@ -23,10 +23,10 @@ impl Gat {
     }
 }
 
-/// The settings of [`Gat`] with additive scores (Velickovic et al. 2018).
+/// The settings of [`Gat`]; with `DYNAMIC` its scores are dynamic, else additive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GatConfig {
+pub struct GraphAttentionConfig<const DYNAMIC: bool> {
     /// Heads of attention; must divide the features.
     #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
@@ -34,65 +34,30 @@ pub struct GatConfig {
     pub neighbours: Neighbours,
 }
 
-impl Default for GatConfig {
+/// [`Gat`] with additive scores (Velickovic et al. 2018).
+pub type GatConfig = GraphAttentionConfig<false>;
+
+/// [`Gat`] with dynamic scores (Brody et al. 2022).
+pub type GatV2Config = GraphAttentionConfig<true>;
+
+impl<const DYNAMIC: bool> Default for GraphAttentionConfig<DYNAMIC> {
     fn default() -> Self {
-        GatConfig { heads: 1, neighbours: Neighbours::default() }
+        GraphAttentionConfig { heads: 1, neighbours: Neighbours::default() }
     }
 }
 
-impl Member for GatConfig {
-    const NAME: &'static str = "gat";
-    const SUMMARY: &'static str = "graph attention over neighbours (GAT)";
+impl<const DYNAMIC: bool> Member for GraphAttentionConfig<DYNAMIC> {
+    const NAME: &'static str = if DYNAMIC { "gatv2" } else { "gat" };
+    const SUMMARY: &'static str = match DYNAMIC {
+        true => "the same with dynamic scores (GATv2)",
+        false => "graph attention over neighbours (GAT)",
+    };
 }
 
-impl CommunicationSettings for GatConfig {
+impl<const DYNAMIC: bool> CommunicationSettings for GraphAttentionConfig<DYNAMIC> {
     fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
-        Some(Box::new(Gat::new(builder, name, features, self.heads, GraphScore::Additive)))
-    }
-
-    fn heads(&self) -> usize {
-        self.heads
-    }
-
-    fn describe(&self) -> String {
-        format!("heads={}", self.heads)
-    }
-
-    fn neighbours(&self) -> Option<&Neighbours> {
-        Some(&self.neighbours)
-    }
-
-    fn check(&self, features: usize, observation: usize) -> Result<()> {
-        check_heads(self, self.heads, features)?;
-        self.neighbours.check(observation)
-    }
-}
-
-/// The settings of [`Gat`] with dynamic scores (Brody et al. 2022).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GatV2Config {
-    /// Heads of attention; must divide the features.
-    #[schemars(range(min = 1, max = 1024))]
-    pub heads: usize,
-    /// Who is a neighbour.
-    pub neighbours: Neighbours,
-}
-
-impl Default for GatV2Config {
-    fn default() -> Self {
-        GatV2Config { heads: 1, neighbours: Neighbours::default() }
-    }
-}
-
-impl Member for GatV2Config {
-    const NAME: &'static str = "gatv2";
-    const SUMMARY: &'static str = "the same with dynamic scores (GATv2)";
-}
-
-impl CommunicationSettings for GatV2Config {
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
-        Some(Box::new(Gat::new(builder, name, features, self.heads, GraphScore::Dynamic)))
+        let score = if DYNAMIC { GraphScore::Dynamic } else { GraphScore::Additive };
+        Some(Box::new(Gat::new(builder, name, features, self.heads, score)))
     }
 
     fn heads(&self) -> usize {

@@ -17,7 +17,7 @@ mod ic3net;
 mod tarmac;
 
 pub use commnet::{CommNet, CommNetConfig};
-pub use gat::{Gat, GatConfig, GatV2Config};
+pub use gat::{Gat, GatConfig, GatV2Config, GraphAttentionConfig};
 pub use gcn::{Gcn, GcnConfig};
 pub use ic3net::{Ic3Net, Ic3NetConfig};
 pub use tarmac::{TarMac, TarMacConfig};

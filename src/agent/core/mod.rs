@@ -14,7 +14,7 @@ mod gated;
 mod transformer;
 
 pub use gated::{GruConfig, LstmConfig};
-pub use transformer::{AttentionConfig, RmtConfig, SrmtCoreConfig};
+pub use transformer::{AttentionConfig, MemoryConfig, RmtConfig, SrmtCoreConfig};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@
 //!
 //! As in the paper: full attention, and gradients that flow through the memories of all agents over the whole rollout.
 //! (The public code masks causally, so that the memory cannot see the observations, and discards the learner's memory,
-//! so that its head is never trained; the first is a switch here, [`SrmtCoreConfig::causal`].) Where the paper is silent:
+//! so that its head is never trained; the first is a switch here, [`MemoryConfig::causal`].) Where the paper is silent:
 //! encodings from before an episode began are masked out, and so are the memories of agents that have left the world.
 //!
 //! Only the outputs at the memory and at the current encoding are ever used, so queries, feed-forward layer and
@@ -41,33 +41,25 @@ pub struct AttentionConfig {
     pub history: usize,
 }
 
-/// A memory that only its agent reads: the recurrent memory transformer (Bulatov et al. 2022).
+/// A transformer with a memory, which with `SHARED` all agents read and else its own agent alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RmtConfig {
+pub struct MemoryConfig<const SHARED: bool> {
     /// Attention heads; must divide the features.
     #[schemars(range(min = 1, max = 1024))]
     pub heads: usize,
     /// Past encodings that are seen beside the current one.
     #[schemars(range(min = 1, max = 1024))]
     pub history: usize,
-    /// Mask self-attention causally: the memory then sees only itself.
+    /// Mask self-attention causally, as SRMT's public code does: the memory then sees only itself.
     pub causal: bool,
 }
 
+/// A memory that only its agent reads: the recurrent memory transformer (Bulatov et al. 2022).
+pub type RmtConfig = MemoryConfig<false>;
+
 /// Shared memory: each agent attends to the memories of all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SrmtCoreConfig {
-    /// Attention heads; must divide the features.
-    #[schemars(range(min = 1, max = 1024))]
-    pub heads: usize,
-    /// Past encodings that are seen beside the current one.
-    #[schemars(range(min = 1, max = 1024))]
-    pub history: usize,
-    /// Mask self-attention causally, as the public code does: the memory then sees only itself.
-    pub causal: bool,
-}
+pub type SrmtCoreConfig = MemoryConfig<true>;
 
 impl Default for AttentionConfig {
     fn default() -> Self {
@@ -75,15 +67,9 @@ impl Default for AttentionConfig {
     }
 }
 
-impl Default for RmtConfig {
+impl<const SHARED: bool> Default for MemoryConfig<SHARED> {
     fn default() -> Self {
-        RmtConfig { heads: 4, history: 8, causal: false }
-    }
-}
-
-impl Default for SrmtCoreConfig {
-    fn default() -> Self {
-        SrmtCoreConfig { heads: 4, history: 8, causal: false }
+        MemoryConfig { heads: 4, history: 8, causal: false }
     }
 }
 
@@ -92,15 +78,12 @@ impl Member for AttentionConfig {
     const SUMMARY: &'static str = "attention over the last encodings, no memory";
 }
 
-impl Member for RmtConfig {
-    const NAME: &'static str = "rmt";
-    const SUMMARY: &'static str = "the same with a memory of the agent's own (recurrent memory transformer)";
-}
-
-impl Member for SrmtCoreConfig {
-    const NAME: &'static str = "srmt";
-    const SUMMARY: &'static str =
-        "the same with memories that all agents read (shared recurrent memory transformer)";
+impl<const SHARED: bool> Member for MemoryConfig<SHARED> {
+    const NAME: &'static str = if SHARED { "srmt" } else { "rmt" };
+    const SUMMARY: &'static str = match SHARED {
+        true => "the same with memories that all agents read (shared recurrent memory transformer)",
+        false => "the same with a memory of the agent's own (recurrent memory transformer)",
+    };
 }
 
 impl CoreSettings for AttentionConfig {
@@ -118,24 +101,9 @@ impl CoreSettings for AttentionConfig {
     }
 }
 
-impl CoreSettings for RmtConfig {
+impl<const SHARED: bool> CoreSettings for MemoryConfig<SHARED> {
     fn core(&self, builder: &mut Builder, features: usize) -> Option<Box<dyn Core>> {
-        let kind = Memory::Own;
-        Some(Box::new(Transformer::new(builder, features, self.heads, self.history, kind, self.causal)))
-    }
-
-    fn describe(&self) -> String {
-        format!("heads={} history={} causal={}", self.heads, self.history, self.causal)
-    }
-
-    fn check(&self, features: usize) -> Result<()> {
-        check(self, self.heads, features)
-    }
-}
-
-impl CoreSettings for SrmtCoreConfig {
-    fn core(&self, builder: &mut Builder, features: usize) -> Option<Box<dyn Core>> {
-        let kind = Memory::Shared;
+        let kind = if SHARED { Memory::Shared } else { Memory::Own };
         Some(Box::new(Transformer::new(builder, features, self.heads, self.history, kind, self.causal)))
     }
 
@@ -144,7 +112,7 @@ impl CoreSettings for SrmtCoreConfig {
     }
 
     fn said(&self, features: usize) -> usize {
-        features
+        if SHARED { features } else { 0 }
     }
 
     fn check(&self, features: usize) -> Result<()> {
