@@ -6,13 +6,16 @@ use super::deep_sea::DeepSeaConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::lever::LeverConfig;
+use super::lewis::LewisConfig;
 use super::lqr::LqrConfig;
 use super::matrix_game::MatrixGameConfig;
 use super::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig,
     SimpleTagConfig,
 };
+use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
+use super::planted::PlantedConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
@@ -77,6 +80,9 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<SimpleReferenceConfig>(),
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
+    Kind::<Worlds>::of::<LewisConfig>(),
+    Kind::<Worlds>::of::<NoiseConfig>(),
+    Kind::<Worlds>::of::<PlantedConfig>(),
 ];
 
 family! {

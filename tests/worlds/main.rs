@@ -7,4 +7,5 @@ mod random;
 mod drawing;
 mod games;
 mod mpe;
+mod signals;
 mod traffic_junction;
