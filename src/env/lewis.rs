@@ -26,9 +26,9 @@ pub type Lewis = Vectorised<LewisConfig>;
 
 /// The settings of [`Lewis`].
 ///
-/// One of `states` is drawn evenly. A `sender` sees it: one-hot, then a 1. Of several senders one, drawn evenly, sees it,
-/// and the others see zeros. Senders have one action, which does nothing. The `receiver` sees nothing but whether its
-/// choice counts now, which is on the last of `steps`: then all are paid 1 where it names the state, else 0.
+/// One of `states` is drawn evenly. A `sender` sees it: one-hot, then a 1. Of several senders one, drawn evenly, sees
+/// it, and the others see zeros. Senders have one action, which does nothing. The `receiver` sees nothing but whether
+/// its choice counts now, which is on the last of `steps`: then all are paid 1 where it names the state, else 0.
 ///
 /// With one step messages have to be heard within it; with `1 + d` steps there is time for messages that are heard `d`
 /// steps later. Senders see the same on every step. Who hears nothing succeeds in `1 / states` of the episodes, a

@@ -1,5 +1,5 @@
-//! One voice among noise: of many senders one knows the answer, the others see numbers that mean nothing. Who weighs all
-//! voices alike hears next to nothing; a gate or attention that looks at what is sent has to find the one.
+//! One voice among noise: of many senders one knows the answer, the others see numbers that mean nothing. Who weighs
+//! all voices alike hears next to nothing; a gate or attention that looks at what is sent has to find the one.
 //!
 //! ```
 //! use synod::env::{Buffers, WorldConfig};
@@ -41,8 +41,8 @@ pub enum Sight {
 /// One `receiver` and `agents - 1` agents of the kind `sender`. A class is drawn evenly, and one of the senders that
 /// knows it; it sees the class one-hot, then a 1. Every other sender sees numbers that have nothing to do with it
 /// (`noise`), then a 0: nothing but the sender's own last number tells whether what it sees matters. All this stays for
-/// the episode. Senders have one action, which does nothing. The receiver sees nothing but whether its choice counts now,
-/// which is on the last of `steps`: then all are paid 1 where it names the class, else 0.
+/// the episode. Senders have one action, which does nothing. The receiver sees nothing but whether its choice counts
+/// now, which is on the last of `steps`: then all are paid 1 where it names the class, else 0.
 ///
 /// Who hears nothing succeeds in `1 / classes` of the episodes. Who names the class that most senders see, where noise
 /// is one-hot, succeeds little more often with many senders. The state for a centralised critic is the class and

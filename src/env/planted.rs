@@ -30,15 +30,16 @@ const MOST_SENDERS: usize = 1 << 10;
 ///
 /// The answer has `useful` parts, each one of `values`, all drawn evenly and independently. Sender number `p` of the
 /// kind `useful` sees part `p`: its value one-hot, then `p` one-hot. Those of the kind `useless` see a value and a
-/// number of a part that are drawn evenly and have nothing to do with the answer; they cannot be told from useful ones by
-/// what they see, only by who they are. Those of the kind `mute` see zeros. All this stays for the episode. Senders have
-/// one action, which does nothing.
+/// number of a part that are drawn evenly and have nothing to do with the answer; they cannot be told from useful ones
+/// by what they see, only by who they are. Those of the kind `mute` see zeros. All this stays for the episode. Senders
+/// have one action, which does nothing.
 ///
-/// The `receiver`, the last agent, sees nothing but whether its choice counts now, which is on the last of `steps`: then
-/// all are paid 1 where it names the answer, one of `values ^ useful` (part 0 counts single, part 1 `values` times, and so
-/// on), else 0. So the receiver has to hear every useful sender, and nobody has to hear anybody else. Without one useful
-/// sender success is at most `1 / values`, without all `1 / values ^ useful`. A kind without agents is left out. The
-/// state for a centralised critic is the answer and whether the choice counts now. Reports have `success`.
+/// The `receiver`, the last agent, sees nothing but whether its choice counts now, which is on the last of `steps`:
+/// then all are paid 1 where it names the answer, one of `values ^ useful` (part 0 counts single, part 1 `values`
+/// times, and so on), else 0. So the receiver has to hear every useful sender, and nobody has to hear anybody else.
+/// Without one useful sender success is at most `1 / values`, without all `1 / values ^ useful`. A kind without agents
+/// is left out. The state for a centralised critic is the answer and whether the choice counts now. Reports have
+/// `success`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlantedConfig {

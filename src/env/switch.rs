@@ -98,12 +98,12 @@ impl SwitchConfig {
         if self.days > 0 { self.days as u32 } else { (4 * self.agents).saturating_sub(6) as u32 }
     }
 
-    /// What an oracle is paid on average that tells as soon as all have been in the room: the chance that all of `n` agents
-    /// have been there within `d` days, by inclusion and exclusion (de Moivre)
-    /// `sum over k from 0 to n of (-1)^k C(n, k) (1 - k / n)^d`.
+    /// What an oracle is paid on average that tells as soon as all have been in the room: the chance that all of `n`
+    /// agents have been there within `d` days, by inclusion and exclusion (de Moivre) `sum over k from 0 to n of (-1)^k
+    /// C(n, k) (1 - k / n)^d`.
     ///
-    /// Where days are so few that the terms of that sum grow and would cancel each other, the same chance comes from the
-    /// chain of how many have been there, whose numbers are all positive.
+    /// Where days are so few that the terms of that sum grow and would cancel each other, the same chance comes from
+    /// the chain of how many have been there, whose numbers are all positive.
     pub fn oracle(&self) -> f64 {
         let (n, days) = (self.agents as f64, self.length());
         if (days as usize) < self.agents {
