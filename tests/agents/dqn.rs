@@ -2,9 +2,9 @@
 
 use synod::action::Actions;
 use synod::agent::actors::Choice;
-use synod::agent::communication::{Communication, TarMacConfig};
 use synod::agent::core::CoreConfig;
 use synod::agent::team::{Team, TeamConfig};
+use synod::comm::{Communication, TarMacConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use synod::train::curiosity::{CuriosityConfig, IcmConfig, RndConfig};
 use synod::train::dqn::{Dqn, DqnConfig};
