@@ -14,12 +14,12 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::communication::Silence;
 use super::core::NoCore;
 use super::team::{Critic, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::allowed;
+use crate::comm::Silence;
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};

@@ -13,7 +13,6 @@
 //! ```
 
 pub mod actors;
-pub mod communication;
 mod config;
 pub mod core;
 pub mod encoder;
@@ -25,15 +24,16 @@ pub mod team;
 
 pub use config::{AgentConfig, AgentSettings, Agents};
 
+pub use crate::comm::Mode;
+
 use crate::action::Bounded;
+use crate::comm::Neighbours;
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
 use crate::op::message::Edges;
 use crate::program::Program;
-
-use neighbours::Neighbours;
 
 /// What an agent is shown over `time` steps of `worlds` worlds with `agents` agents each. Agents stand before worlds: so
 /// agents with parameters of their own are lanes of one program.
@@ -57,15 +57,6 @@ pub struct Sequence<'g> {
     pub key: Tensor<'g>,
     /// What the network is unrolled for.
     pub mode: Mode,
-}
-
-/// What a network is unrolled for: what it does with noise may depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// To act, in training and afterwards, and to value what is seen while acting.
-    Acting,
-    /// To learn from what was done.
-    Learning,
 }
 
 impl<'g> Sequence<'g> {

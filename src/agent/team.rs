@@ -12,13 +12,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::communication::{Communication, Heard, Hearing, Layer, Silence};
 use super::core::{Core, CoreConfig, NoCore, Remembered};
 use super::encoder::{Encoder, EncoderConfig};
-use super::neighbours::Neighbours;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
+use crate::comm::{Communication, Heard, Hearing, Layer, Neighbours, Silence};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};

@@ -96,7 +96,8 @@ impl Description {
     }
 
     fn spec(&self) -> Spec {
-        Spec { worlds: 1, kinds: vec![self.kind.clone()], state: self.state, masked: self.masked }
+        let (kinds, limit) = (vec![self.kind.clone()], u32::MAX);
+        Spec { worlds: 1, kinds, state: self.state, masked: self.masked, limit }
     }
 
     /// The team with the parameters of a checkpoint.

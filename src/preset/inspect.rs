@@ -10,12 +10,13 @@ use crate::Device;
 use crate::action::distribution::Factor;
 use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Choice, next_age};
-use crate::agent::communication::{CommNetConfig, Communication, GcnConfig, Silence};
-use crate::agent::neighbours::{self, Neighbours};
+use crate::agent::neighbours;
 use crate::agent::team::{Team, TeamConfig};
 use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input};
+use crate::comm::Neighbours;
+use crate::comm::{CommNetConfig, Communication, GcnConfig, Silence};
 use crate::cpu::Parallel;
-use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
+use crate::env::{AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Variable};
 use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Page, Recording, Round, pages};
@@ -200,6 +201,14 @@ impl VecEnv for Tape {
 
     fn draw(&self, world: usize) -> Option<Drawing> {
         self.inner.draw(world)
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        self.inner.facts()
+    }
+
+    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
+        self.inner.fact_values(world, agent)
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {

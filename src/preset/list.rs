@@ -3,8 +3,8 @@
 use std::sync::{PoisonError, RwLock};
 
 use super::{Settings, exploration, games, mazes, particles, traffic};
-use crate::agent::communication::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::agent::team::Critic;
+use crate::comm::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,

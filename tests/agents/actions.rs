@@ -2,11 +2,11 @@
 
 use synod::action::{ActionSpace, Bounded};
 use synod::agent::actors::{Actors, Choice, Seen};
-use synod::agent::communication::{Communication, CommunicationSettings, Heard, Hearing, Layer};
 use synod::agent::core::{CoreConfig, GruConfig};
 use synod::agent::hierarchy::Hierarchy;
 use synod::agent::team::{Team, TeamConfig};
 use synod::agent::{Mode, NOISE_KEY, Policy, Sequence, StatePart, Unrolled};
+use synod::comm::{Communication, CommunicationSettings, Heard, Hearing, Layer};
 use synod::env::goals::Goals;
 use synod::env::pathfinding::Pcg64;
 use synod::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use synod::agent::communication::{Communication, GatConfig, GatV2Config, Hearing, TarMacConfig};
-use synod::agent::neighbours::Neighbours;
+use synod::comm::Neighbours;
+use synod::comm::{Communication, GatConfig, GatV2Config, Hearing, TarMacConfig};
 use synod::nn::{Builder, GraphAttention, GraphScore, Parameters};
 use synod::op::message::{Csr, Edges};
 use synod::{Device, Graph};

@@ -29,7 +29,7 @@ struct Unlike {
 impl Unlike {
     fn new(worlds: usize, seed: u64) -> Self {
         let kinds = vec![AgentKind::discrete("sign", 1, 1, 2), AgentKind::discrete("mark", 2, 5, 3)];
-        let spec = Spec { worlds, kinds, state: 0, masked: false };
+        let spec = Spec { worlds, kinds, state: 0, masked: false, limit: u32::MAX };
         let (right, paid) = (vec![0; 3 * worlds], vec![0.0; worlds]);
         Unlike { spec, state: seed | 1, right, step: 0, paid, reports: Vec::new() }
     }

@@ -3,7 +3,7 @@
 //! of the result (recurrence, heads) lives in `agent::team`; ops on graphs live in `op::message`.
 //!
 //! ```
-//! use synod::agent::communication::{Communication, TarMacConfig};
+//! use synod::comm::{Communication, TarMacConfig};
 //! use synod::agent::team::TeamConfig;
 //! let communication = Communication::new(TarMacConfig { heads: 4, ..TarMacConfig::default() });
 //! let team = TeamConfig { communication, rounds: 2, ..TeamConfig::default() };
@@ -14,19 +14,19 @@ mod commnet;
 mod gat;
 mod gcn;
 mod ic3net;
+pub mod neighbours;
 mod tarmac;
 
 pub use commnet::{CommNet, CommNetConfig};
 pub use gat::{Gat, GatConfig, GatV2Config, GraphAttentionConfig};
 pub use gcn::{Gcn, GcnConfig};
 pub use ic3net::{Ic3Net, Ic3NetConfig};
+pub use neighbours::Neighbours;
 pub use tarmac::{TarMac, TarMacConfig};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
-use super::neighbours::Neighbours;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Weights};
@@ -104,6 +104,15 @@ impl CommunicationSettings for Silence {
     }
 }
 
+/// What a network is unrolled for: what it does with noise may depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To act, in training and afterwards, and to value what is seen while acting.
+    Acting,
+    /// To learn from what was done.
+    Learning,
+}
+
 /// Checks settings with heads of attention, which must divide the features.
 fn check_heads(settings: &(impl JsonSchema + Table), heads: usize, features: usize) -> Result<()> {
     schema::check("agent.communication", settings)?;
@@ -125,7 +134,7 @@ pub struct Hearing<'g> {
     /// Whether it is of interest how it comes about: attention, gates, what is said.
     pub watch: bool,
     /// The round's own key of random numbers, u32 `[2]`, for what comes between who speaks and who hears: noise in the
-    /// channel, relaxed words, messages that are lost ([`Sequence::key`](super::Sequence::key)).
+    /// channel, relaxed words, messages that are lost ([`Sequence::key`](crate::agent::Sequence::key)).
     pub key: Tensor<'g>,
     /// Whether it is for acting or for learning.
     pub mode: Mode,
