@@ -14,11 +14,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AgentKind;
 use super::drawing::Drawing;
 use super::pathfinding::Pcg64;
 use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round, Sender};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
+use super::{AgentKind, Fact};
 use crate::error::Result;
 
 /// Many signalling games at once.
@@ -88,6 +88,10 @@ impl Rules for LewisConfig {
         self.states + 1
     }
 
+    fn limit(&self) -> u32 {
+        self.steps as u32
+    }
+
     fn blank(&self) -> Round {
         Round::blank(self.states, self.senders * (self.states + 1))
     }
@@ -124,6 +128,17 @@ impl Rules for LewisConfig {
 
     fn action_names(&self, agent: usize) -> Vec<String> {
         if agent < self.senders { signals::silent() } else { signals::answers(self.states) }
+    }
+
+    /// The drawn state, for the sender that sees it.
+    fn facts(&self) -> Vec<Fact> {
+        vec![Fact::new("state", self.states)]
+    }
+
+    fn fact_values(&self, world: &Round, agent: usize) -> Vec<Option<u32>> {
+        let row =
+            world.shown().chunks_exact(self.states + 1).nth(agent).filter(|row| row[self.states] == 1.0);
+        vec![row.map(|_| world.answer())]
     }
 
     fn visit(&self, world: &mut Round, codec: &mut Codec) -> Result<()> {

@@ -14,12 +14,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AgentKind;
 use super::drawing::Drawing;
 use super::lqr::normal;
 use super::pathfinding::Pcg64;
 use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round, Sender};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
+use super::{AgentKind, Fact};
 use crate::error::Result;
 
 /// Many noise games at once.
@@ -103,6 +103,10 @@ impl Rules for NoiseConfig {
         self.classes + 1
     }
 
+    fn limit(&self) -> u32 {
+        self.steps as u32
+    }
+
     fn blank(&self) -> Round {
         Round::blank(self.classes, (self.agents - 1) * (self.classes + 1))
     }
@@ -149,6 +153,17 @@ impl Rules for NoiseConfig {
 
     fn action_names(&self, agent: usize) -> Vec<String> {
         if agent + 1 < self.agents { signals::silent() } else { signals::answers(self.classes) }
+    }
+
+    /// The class, for the sender that knows it.
+    fn facts(&self) -> Vec<Fact> {
+        vec![Fact::new("class", self.classes)]
+    }
+
+    fn fact_values(&self, world: &Round, agent: usize) -> Vec<Option<u32>> {
+        let row =
+            world.shown().chunks_exact(self.classes + 1).nth(agent).filter(|row| row[self.classes] == 1.0);
+        vec![row.map(|_| world.answer())]
     }
 
     fn visit(&self, world: &mut Round, codec: &mut Codec) -> Result<()> {

@@ -13,11 +13,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AgentKind;
 use super::drawing::Drawing;
 use super::pathfinding::Pcg64;
 use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round, Sender};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
+use super::{AgentKind, Fact};
 use crate::error::{Error, Result};
 
 /// Many games with a planted graph at once.
@@ -132,6 +132,10 @@ impl Rules for PlantedConfig {
         self.options() + 1
     }
 
+    fn limit(&self) -> u32 {
+        self.steps as u32
+    }
+
     fn blank(&self) -> Round {
         Round::blank(self.options(), self.senders() * self.length())
     }
@@ -178,6 +182,16 @@ impl Rules for PlantedConfig {
 
     fn action_names(&self, agent: usize) -> Vec<String> {
         if agent < self.senders() { signals::silent() } else { signals::answers(self.options()) }
+    }
+
+    /// The value of its part of the answer, for every useful sender.
+    fn facts(&self) -> Vec<Fact> {
+        vec![Fact::new("part", self.values)]
+    }
+
+    fn fact_values(&self, world: &Round, agent: usize) -> Vec<Option<u32>> {
+        let useful = agent < self.useful;
+        vec![useful.then(|| world.answer() / (self.values as u32).pow(agent as u32) % self.values as u32)]
     }
 
     fn visit(&self, world: &mut Round, codec: &mut Codec) -> Result<()> {

@@ -8,7 +8,7 @@ use synod::env::planted::{Planted, PlantedConfig};
 use synod::env::signals::Round;
 use synod::env::switch::SwitchConfig;
 use synod::env::vectorised::{Rules, Vectorised};
-use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
+use synod::env::{Buffers, EpisodeReport, Fact, VecEnv, WorldConfig};
 
 const WORLDS: usize = 8000;
 
@@ -266,4 +266,31 @@ fn the_share_of_the_oracle_is_one_for_the_oracle() {
     // Telling at once is wrong, and costs as much as telling rightly pays.
     let reports = episodes(&mut env, |_, out| vec![TELL; out.rewards.len()]);
     assert!((mean(&reports, "oracle_share") + 729.0 / 540.0).abs() < 1e-12);
+}
+
+#[test]
+fn only_who_knows_has_a_value_of_the_fact() {
+    let mut random = fresh();
+    for config in [
+        WorldConfig::new(LewisConfig { worlds: 50, senders: 3, ..Default::default() }),
+        WorldConfig::new(NoiseConfig { worlds: 50, agents: 5, ..Default::default() }),
+        WorldConfig::new(PlantedConfig { worlds: 50, useful: 3, values: 4, ..Default::default() }),
+    ] {
+        let mut env = config.build(random.bits()).unwrap();
+        let mut out = Buffers::new(env.spec());
+        env.reset(&[true; 50], &mut out).unwrap();
+        let (kinds, planted) = (env.spec().kinds.clone(), config.name() == "planted");
+        let (count, length) = (kinds[0].count, kinds[0].observation[0]);
+        let values = env.facts()[0].values;
+        assert!(env.facts() == [Fact::new(&env.facts()[0].name, values)] && env.spec().limit == 1);
+        for world in 0..50 {
+            for agent in 0..env.spec().agents() {
+                let row =
+                    (agent < count).then(|| &out.observations[(world * count + agent) * length..][..length]);
+                let seen =
+                    row.filter(|row| planted || row[values] == 1.0).map(|row| place(&row[..values]) as u32);
+                assert_eq!(env.fact_values(world, agent), [seen], "{} {agent}", config.name());
+            }
+        }
+    }
 }
