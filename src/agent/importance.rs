@@ -2,8 +2,10 @@
 //! other times (counterfactuals, as in Jaques et al. 2019, arXiv 1810.08647, section 3, with messages in place of actions).
 //!
 //! Every policy can be asked: a speaker is silenced by taking it out of its world for a step, and made to say something
-//! else by showing it, in a copy of the world, what it saw and remembered at another step. All copies are worlds of one
-//! program.
+//! else by showing it, in a copy of the world, what it saw and remembered at another step. Where who hears whom follows
+//! from what agents see (positions), it hears and is heard there as at that step. All copies are worlds of one program.
+
+use std::ops::Range;
 
 use super::{
     Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, neighbours, noise_key, state_inputs,
@@ -37,33 +39,48 @@ pub struct Moment {
 pub struct Importance {
     /// The divergence `KL(with the message | without it)` of the hearer's policy, in nats.
     pub removed: Vec<f32>,
-    /// The same against the policy with the message drawn from what the speaker says at other steps. Of continuous actions the
-    /// mean divergence over these, which is no less than that from their mixture.
+    /// The same against the policy with the message drawn from what the speaker says at other moments: the mixture of
+    /// what the hearer would do then. Of continuous actions the mean divergence over these, which is no less than that
+    /// from their mixture.
     pub marginal: Vec<f32>,
     /// The hearer's value with the message less that without it. Of Q-learners the highest value of an action.
     pub value: Vec<f32>,
 }
 
+/// How importances are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counterfactuals {
+    /// Whether the policy's numbers are values of options (Q-learners): their softmax is taken for what it would do.
+    pub values: bool,
+    /// Other moments that stand for what a speaker might have said; those in which it is there, and all of them where
+    /// there are no more.
+    pub samples: usize,
+    /// What draws these moments.
+    pub seed: u64,
+}
+
 /// Agents at most: what is computed grows with the square of their number.
 pub const MOST_AGENTS: usize = 64;
 
-/// Copies of a world at most.
-const MOST_COPIES: usize = 2048;
+/// Other moments at most.
+const MOST_SAMPLES: usize = 2048;
 
-/// The importance of every message at every one of the moments of an episode, which follow one another. A speaker's other
-/// messages are those of `samples` other moments, drawn by `seed`; fewer where there would be too many copies. Of agents whose
-/// numbers are `values` of options (Q-learners) the policy is taken to be their softmax.
+/// Pairs of agents in all copies of a world at most, unless a single speaker needs more: a program has numbers for each.
+const MOST_PAIRS: usize = 1 << 17;
+
+/// The importance of every message at the moments `asked`, which are some of `moments`: those of one or more whole
+/// episodes, one episode after another. What speakers say at the others is what they might have said.
 ///
 /// # Errors
-/// Several kinds of agent or too many, moments of other sizes, or what the device reports.
+/// Several kinds of agent that are not made uniform, or more than [`MOST_AGENTS`]; moments of other sizes; `asked` that
+/// are not among them; or what the device reports.
 pub fn of_messages(
     device: &Device,
     policy: &dyn Policy,
     spec: &Spec,
     moments: &[Moment],
-    values: bool,
-    samples: usize,
-    seed: u64,
+    asked: Range<usize>,
+    how: &Counterfactuals,
 ) -> Result<Importance> {
     let kind = spec.only_kind("the importance of messages")?;
     let agents = kind.count;
@@ -72,31 +89,94 @@ pub fn of_messages(
             format!("importances are computed for up to {MOST_AGENTS} agents, and there are {agents}");
         return Err(Error::Usage(message));
     }
-    let samples = samples.min(moments.len().saturating_sub(1)).min(MOST_COPIES / agents.max(1));
-    let mut copies = Copies::new(device, policy, spec, 1 + agents * (1 + samples), values)?;
-    // Once through the episode for what everybody remembers at every step.
-    let mut before = vec![copies.blank()];
+    if asked.start > asked.end || asked.end > moments.len() {
+        let message = format!("moments {asked:?} are not among the {} that there are", moments.len());
+        return Err(Error::Usage(message));
+    }
+    moments.iter().try_for_each(|moment| moment.check(spec, kind))?;
+    // Once through all for what everybody remembers; the first moment of an episode has ages 0, by which it is forgotten.
+    let mut one = Copies::new(device, policy, spec, 1, how.values)?;
+    let mut before = vec![one.blank()];
     for (step, moment) in moments.iter().enumerate() {
-        let after = copies.follow(policy, moment, &before[step], step)?;
+        let after =
+            if one.state.is_empty() { Vec::new() } else { one.follow(policy, moment, &before[step], step)? };
         before.push(after);
     }
-    let mut all = Importance::default();
-    let mut stream = Stream::new(seed);
-    for (step, moment) in moments.iter().enumerate() {
-        let others: Vec<usize> =
-            (0..samples).map(|_| (step + 1 + stream.below(moments.len() - 1)) % moments.len()).collect();
-        copies.fill(moment, &before[step], step)?;
-        for speaker in 0..agents {
-            copies.silence(speaker, 1 + speaker)?;
-            for (i, &other) in others.iter().enumerate() {
-                let lane = 1 + agents + speaker * samples + i;
-                copies.replace(speaker, lane, &moments[other], &before[other])?;
+    let samples = how.samples.min(moments.len().saturating_sub(1)).min(MOST_SAMPLES);
+    let each = 1 + samples;
+    let speakers = (MOST_PAIRS / (agents * agents).max(1) / each).clamp(1, agents.max(1));
+    let mut copies = Copies::new(device, policy, spec, 1 + speakers * each, how.values)?;
+    let none = vec![0.0; asked.len() * agents * agents];
+    let mut all = Importance { removed: none.clone(), marginal: none.clone(), value: none };
+    let mut stream = Stream::new(how.seed);
+    for (row, step) in asked.enumerate() {
+        let moment = &moments[step];
+        for first in (0..agents).step_by(speakers) {
+            copies.fill(moment, &before[step], step)?;
+            let mut blocks = Vec::with_capacity(speakers);
+            for (place, speaker) in (first..agents.min(first + speakers)).enumerate() {
+                if moment.present[speaker] <= 0.0 {
+                    continue;
+                }
+                let lane = 1 + place * each;
+                copies.silence(speaker, lane);
+                let others = others(moments, speaker, step, samples, &mut stream);
+                for (i, &other) in others.iter().enumerate() {
+                    copies.show(&moments[other], &before[other], speaker, Some(lane + 1 + i));
+                }
+                blocks.push((speaker, lane, others.len()));
             }
+            if blocks.is_empty() {
+                continue;
+            }
+            copies.run(policy)?;
+            copies.compare(moment, &blocks, row, &mut all);
         }
-        copies.run(policy, step)?;
-        copies.compare(moment, samples, &mut all);
     }
     Ok(all)
+}
+
+/// So many moments other than `step` in which a speaker is there, each once; all where there are no more.
+fn others(
+    moments: &[Moment],
+    speaker: usize,
+    step: usize,
+    samples: usize,
+    stream: &mut Stream,
+) -> Vec<usize> {
+    let there = |at: &usize| *at != step && moments[*at].present[speaker] > 0.0;
+    let mut pool: Vec<usize> = (0..moments.len()).filter(there).collect();
+    if pool.len() > samples {
+        for i in 0..samples {
+            let from = i + stream.below(pool.len() - i);
+            pool.swap(i, from);
+        }
+        pool.truncate(samples);
+    }
+    pool
+}
+
+impl Moment {
+    fn check(&self, spec: &Spec, kind: &AgentKind) -> Result<()> {
+        let agents = kind.count;
+        let observation: usize = kind.observation.iter().product();
+        // A world without masks may have none.
+        let masks = if self.masks.is_empty() && !spec.masked { 0 } else { agents * kind.actions.options() };
+        let sizes = [
+            ("observations", self.observations.len(), agents * observation),
+            ("ages", self.ages.len(), agents),
+            ("present", self.present.len(), agents),
+            ("masks", self.masks.len(), masks),
+            ("state", self.state.len(), spec.state),
+        ];
+        match sizes.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((name, found, expected)) => {
+                let message = format!("a moment's {name} are {found} numbers where its world has {expected}");
+                Err(Error::Usage(message))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// One world in many copies: `[agents, copies]` are the lanes of a program.
@@ -177,29 +257,24 @@ impl Copies {
     }
 
     /// Writes everything that one agent sees and remembers.
-    fn show(&mut self, moment: &Moment, state: &[Vec<f32>], agent: usize, copy: Option<usize>) -> Result<()> {
+    fn show(&mut self, moment: &Moment, state: &[Vec<f32>], agent: usize, copy: Option<usize>) {
         for (name, values, size) in self.rows(moment) {
-            // A world without masks has none.
-            if values.is_empty() && name == "masks" {
-                self.put(name, &vec![1.0; size], agent, copy);
-                continue;
+            match values.get(agent * size..(agent + 1) * size) {
+                Some(row) => self.put(name, row, agent, copy),
+                // A world without masks has none.
+                None => self.put(name, &vec![1.0; size], agent, copy),
             }
-            let row = values.get(agent * size..(agent + 1) * size);
-            let row =
-                row.ok_or_else(|| Error::Usage(format!("a moment's {name} are not those of its agents")))?;
-            self.put(name, row, agent, copy);
         }
         for (part, values) in state.iter().enumerate() {
             let size = self.state[part].1;
             self.put(&format!("state{part}"), &values[agent * size..][..size], agent, copy);
         }
-        Ok(())
     }
 
     /// The moment itself in all copies.
     fn fill(&mut self, moment: &Moment, state: &[Vec<f32>], step: usize) -> Result<()> {
         for agent in 0..self.kind.count {
-            self.show(moment, state, agent, None)?;
+            self.show(moment, state, agent, None);
         }
         if let Some(input) = self.program.find_input(WORLD_STATE) {
             let size = input.len() / self.copies;
@@ -216,23 +291,17 @@ impl Copies {
         Ok(())
     }
 
-    /// A speaker says nothing in a copy.
-    fn silence(&mut self, speaker: usize, copy: usize) -> Result<()> {
+    /// A speaker says nothing in a copy, and nothing of its is under way.
+    fn silence(&mut self, speaker: usize, copy: usize) {
         self.put("present", &[0.0], speaker, Some(copy));
         let under_way = self.state.iter().position(|(name, _)| name == super::talk::UNDER_WAY);
         if let Some(part) = under_way {
             let none = vec![0.0; self.state[part].1];
             self.put(&format!("state{part}"), &none, speaker, Some(copy));
         }
-        Ok(())
     }
 
-    /// A speaker is at another moment in a copy.
-    fn replace(&mut self, speaker: usize, copy: usize, moment: &Moment, state: &[Vec<f32>]) -> Result<()> {
-        self.show(moment, state, speaker, Some(copy))
-    }
-
-    fn run(&mut self, policy: &dyn Policy, _step: usize) -> Result<()> {
+    fn run(&mut self, policy: &dyn Policy) -> Result<()> {
         neighbours::fill(&mut self.program, policy, [1, self.kind.count, self.copies])?;
         self.program.run(&[]).map(|_| ())
     }
@@ -246,7 +315,7 @@ impl Copies {
         step: usize,
     ) -> Result<Vec<Vec<f32>>> {
         self.fill(moment, state, step)?;
-        self.run(policy, step)?;
+        self.run(policy)?;
         let outputs = self.program.outputs();
         let of = |(part, (_, size)): (usize, &(String, usize))| {
             let all = outputs.f32(3 + part);
@@ -255,37 +324,36 @@ impl Copies {
         Ok(self.state.iter().enumerate().map(of).collect())
     }
 
-    /// Compares the copies with the first, hearer by hearer and speaker by speaker.
-    fn compare(&self, moment: &Moment, samples: usize, all: &mut Importance) {
+    /// Compares copies with the first, hearer by hearer: for each speaker that was changed the copy in which it is
+    /// silent, behind which so many follow in which it says something else.
+    fn compare(&self, moment: &Moment, blocks: &[(usize, usize, usize)], row: usize, all: &mut Importance) {
         let agents = self.kind.count;
         let outputs = self.program.outputs();
         let (logarithms, divergences, values) = (outputs.f32(0), outputs.f32(1), outputs.f32(2));
         let options: usize = self.sizes.iter().sum();
-        for hearer in 0..agents {
+        let continuous = self.kind.actions.floats() > 0;
+        for hearer in (0..agents).filter(|hearer| moment.present[*hearer] > 0.0) {
             let lane = |copy: usize| hearer * self.copies + copy;
-            let row = |copy: usize| &logarithms[lane(copy) * options..][..options];
-            for speaker in 0..agents {
-                if hearer == speaker || moment.present[hearer] <= 0.0 || moment.present[speaker] <= 0.0 {
-                    all.removed.push(0.0);
-                    all.marginal.push(0.0);
-                    all.value.push(0.0);
-                    continue;
+            let chances = |copy: usize| &logarithms[lane(copy) * options..][..options];
+            // What is not a choice has no mixture: its divergences alone are averaged.
+            let rest = |copy: usize| match continuous {
+                true => {
+                    f64::from(divergences[lane(copy)]) - divergence(chances(0), &[chances(copy)], &self.sizes)
                 }
-                let silent = lane(1 + speaker);
-                all.removed.push(divergences[silent].max(0.0));
-                all.value.push(values[lane(0)] - values[silent]);
-                let copies: Vec<usize> = (0..samples).map(|i| 1 + agents + speaker * samples + i).collect();
-                // What is not a choice has no mixture: its divergences alone are averaged.
-                let rest: f64 = copies
-                    .iter()
-                    .map(|&copy| {
-                        f64::from(divergences[lane(copy)]) - divergence(row(0), &[row(copy)], &self.sizes)
-                    })
-                    .sum::<f64>()
-                    / samples.max(1) as f64;
-                let others: Vec<&[f32]> = copies.iter().map(|copy| row(*copy)).collect();
-                let mixed = if samples > 0 { divergence(row(0), &others, &self.sizes) } else { 0.0 };
-                all.marginal.push((mixed + rest).max(0.0) as f32);
+                false => 0.0,
+            };
+            for &(speaker, silent, count) in blocks.iter().filter(|(speaker, ..)| *speaker != hearer) {
+                let at = (row * agents + hearer) * agents + speaker;
+                let removed = divergence(chances(0), &[chances(silent)], &self.sizes) + rest(silent);
+                all.removed[at] = removed.max(0.0) as f32;
+                all.value[at] = values[lane(0)] - values[lane(silent)];
+                if count > 0 {
+                    let copies = silent + 1..silent + 1 + count;
+                    let others: Vec<&[f32]> = copies.clone().map(chances).collect();
+                    let mixed = divergence(chances(0), &others, &self.sizes);
+                    let rest = copies.map(rest).sum::<f64>() / count as f64;
+                    all.marginal[at] = (mixed + rest).max(0.0) as f32;
+                }
             }
         }
     }
