@@ -15,13 +15,16 @@ use super::note;
   synod inspect runs/lever-commnet-0 -o pictures --episode 3 --greedy
   synod inspect runs/deep-sea-rnd-0 -o pictures --steps 100
   synod inspect runs/spread-vdn-0 -o best --best
+  synod inspect runs/lewis-0 -o pictures --episodes 256
 
 Pictures, each with the same numbers as JSON beside it:
   values.svg      what agents prefer, do, expect and are paid
-  attention.svg   who listens to whom (tarmac, gat, gatv2), or whose gates are open (ic3net)
+  attention.svg   who listens to whom (tarmac, gat, gatv2, communicator), or who lets others hear it (ic3net)
   graph.svg       the graph of neighbours (gcn, gat, gatv2)
   intrinsic.svg   what curiosity pays (icm, rnd)
   messages.svg    clusters of messages, where agents communicate
+  importance.svg  how much what each says counts for each who hears it
+  meaning.svg     what messages mean, over more episodes (--episodes)
 What a run has nothing for is left out, with the reason on stderr.")]
 pub struct Inspect {
     /// The folder of a team's run
@@ -47,6 +50,9 @@ pub struct Inspect {
     /// Speakers drawn for each listener in the graph: the strongest
     #[arg(long, default_value_t = 3, value_name = "N")]
     arcs: usize,
+    /// More episodes, by which the meaning of messages is found; 0 for none
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    episodes: u32,
     /// Where to compute: auto, cpu or gpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -68,6 +74,7 @@ impl Inspect {
             steps: self.steps,
             clusters: self.clusters,
             arcs: self.arcs,
+            episodes: self.episodes,
         };
         let checkpoint = super::checkpoint_of(&self.run, self.best)?;
         let inspected = inspect(&device, &settings, &checkpoint, &inspection)?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::canvas::{HEAD, LEFT, WIDTH, finish, sheet};
-use super::{MOST_LISTENERS, Page, Recording, nested};
+use super::{MOST_LISTENERS, Page, Recording, Round, nested};
 use crate::picture::kept;
 use crate::picture::svg::{Anchor, Svg};
 
@@ -17,15 +17,13 @@ struct Heat {
 }
 
 pub(super) fn page(recording: &Recording) -> Option<Page> {
-    if recording.rounds.iter().any(|round| !round.gates.is_empty()) {
-        return Some(gates(recording));
-    }
-    if recording.agents > MOST_LISTENERS {
-        return None;
-    }
-    let heats: Vec<Heat> = (0..recording.rounds.len()).filter_map(|i| heat(recording, i)).collect();
+    let heats: Vec<Heat> = match recording.agents {
+        0..=MOST_LISTENERS => (0..recording.rounds.len()).filter_map(|i| heat(recording, i)).collect(),
+        _ => Vec::new(),
+    };
     if heats.is_empty() {
-        return None;
+        let gated = recording.rounds.iter().any(|round| !round.gates.is_empty());
+        return gated.then(|| gates(recording));
     }
     let rounds: Vec<Value> = heats
         .iter()
@@ -34,11 +32,27 @@ pub(super) fn page(recording: &Recording) -> Option<Page> {
             nested(&heat.weights, &shape)
         })
         .collect();
-    let json = recording.json(json!({
-        "shape": "weights[round][step][head][listener][speaker]; a row is 0 where nobody is heard",
-        "weights": rounds,
-    }));
+    let json = recording.json(with_gates(
+        recording,
+        json!({
+            "shape": "weights[round][step][head][listener][speaker]; a row is 0 where nobody is heard; gates and \
+                      priorities [round][step][agent]",
+            "weights": rounds,
+        }),
+    ));
     Some(Page { name: "attention", svg: draw(recording, &heats), json })
+}
+
+/// With who lets others hear it, and how urgent that is, where there is such a thing.
+fn with_gates(recording: &Recording, mut numbers: Value) -> Value {
+    let parts: [(&str, fn(&Round) -> &[f32]); 2] =
+        [("gates", |round| &round.gates), ("priorities", |round| &round.priorities)];
+    for (name, of) in parts {
+        if recording.rounds.iter().any(|round| !of(round).is_empty()) {
+            numbers[name] = recording.rounds.iter().map(|round| recording.of_agents(of(round))).collect();
+        }
+    }
+    numbers
 }
 
 /// Attention over all agents, or that over edges with zeros between them.
@@ -164,11 +178,13 @@ fn numbers(canvas: &mut Svg, at: [f32; 2], agents: usize, cell: f32, share: &dyn
 
 fn gates(recording: &Recording) -> Page {
     let (agents, steps) = (recording.agents, recording.steps);
-    let rounds: Vec<Value> = recording.rounds.iter().map(|r| recording.of_agents(&r.gates)).collect();
-    let json = recording.json(json!({
-        "shape": "gates[round][step][agent]: 1 where the agent lets others hear it; null where it is absent",
-        "gates": rounds,
-    }));
+    let json = recording.json(with_gates(
+        recording,
+        json!({
+            "shape": "gates[round][step][agent]: 1 where the agent lets others hear it; null where it is absent; \
+                      priorities alike, 0 to 1",
+        }),
+    ));
     let mut canvas = sheet(
         "Who lets others hear it",
         &format!(

@@ -11,7 +11,7 @@ use crate::picture::svg::{Anchor, Svg};
 use crate::picture::{AGENTS, TEXT, cut, kept};
 
 /// Messages of a round; of more only so many are taken, evenly spaced.
-const MOST_MESSAGES: usize = 4096;
+pub(super) const MOST_MESSAGES: usize = 4096;
 /// Rounds that are drawn.
 const MOST_ROUNDS: usize = 4;
 /// Clusters that can be asked for: as many as there are colours.
@@ -76,13 +76,15 @@ fn said_json(said: &Said) -> Value {
     json!({ "variance": point(said.shares), "clusters": clusters, "messages": messages })
 }
 
-/// What those who are there say in a round; messages that are not finite are none.
+/// What those who are there say in a round; messages that were not sent, or are not finite, are none.
 fn group(recording: &Recording, round: usize, most: usize) -> Said {
     let round = &recording.rounds[round];
     let size = round.features;
-    let finite =
-        |i: &usize| recording.present[*i] && round.said[i * size..][..size].iter().all(|x| x.is_finite());
-    let all: Vec<usize> = (0..recording.steps * recording.agents).filter(finite).collect();
+    let is_said = |i: &usize| {
+        let sent = round.gates.get(*i).is_none_or(|gate| *gate > 0.0);
+        recording.present[*i] && sent && round.said[i * size..][..size].iter().all(|x| x.is_finite())
+    };
+    let all: Vec<usize> = (0..recording.steps * recording.agents).filter(is_said).collect();
     let taken: Vec<usize> = kept(all.len(), MOST_MESSAGES).into_iter().map(|i| all[i]).collect();
     let values: Vec<f32> = taken.iter().flat_map(|i| &round.said[i * size..][..size]).copied().collect();
     let points = Points { values: &values, size };

@@ -1,5 +1,6 @@
 //! What went on inside a team in one episode, as pictures (SVG) and beside each the same numbers as JSON: who listens
-//! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages.
+//! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages, how much they count and
+//! what they mean.
 //!
 //! What is drawn is a [`Recording`]: plain arrays. This folder knows no environment and no network; whoever has played
 //! an episode fills one in. Each file here makes one page; what they share is in `canvas`.
@@ -28,11 +29,16 @@ mod attention;
 mod canvas;
 mod cluster;
 mod graph;
+mod importance;
 mod intrinsic;
+mod meaning;
 mod messages;
 #[cfg(test)]
 mod tests;
 mod values;
+
+pub use importance::Counted;
+pub use meaning::{FactTable, Listening, Meaning, Speech};
 
 use serde_json::{Map, Value, json};
 
@@ -82,6 +88,10 @@ pub struct Recording {
     pub rounds: Vec<Round>,
     /// The graph of neighbours.
     pub graph: Option<Links>,
+    /// How much messages count.
+    pub importance: Option<Counted>,
+    /// What messages mean.
+    pub meaning: Option<Meaning>,
 }
 
 /// One round of communication.
@@ -97,6 +107,8 @@ pub struct Round {
     pub attention: Vec<f32>,
     /// `[steps, agents]`: 1 where an agent lets others hear it; empty for none.
     pub gates: Vec<f32>,
+    /// `[steps, agents]`: how urgent what an agent says is, 0 to 1; empty for none.
+    pub priorities: Vec<f32>,
 }
 
 /// Graphs of neighbours, one a step.
@@ -138,7 +150,7 @@ pub struct Page {
 pub const MOST_LISTENERS: usize = 64;
 
 /// Every page that the recording has something for: `values`, `intrinsic`, `attention` (attention or gates; for up to
-/// [`MOST_LISTENERS`] agents), `graph` and `messages`, those in so many clusters.
+/// [`MOST_LISTENERS`] agents), `graph`, `messages`, those in so many clusters, `importance` and `meaning`.
 ///
 /// # Errors
 /// Nothing was recorded, arrays do not fit together, or no clusters are asked for.
@@ -149,6 +161,8 @@ pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
     pages.extend(attention::page(recording));
     pages.extend(graph::page(recording));
     pages.extend(messages::page(recording, clusters)?);
+    pages.extend(importance::page(recording));
+    pages.extend(meaning::page(recording));
     Ok(pages)
 }
 
@@ -182,9 +196,20 @@ fn check(recording: &Recording) -> Result<()> {
             lengths.push(("attention", round.attention.len(), all));
         }
     }
-    // All rounds have gates, or none.
-    if recording.rounds.iter().any(|round| !round.gates.is_empty()) {
-        lengths.extend(recording.rounds.iter().map(|round| ("gates", round.gates.len(), Some(lanes))));
+    // All rounds have gates, or none; and so with priorities.
+    let parts: [(&str, fn(&Round) -> usize); 2] =
+        [("gates", |round| round.gates.len()), ("priorities", |round| round.priorities.len())];
+    for (name, length) in parts {
+        if recording.rounds.iter().any(|round| length(round) > 0) {
+            lengths.extend(recording.rounds.iter().map(|round| (name, length(round), Some(lanes))));
+        }
+    }
+    if let Some(counted) = &recording.importance {
+        let parts = [&counted.removed, &counted.marginal, &counted.value];
+        lengths.extend(parts.map(|part| ("importance", part.len(), lanes.checked_mul(agents))));
+    }
+    if recording.meaning.as_ref().is_some_and(|meaning| !meaning.fits()) {
+        return Err(Error::Usage("tables of messages that are not those of their symbols".into()));
     }
     if let Some(links) = &recording.graph {
         lengths.push(("positions", links.positions.len(), lanes.checked_mul(links.dimensions)));
@@ -304,6 +329,26 @@ impl Recording {
         };
         Value::Array((0..self.steps).map(row).collect())
     }
+}
+
+/// Which of at most so many groups (k-means) each row of `size` numbers is in, the largest first. Of many rows evenly spaced
+/// ones make the groups, and the others are in the nearest.
+pub(crate) fn groups(values: &[f32], size: usize, most: usize) -> Vec<usize> {
+    let points = cluster::Points { values, size };
+    let taken = super::kept(points.count(), messages::MOST_MESSAGES);
+    let some: Vec<f32> = taken.iter().flat_map(|i| points.row(*i)).copied().collect();
+    let found = cluster::clusters(cluster::Points { values: &some, size }, most);
+    if taken.len() == points.count() {
+        return found.of;
+    }
+    let distance = |row: &[f32], centre: &[f64]| -> f64 {
+        row.iter().zip(centre).map(|(x, c)| (f64::from(*x) - c).powi(2)).sum()
+    };
+    let nearest = |row: &[f32]| {
+        let all = found.centres.iter().map(|centre| distance(row, centre)).enumerate();
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(group, _)| group)
+    };
+    (0..points.count()).map(|i| nearest(points.row(i))).collect()
 }
 
 /// A number with no more digits than tell it from its neighbours; nothing for what is not finite.
