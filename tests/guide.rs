@@ -148,7 +148,10 @@ fn small(arguments: &[String], folder: &Path) -> Vec<String> {
                 set(&mut small, "--episodes", "2");
             }
         }
-        Some("inspect") => set(&mut small, "--steps", "20"),
+        Some("inspect") => {
+            set(&mut small, "--steps", "20");
+            set(&mut small, "--episodes", "4");
+        }
         _ => {}
     }
     small

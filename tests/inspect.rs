@@ -120,6 +120,165 @@ fn check_messages(page: &Value, rounds: usize) {
     }
 }
 
+/// Means over steps and hearers are those of the numbers of steps; nobody counts for itself. All agents are there.
+fn check_importance(page: &Value, steps: usize, agents: usize) {
+    for name in ["marginal", "removed", "value"] {
+        let all = numbers(&page[name]["steps"], &[steps, agents, agents]);
+        let mut of_speaker = vec![0.0; agents];
+        for hearer in 0..agents {
+            for speaker in 0..agents {
+                let of = |step: usize| all[(step * agents + hearer) * agents + speaker];
+                let mean = (0..steps).map(of).sum::<f64>() / steps as f64;
+                let written = &page[name]["edges"][hearer][speaker];
+                if hearer == speaker {
+                    assert!(written.is_null() && mean == 0.0, "{name}");
+                    continue;
+                }
+                near(written.as_f64().unwrap(), mean);
+                of_speaker[speaker] += mean / (agents as f64 - 1.0);
+                assert!(name == "value" || (0..steps).all(|step| of(step) >= 0.0), "{name}");
+            }
+        }
+        let written = numbers(&page[name]["speakers"], &[agents]);
+        written.iter().zip(of_speaker).for_each(|(found, expected)| near(*found, expected));
+    }
+}
+
+/// The mutual information of a table, in bits, from its definition.
+fn information(table: &Value) -> f64 {
+    let rows = table.as_array().unwrap();
+    let rows: Vec<Vec<f64>> = rows.iter().map(|row| numbers(row, &[row.as_array().unwrap().len()])).collect();
+    let total: f64 = rows.iter().flatten().sum();
+    let column = |value: usize| rows.iter().map(|row| row[value]).sum::<f64>();
+    let mut bits = 0.0;
+    for row in &rows {
+        for (value, count) in row.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            let independent = row.iter().sum::<f64>() * column(value) / total;
+            bits += count / total * (count / independent).log2();
+        }
+    }
+    bits
+}
+
+/// What holds of anything that is said.
+fn check_meaning(page: &Value) {
+    for speech in page["speech"].as_array().unwrap() {
+        let of = |key: &str| speech[key].as_f64().unwrap();
+        let symbols = speech["symbols"].as_array().unwrap().len();
+        let counts = numbers(&speech["counts"], &[symbols]);
+        assert_eq!(counts.iter().sum::<f64>(), of("sent"));
+        let entropy: f64 =
+            counts.iter().filter(|c| **c > 0.0).map(|c| -c / of("sent") * (c / of("sent")).log2()).sum();
+        near(of("entropy"), entropy);
+        near(of("rate"), entropy * of("sent") / of("times"));
+        near(
+            speech["positive_signalling"]["information"].as_f64().unwrap(),
+            information(&speech["positive_signalling"]["table"]),
+        );
+        for fact in speech["facts"].as_array().unwrap() {
+            let found = fact["information"].as_f64().unwrap();
+            near(found, information(&fact["table"]));
+            assert!(found <= fact["entropy"].as_f64().unwrap() + 1e-9 && found <= entropy + 1e-9);
+        }
+    }
+}
+
+/// Words for states: the table is that of a code, and the receiver hears it.
+#[test]
+fn words_that_name_states_mean_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["steps=300_000", "world.states=4", "agent.team.communication.message=4"];
+    let more = ["agent.team.features=32", "agent.team.communication.hidden=32"];
+    train(at, "lewis", "run", &[&small[..], &more].concat());
+    let output = synod(&["inspect", "run", "-o", "out", "--episodes", "200", "--device", "cpu"], at, "2");
+    assert!(output.status.success(), "{}", words(&output));
+    let found = pages(&at.join("out"), &["attention", "importance", "meaning", "messages", "values"]);
+    // The sender is heard by the receiver, and by nobody else.
+    assert_eq!(numbers(&found["attention"]["weights"], &[1, 1, 1, 2, 2]), [0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(found["messages"]["features"], 4);
+    check_importance(&found["importance"], 1, 2);
+    let heard = numbers(&found["importance"]["marginal"]["steps"], &[1, 2, 2]);
+    assert!(heard[2] > 0.5 && heard[1] == 0.0, "{heard:?}");
+    let page = &found["meaning"];
+    check_meaning(page);
+    let [speech] = &page["speech"].as_array().unwrap()[..] else { panic!("{}", page["speech"]) };
+    assert_eq!((&speech["kind"], &speech["symbols_are"]), (&"sender".into(), &"words".into()));
+    assert_eq!((&page["episodes_looked_at"], &speech["sent"]), (&200.into(), &200.into()));
+    assert_eq!(speech["capacity"], 2.0);
+    let fact = &speech["facts"][0];
+    assert_eq!((&fact["name"], &fact["pairs"]), (&"state".into(), &200.into()));
+    // A code of at least three words.
+    assert!(fact["information"].as_f64().unwrap() > 1.4, "{fact}");
+    // A sender has one action only.
+    assert_eq!(speech["positive_signalling"]["information"], 0.0);
+    assert!(page["positive_listening"]["mean_marginal_importance"].as_f64().unwrap() > 0.5, "{page}");
+}
+
+/// Bits that are heard a step later by who is in the room; edges that a graph has learned; gates for each feature.
+#[test]
+fn the_communicator_is_shown_in_all_its_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    train(at, "riddle-dial", "riddle", &["steps=4000", "agent.features=16", "learner.warmup=200"]);
+    let team = "agent.team.features=16";
+    train(at, "planted-graph", "planted", &["steps=20_000", team, "world.worlds=16"]);
+    let few = ["steps=10_000", team, "world.agents=6", "world.worlds=16"];
+    train(at, "noise-gated", "gated", &few);
+    let urgent = ["agent.team.communication.bandwidth=2", "agent.team.communication.hearers=all"];
+    train(at, "noise-sum", "urgent", &[&few[..], &urgent].concat());
+    let names = ["attention", "importance", "meaning", "messages", "values"];
+    let look = |run: &str| {
+        let out = format!("of-{run}");
+        let output = synod(&["inspect", run, "-o", &out, "--episodes", "40", "--device", "cpu"], at, "2");
+        assert!(output.status.success(), "{run}: {}", words(&output));
+        let found = pages(&at.join(out), &names);
+        check_meaning(&found["meaning"]);
+        found
+    };
+    let riddle = look("riddle");
+    let size = |key: &str| riddle["values"][key].as_u64().unwrap() as usize;
+    let (steps, agents) = (size("steps"), size("agents"));
+    let gates = numbers(&riddle["attention"]["gates"], &[1, steps, agents]);
+    // What one in the room says is heard a day later: nothing on the first day, then one message a day.
+    let each: Vec<f64> = gates.chunks(agents).map(|day| day.iter().sum()).collect();
+    assert_eq!(each[0], 0.0);
+    assert!(each[1..].iter().all(|count| *count == 1.0), "{each:?}");
+    assert_eq!(riddle["messages"]["features"], 1);
+    let speech = &riddle["meaning"]["speech"][0];
+    assert_eq!((&speech["symbols_are"], &speech["capacity"]), (&"bits".into(), &1.0.into()));
+    assert!(speech["rate"].as_f64().unwrap() <= 1.0 / agents as f64 + 1e-9, "{speech}");
+
+    let planted = look("planted");
+    let agents = planted["values"]["agents"].as_u64().unwrap() as usize;
+    let weights = numbers(&planted["attention"]["weights"], &[1, 1, 1, agents, agents]);
+    assert!(weights.iter().all(|weight| (0.0..=1.0).contains(weight)) && weights.iter().any(|w| *w > 0.0));
+    assert!((0..agents).all(|agent| weights[agent * agents + agent] == 0.0));
+    let heard = numbers(&planted["importance"]["removed"]["steps"], &[1, agents, agents]);
+    // Where there is no edge nothing counts.
+    weights.iter().zip(&heard).for_each(|(weight, heard)| assert!(*weight > 0.0 || *heard < 1e-9));
+    assert_eq!(planted["messages"]["features"], 16);
+
+    let gated = look("gated");
+    let weights = numbers(&gated["attention"]["weights"], &[1, 1, 1, 6, 6]);
+    assert!(weights[..30].iter().all(|weight| *weight == 0.0));
+    assert!(weights[30..35].iter().all(|weight| *weight > 0.0 && *weight < 1.0), "{weights:?}");
+    assert_eq!(gated["meaning"]["speech"][0]["symbols_are"], "groups");
+    // One sender of five knows the class.
+    assert_eq!(gated["meaning"]["speech"][0]["facts"][0]["pairs"], 40);
+
+    let urgent = look("urgent");
+    let gates = numbers(&urgent["attention"]["gates"], &[1, 1, 6]);
+    let priorities = numbers(&urgent["attention"]["priorities"], &[1, 1, 6]);
+    assert_eq!(gates.iter().sum::<f64>(), 2.0);
+    let order = |agent: &usize| gates[*agent] > 0.0;
+    let least = (0..6).filter(order).map(|a| priorities[a]).fold(1.0, f64::min);
+    assert!((0..6).filter(|a| !order(a)).all(|a| priorities[a] <= least), "{gates:?}, {priorities:?}");
+    assert!(urgent["attention"]["weights"].is_null());
+    let sent = urgent["messages"]["rounds"][0]["messages"].as_array().unwrap();
+    assert_eq!(sent.len(), 2);
+}
+
 #[test]
 fn a_graph_team_with_curiosity_has_every_page() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,12 +298,13 @@ fn a_graph_team_with_curiosity_has_every_page() {
     call("a/new", "2");
     std::fs::create_dir(at.join("empty")).unwrap();
     call("empty", "1");
-    let names = ["attention", "graph", "intrinsic", "messages", "values"];
+    let names = ["attention", "graph", "importance", "intrinsic", "meaning", "messages", "values"];
     let (found, again) = (pages(&at.join("a/new"), &names), pages(&at.join("empty"), &names));
     assert_eq!(found, again, "the number of threads changed a number");
 
     check_values(&found["values"], "value");
     check_messages(&found["messages"], 1);
+    check_importance(&found["importance"], 25, 3);
     let bonuses = numbers(&found["intrinsic"]["bonuses"], &[25, 3]);
     assert!(bonuses.iter().all(|b| *b >= 0.0) && bonuses.iter().any(|b| *b > 0.0));
     let weights = numbers(&found["attention"]["weights"], &[1, 25, 2, 3, 3]);
@@ -189,7 +349,7 @@ fn targeted_attention_and_probabilities_are_shown() {
     let message = words(&output);
     assert!(output.status.success(), "{message}");
     assert!(message.contains("no graph.svg: tarmac") && message.contains("no intrinsic.svg"), "{message}");
-    let found = pages(&at.join("out"), &["attention", "messages", "values"]);
+    let found = pages(&at.join("out"), &["attention", "importance", "meaning", "messages", "values"]);
     check_values(&found["values"], "probability");
     check_messages(&found["messages"], 2);
     let weights = numbers(&found["attention"]["weights"], &[2, 25, 2, 3, 3]);
@@ -197,9 +357,11 @@ fn targeted_attention_and_probabilities_are_shown() {
         near(row.iter().sum(), 1.0);
         assert_eq!(row[i % 3], 0.0, "an agent listens to itself");
     }
-    let other = synod(&["inspect", "run", "-o", "other", "--greedy", "--steps", "4"], at, "2");
+    let short = ["inspect", "run", "-o", "other", "--greedy", "--steps", "4", "--episodes", "0"];
+    let other = synod(&short, at, "2");
+    assert!(words(&other).contains("no meaning.svg: no more episodes"), "{}", words(&other));
     assert!(words(&other).contains("the end of the episode was not recorded"), "{}", words(&other));
-    let short = pages(&at.join("other"), &["attention", "messages", "values"]);
+    let short = pages(&at.join("other"), &["attention", "importance", "messages", "values"]);
     assert_eq!((&short["values"]["complete"], &short["values"]["steps"]), (&false.into(), &4.into()));
     assert!(short["values"]["rewards"][0] != found["values"]["rewards"][0], "two episodes are one");
 }
@@ -212,7 +374,7 @@ fn agents_that_are_absent_neither_listen_nor_count() {
     train(at, "junction-tarmac", "run", &small);
     let output = synod(&["inspect", "run", "-o", "out", "--device", "cpu"], at, "2");
     assert!(output.status.success(), "{}", words(&output));
-    let found = pages(&at.join("out"), &["attention", "messages", "values"]);
+    let found = pages(&at.join("out"), &["attention", "importance", "meaning", "messages", "values"]);
     let size = |key: &str| found["values"][key].as_u64().unwrap() as usize;
     let (steps, agents) = (size("steps"), size("agents"));
     let weights = numbers(&found["attention"]["weights"], &[1, steps, 1, agents, agents]);
@@ -244,14 +406,14 @@ fn gates_are_shown_and_what_does_not_apply_is_said() {
     train(at, "chain-hierarchical", "levels", &["steps=640"]);
     let call = |run: &str| synod(&["inspect", run, "-o", &format!("of-{run}"), "--device", "cpu"], at, "2");
     assert!(call("gated").status.success());
-    let found = pages(&at.join("of-gated"), &["attention", "messages", "values"]);
+    let found = pages(&at.join("of-gated"), &["attention", "importance", "meaning", "messages", "values"]);
     let agents = found["values"]["agents"].as_u64().unwrap() as usize;
     let gates = numbers(&found["attention"]["gates"], &[1, 1, agents]);
     assert!(gates.iter().all(|gate| *gate == 0.0 || *gate == 1.0));
 
     let message = words(&call("plain"));
     assert!(message.contains("no attention.svg: CommNet hears the mean"), "{message}");
-    pages(&at.join("of-plain"), &["messages", "values"]);
+    pages(&at.join("of-plain"), &["importance", "meaning", "messages", "values"]);
     let message = words(&call("silent"));
     assert!(message.contains("no messages.svg: agents do not communicate"), "{message}");
     let values = &pages(&at.join("of-silent"), &["values"])["values"];
@@ -271,6 +433,7 @@ fn gates_are_shown_and_what_does_not_apply_is_said() {
         (&["inspect", "nowhere", "-o", "new"], "nowhere"),
         (&["inspect", "plain", "-o", "new", "--clusters", "0"], "clusters"),
         (&["inspect", "plain", "-o", "new", "--steps", "0"], "step"),
+        (&["inspect", "plain", "-o", "new", "--episodes", "99999999"], "episodes"),
     ] {
         let output = synod(arguments, at, "2");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", words(&output));

@@ -1,5 +1,6 @@
-//! How much each message counts: what a hearer would do, and expect, had one speaker been silent, or said what it says at
-//! other times (counterfactuals, as in Jaques et al. 2019, arXiv 1810.08647, section 3, with messages in place of actions).
+//! How much each message counts: what a hearer would do, and expect, had one speaker been silent, or said what it
+//! says at other times (counterfactuals, as in Jaques et al. 2019, arXiv 1810.08647, section 3, with messages in
+//! place of actions).
 //!
 //! Every policy can be asked: a speaker is silenced by taking it out of its world for a step, and made to say something
 //! else by showing it, in a copy of the world, what it saw and remembered at another step. Where who hears whom follows
@@ -65,7 +66,8 @@ pub const MOST_AGENTS: usize = 64;
 /// Other moments at most.
 const MOST_SAMPLES: usize = 2048;
 
-/// Pairs of agents in all copies of a world at most, unless a single speaker needs more: a program has numbers for each.
+/// Pairs of agents in all copies of a world at most, unless a single speaker needs more: a program has numbers for
+/// each.
 const MOST_PAIRS: usize = 1 << 17;
 
 /// The importance of every message at the moments `asked`, which are some of `moments`: those of one or more whole
@@ -94,7 +96,8 @@ pub fn of_messages(
         return Err(Error::Usage(message));
     }
     moments.iter().try_for_each(|moment| moment.check(spec, kind))?;
-    // Once through all for what everybody remembers; the first moment of an episode has ages 0, by which it is forgotten.
+    // Once through all for what everybody remembers; the first moment of an episode has ages 0, by which it is
+    // forgotten.
     let mut one = Copies::new(device, policy, spec, 1, how.values)?;
     let mut before = vec![one.blank()];
     for (step, moment) in moments.iter().enumerate() {

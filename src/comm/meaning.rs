@@ -53,8 +53,8 @@ impl Table {
         (entropy(&self.words()) + entropy(&self.values()) - joint).max(0.0)
     }
 
-    /// By how much [`Table::information`] is too high on average where word and value have nothing to do with each other
-    /// (Miller 1955), in bits.
+    /// By how much [`Table::information`] is too high on average where word and value have nothing to do with each
+    /// other (Miller 1955), in bits.
     pub fn bias(&self) -> f64 {
         let seen = |counts: &[u64]| counts.iter().filter(|count| **count > 0).count().max(1) as f64 - 1.0;
         let free = seen(&self.words()) * seen(&self.values());
@@ -72,10 +72,10 @@ pub fn entropy(counts: &[u64]) -> f64 {
     counts.iter().map(term).sum()
 }
 
-/// Topographic similarity (Brighton and Kirby 2006): the rank correlation (Spearman) between the distances of meanings
-/// and those of the messages for them, over all pairs. 1 where like things are said alike; 0 for no relation, and where all
-/// distances of a kind are equal. `messages` are rows of numbers (their distance is Euclid's), `meanings` rows of values
-/// (theirs is the number of values that differ).
+/// Topographic similarity (Brighton and Kirby 2006): the rank correlation (Spearman) between the distances of
+/// meanings and those of the messages for them, over all pairs. 1 where like things are said alike; 0 for no
+/// relation, and where all distances of a kind are equal. `messages` are rows of numbers (their distance is
+/// Euclid's), `meanings` rows of values (theirs is the number of values that differ).
 pub fn topographic_similarity(messages: &[&[f32]], meanings: &[&[u32]]) -> f64 {
     let count = messages.len().min(meanings.len());
     let (mut said, mut meant) = (Vec::new(), Vec::new());

@@ -15,8 +15,8 @@ use crate::random::Random;
 
 const OPTIONS: usize = 3;
 
-/// Agent 0 says the two bits that it sees; all others choose by the softmax of what they see and of what it says. Agents
-/// see two numbers each.
+/// Agent 0 says the two bits that it sees; all others choose by the softmax of what they see and of what it says.
+/// Agents see two numbers each.
 struct Bits {
     parameters: Parameters,
     /// `[2, options]`: what each bit adds to the scores of options.
@@ -100,7 +100,8 @@ fn moment(observations: Vec<f32>, present: Vec<f32>) -> Moment {
     Moment { observations, ages, present, ..Moment::default() }
 }
 
-/// All that can be said is said once in four moments, so that the marginal policy is known: the mean over the other three.
+/// All that can be said is said once in four moments, so that the marginal policy is known: the mean over the other
+/// three.
 #[test]
 fn importances_of_two_bits_are_those_of_enumeration() -> Result<()> {
     let mut random = Random::fresh();

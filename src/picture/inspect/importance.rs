@@ -20,8 +20,8 @@ pub struct Counted {
     pub value: Vec<f32>,
 }
 
-/// The mean over the steps at which hearer and speaker are both there, `[hearers, speakers]`; NaN where they never are, or
-/// are one.
+/// The mean over the steps at which hearer and speaker are both there, `[hearers, speakers]`; NaN where they never
+/// are, or are one.
 fn mean(recording: &Recording, values: &[f32]) -> Vec<f32> {
     let agents = recording.agents;
     let (mut sums, mut counts) = (vec![0.0f64; agents * agents], vec![0u32; agents * agents]);

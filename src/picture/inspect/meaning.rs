@@ -66,7 +66,8 @@ pub struct Speech {
     pub facts: Vec<FactTable>,
     /// Symbols with what speakers did.
     pub signalling: Table,
-    /// The similarity of messages and what their speakers knew, and of how many messages; `None` where all knew the same.
+    /// The similarity of messages and what their speakers knew, and of how many messages; `None` where all knew the
+    /// same.
     pub topographic: Option<(f64, usize)>,
 }
 
@@ -100,9 +101,9 @@ pub(super) fn page(recording: &Recording) -> Option<Page> {
         .listening
         .map(|of| json!({ "mean_marginal_importance": of.marginal, "pairs": of.pairs, "steps": of.steps }));
     let json = recording.json(json!({
-        "shape": "tables are [symbol][value]; entropies, information and its bias in bits, listening in nats; the bias is \
-                  what information is on average where symbol and value have nothing to do with each other (Miller \
-                  1955), and was not taken off",
+        "shape": "tables are [symbol][value]; entropies, information and its bias in bits, listening in nats; the bias \
+                  is what information is on average where symbol and value have nothing to do with each other \
+                  (Miller 1955), and was not taken off",
         "episodes_looked_at": meaning.episodes,
         "steps_looked_at": meaning.steps,
         "positive_listening": listening,
@@ -116,7 +117,14 @@ fn rows(table: &Table) -> Vec<&[u64]> {
 }
 
 fn speech_json(speech: &Speech) -> Value {
-    let table = |table: &Table| json!({ "pairs": table.total(), "information": table.information(), "bias": table.bias(), "table": rows(table) });
+    let table = |table: &Table| {
+        json!({
+            "pairs": table.total(),
+            "information": table.information(),
+            "bias": table.bias(),
+            "table": rows(table),
+        })
+    };
     let fact = |fact: &FactTable| {
         let mut object = table(&fact.table);
         object["name"] = json!(fact.name);
@@ -153,7 +161,7 @@ fn draw(recording: &Recording, meaning: &Meaning) -> String {
     let mut y = HEAD + 20.0;
     if let Some(of) = meaning.listening {
         let text = format!(
-            "Positive listening: {:.4} nats, mean importance of a message for one who can hear it ({} pairs in {} steps)",
+            "Positive listening: {:.4} nats, the mean importance of a message for who can hear it ({} pairs, {} steps)",
             of.marginal, of.pairs, of.steps
         );
         canvas.text([LEFT, y], 11.0, Anchor::Start, &text);

@@ -1,6 +1,6 @@
 //! What went on inside a team in one episode, as pictures (SVG) and beside each the same numbers as JSON: who listens
-//! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages, how much they count and
-//! what they mean.
+//! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages, how much they count
+//! and what they mean.
 //!
 //! What is drawn is a [`Recording`]: plain arrays. This folder knows no environment and no network; whoever has played
 //! an episode fills one in. Each file here makes one page; what they share is in `canvas`.
@@ -331,8 +331,8 @@ impl Recording {
     }
 }
 
-/// Which of at most so many groups (k-means) each row of `size` numbers is in, the largest first. Of many rows evenly spaced
-/// ones make the groups, and the others are in the nearest.
+/// Which of at most so many groups (k-means) each row of `size` numbers is in, the largest first. Of many rows evenly
+/// spaced ones make the groups, and the others are in the nearest.
 pub(crate) fn groups(values: &[f32], size: usize, most: usize) -> Vec<usize> {
     let points = cluster::Points { values, size };
     let taken = super::kept(points.count(), messages::MOST_MESSAGES);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::comm::meaning::Table;
 use crate::nn::initial::Stream;
 use crate::picture::xml::elements;
 
@@ -20,6 +21,27 @@ fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: 
         .collect();
     let (rewards, values, preferences) = (odd(lanes), odd(lanes), odd(lanes * actions));
     let (bonuses, positions) = (odd(lanes), odd(lanes * 2));
+    let importance = Counted {
+        samples: 4,
+        removed: odd(lanes * agents),
+        marginal: odd(lanes * agents),
+        value: odd(lanes * agents),
+    };
+    let table = |values: u32| Table::count(&[0, 1, 1, 2], &[0, 1, values, 1], [3, 1 + values as usize]);
+    let speech = Speech {
+        kind: "<prey>".into(),
+        symbols_are: "words",
+        symbols: ["yes", "no", "a < b"].map(String::from).to_vec(),
+        counts: vec![1, 2, 1],
+        lines: 8,
+        sent: 4,
+        facts: [1, 2, 300].map(|n| FactTable { name: "f & g".into(), table: table(n) }).to_vec(),
+        signalling: table(actions as u32),
+        topographic: Some((0.5, 4)),
+        ..Speech::default()
+    };
+    let listening = Some(Listening { marginal: 0.1, pairs: 3, steps: 2 });
+    let meaning = Meaning { episodes: 2, steps: 8, speech: vec![speech; 12], listening };
     let mut flags = |count: usize| -> Vec<bool> { (0..count).map(|_| stream.below(3) > 0).collect() };
     let (mut present, allowed) = (flags(lanes), flags(lanes * actions));
     present[0] = true;
@@ -53,6 +75,8 @@ fn recording(stream: &mut Stream, [steps, agents, actions]: [usize; 3], rounds: 
             learned: true,
         }),
         rounds,
+        importance: Some(importance),
+        meaning: Some(meaning),
         ..Recording::default()
     }
 }
@@ -71,7 +95,12 @@ fn odd_episodes_are_drawn_with_all_their_numbers() {
             let said = names.contains(&"messages");
             assert!(said || sizes[0] <= 2, "seed {seed}, {sizes:?}: {names:?}");
             assert_eq!(names.contains(&"attention"), sizes[1] <= MOST_LISTENERS, "{names:?}");
-            assert!(["values", "intrinsic", "graph"].iter().all(|name| names.contains(name)), "{names:?}");
+            assert!(
+                ["values", "intrinsic", "graph", "importance", "meaning"]
+                    .iter()
+                    .all(|name| names.contains(name)),
+                "{names:?}"
+            );
             for page in &found {
                 let elements = elements(&page.svg);
                 assert!(elements.iter().any(|e| e.text.contains("a < b & c")), "seed {seed}: {}", page.name);
@@ -141,6 +170,44 @@ fn agents_and_actions_have_their_names() {
     assert_eq!([0, 1, 2].map(|agent| each.name_of_action(agent, 0)), ["a", "0", "b"]);
 }
 
+/// What messages count and mean is in the pictures too; a mean is that over the steps at which both are there.
+#[test]
+fn what_messages_count_and_mean_is_drawn() {
+    let mut stream = Stream::new(8);
+    let mut two = recording(&mut stream, [3, 2, 2], 1);
+    // Agent 1 is away at the second step.
+    two.present = vec![true, true, true, false, true, true];
+    let map = |to_first: f32, to_second: f32| vec![0.0, to_first, to_second, 0.0];
+    let steps = [map(0.25, 1.0), map(9.0, 9.0), map(0.75, 2.0)].concat();
+    two.importance =
+        Some(Counted { samples: 1, removed: steps.clone(), marginal: steps.clone(), value: steps });
+    let pages = pages(&two, 2).unwrap();
+    let page = |name: &str| pages.iter().find(|page| page.name == name).unwrap();
+    let words =
+        |name: &str| -> Vec<String> { elements(&page(name).svg).into_iter().map(|e| e.text).collect() };
+    let found = &page("importance").json["marginal"];
+    assert_eq!(found["edges"], serde_json::json!([[null, 0.5], [1.5, null]]));
+    assert_eq!(found["speakers"], serde_json::json!([1.5, 0.5]));
+    assert!(words("importance").iter().any(|w| w == "1.50"), "{:?}", words("importance"));
+    let speech = &page("meaning").json["speech"][0];
+    assert_eq!(speech["facts"][0]["table"], serde_json::json!([[1, 0], [0, 2], [0, 1]]));
+    let drawn = words("meaning");
+    for part in ["Fact `f & g`: 0.811 bits", "a < b (1)", "Topographic similarity: 0.500", "0.1000 nats"] {
+        assert!(drawn.iter().any(|w| w.contains(part)), "{part}: {drawn:?}");
+    }
+}
+
+/// Many messages are in the groups that some of them make.
+#[test]
+fn all_messages_are_in_the_nearest_group() {
+    let values: Vec<f32> =
+        (0..10_000).map(|i| if i % 4 == 0 { 5.0 } else { -5.0 } + (i % 7) as f32 * 0.01).collect();
+    let of = groups(&values, 1, 2);
+    assert!(of.iter().enumerate().all(|(i, group)| *group == usize::from(i % 4 == 0)));
+    assert_eq!(groups(&values[..3], 1, 2), [1, 0, 0]);
+    assert!(groups(&[], 2, 3).is_empty());
+}
+
 /// Of many speakers only the strongest are drawn, in arrows that stay in their panel.
 #[test]
 fn arrows_are_few_and_within_their_panels() {
@@ -178,7 +245,11 @@ fn arrows_are_few_and_within_their_panels() {
 fn arrays_that_do_not_fit_are_refused() {
     let mut stream = Stream::new(1);
     let whole = recording(&mut stream, [4, 3, 2], 2);
-    let changes: [fn(&mut Recording); 13] = [
+    let changes: [fn(&mut Recording); 17] = [
+        |r| r.rounds[0].priorities = vec![1.0; 12],
+        |r| _ = r.importance.as_mut().unwrap().marginal.pop(),
+        |r| r.meaning.as_mut().unwrap().speech[3].facts[1].table.counts.push(1),
+        |r| r.meaning.as_mut().unwrap().speech[0].counts.clear(),
         |r| _ = r.names.pop(),
         |r| r.action_names = vec![Vec::new(); 2],
         |r| r.steps = 0,

@@ -61,7 +61,8 @@ pub struct Inspected {
 /// Most of [`Inspection::episodes`].
 const MOST_EPISODES: u32 = 1 << 20;
 
-/// Plays one episode with the policy of the run, or of the checkpoint file, in `run` and draws what went on in the team.
+/// Plays one episode with the policy of the run, or of the checkpoint file, in `run` and draws what went on in the
+/// team.
 ///
 /// # Errors
 /// Numbers out of range, a damaged checkpoint, more numbers than can be kept, or what the device or the world reports.

@@ -282,8 +282,8 @@ impl Lines {
     }
 }
 
-/// How much the messages of the recorded episode count, and on average those of others. Nothing where there are too many
-/// agents.
+/// How much the messages of the recorded episode count, and on average those of others. Nothing where there are too
+/// many agents.
 ///
 /// # Errors
 /// What the device reports.
