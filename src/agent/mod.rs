@@ -227,6 +227,11 @@ pub trait Policy: Send + Sync {
         Ok(())
     }
 
+    /// Whether its agents tell each other anything.
+    fn talks(&self) -> bool {
+        false
+    }
+
     /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
     fn links(&self) -> Option<&[(u32, u32)]> {
         None

@@ -121,10 +121,6 @@ impl TeamConfig {
             let message = format!("false: a dueling head is for one discrete choice, not {}", kind.actions);
             return Err(Error::config("agent.dueling", message));
         }
-        if self.bounded != Bounded::default() && kind.actions.floats() == 0 {
-            let message = "its default: it does nothing where no action is continuous";
-            return Err(Error::config("agent.bounded", message));
-        }
         Ok(())
     }
 
@@ -487,6 +483,10 @@ impl Policy for Team {
     fn settle(&mut self, device: &Device) -> Result<()> {
         let parameters = self.parameters.clone();
         self.talk.layers_mut().iter_mut().try_for_each(|layer| layer.settle(device, &parameters))
+    }
+
+    fn talks(&self) -> bool {
+        self.talk.rounds() > 0
     }
 
     fn links(&self) -> Option<&[(u32, u32)]> {

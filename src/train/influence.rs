@@ -145,7 +145,10 @@ impl Influence {
                     }
                     self.run(policy, [1, agents, worlds])?;
                     let outputs = self.program.outputs();
-                    mixture.iter_mut().zip(outputs.f32(0)).for_each(|(sum, log)| *sum += f64::from(*log).exp());
+                    mixture
+                        .iter_mut()
+                        .zip(outputs.f32(0))
+                        .for_each(|(sum, log)| *sum += f64::from(*log).exp());
                 }
                 for world in 0..worlds {
                     self.place(experience, &before, (t, world), [speaker, world]);
@@ -156,7 +159,8 @@ impl Influence {
                     let hearers = (0..agents).filter(|hearer| *hearer != speaker && here(*hearer));
                     let sum: f64 = hearers
                         .map(|hearer| {
-                            let row = (hearer * worlds + world) * options..(hearer * worlds + world + 1) * options;
+                            let row =
+                                (hearer * worlds + world) * options..(hearer * worlds + world + 1) * options;
                             divergence(&real[t][row.clone()], &mixture[row], self.config.samples)
                         })
                         .sum();

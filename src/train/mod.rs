@@ -17,6 +17,7 @@ mod config;
 pub mod curiosity;
 pub mod dqn;
 pub mod hierarchy;
+pub mod influence;
 mod inherit;
 pub mod mixer;
 pub mod player;

@@ -12,6 +12,7 @@ use crate::schema;
 use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
+use crate::train::influence::InfluenceConfig;
 
 /// The settings of PPO.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +72,8 @@ pub struct PpoConfig {
     pub max_gradient_norm: f32,
     /// Rewards of the agents' own, beside those of the worlds.
     pub curiosity: CuriosityConfig,
+    /// Rewards for being listened to.
+    pub influence: InfluenceConfig,
     /// Shards of a minibatch while learning; 0 for as many as divide its worlds, up to 4. Part of the result: sums are
     /// taken shard by shard.
     pub learning_shards: usize,
@@ -99,6 +102,7 @@ impl Default for PpoConfig {
             entropy_schedule: Schedule::Constant,
             max_gradient_norm: 0.5,
             curiosity: CuriosityConfig::None,
+            influence: InfluenceConfig::default(),
             learning_shards: 0,
             acting_shards: 0,
         }
@@ -158,6 +162,15 @@ impl PpoConfig {
         let (batch, name) = (worlds / minibatches, "the worlds of a minibatch");
         let learning_shards = parts("learner.learning_shards", name, batch, self.learning_shards, 4)?;
         let acting_shards = parts("learner.acting_shards", of, worlds, self.acting_shards, 4)?;
+        if self.influence.weight == 0.0 {
+            let default = InfluenceConfig::default().samples;
+            idle(
+                "learner.influence.samples",
+                self.influence.samples,
+                default,
+                "where learner.influence.weight is 0",
+            )?;
+        }
         if self.kl_target == 0.0 {
             let default = PpoConfig::default().highest_learning_rate;
             let reason = "where learner.kl_target is 0";

@@ -22,6 +22,7 @@ mod program;
 pub use config::PpoConfig;
 
 use super::curiosity::Curiosity;
+use super::influence::Influence;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
@@ -46,6 +47,7 @@ pub struct Ppo {
     /// The optimiser step; none where there is one shard, whose program does it all.
     update: Option<Program>,
     curiosity: Option<Curiosity>,
+    influence: Option<Influence>,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -85,6 +87,7 @@ impl Ppo {
         let lanes = [config.rollout, spec.agents(), spec.worlds];
         let curiosity =
             Curiosity::new(device, &config.curiosity, &spec.kinds[0], lanes, None, config.gamma, seed)?;
+        let influence = Influence::new(device, &config.influence, policy.as_ref(), &spec, seed)?;
         let device = device.clone();
         let (steps, iteration) = (0, 0);
         Ok(Ppo {
@@ -96,6 +99,7 @@ impl Ppo {
             learners,
             update,
             curiosity,
+            influence,
             learning_rate,
             budget,
             steps,
@@ -231,6 +235,16 @@ impl Trainer for Ppo {
             let rewards = &mut self.rollout.experience_mut().rewards;
             rewards.iter_mut().zip(&absorbed.bonuses).for_each(|(reward, bonus)| *reward += bonus);
         }
+        let influence = match &mut self.influence {
+            Some(influence) => {
+                Some(influence.rewards(self.policy.as_ref(), self.rollout.experience(), self.iteration)?)
+            }
+            None => None,
+        };
+        if let Some(influence) = &influence {
+            let rewards = &mut self.rollout.experience_mut().rewards;
+            rewards.iter_mut().zip(influence).for_each(|(reward, bonus)| *reward += bonus);
+        }
         let experience = self.rollout.experience();
         let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda)?;
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
@@ -273,6 +287,10 @@ impl Trainer for Ppo {
         if let Some(absorbed) = absorbed {
             values.push(("intrinsic_reward".into(), absorbed.mean));
             values.push(("loss/curiosity".into(), absorbed.loss));
+        }
+        if let Some(influence) = influence {
+            let sum: f64 = influence.iter().map(|bonus| f64::from(*bonus)).sum();
+            values.push(("influence".into(), sum / influence.len().max(1) as f64));
         }
         values.push(("gradient_norm".into(), means[5]));
         values.push(("value".into(), value));
