@@ -3,6 +3,7 @@
 use super::VecEnv;
 use super::chain::ChainConfig;
 use super::deep_sea::DeepSeaConfig;
+use super::factory::FactoryConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::lever::LeverConfig;
@@ -77,6 +78,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<SimpleReferenceConfig>(),
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
+    Kind::<Worlds>::of::<FactoryConfig>(),
 ];
 
 family! {
