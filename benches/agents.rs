@@ -7,9 +7,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use synod::Device;
 use synod::agent::actors::{Actors, Choice, Seen};
-use synod::agent::communication::{Communication, GatConfig, GatV2Config, TarMacConfig};
-use synod::agent::neighbours::Neighbours;
 use synod::agent::team::{Team, TeamConfig};
+use synod::comm::Neighbours;
+use synod::comm::{Communication, GatConfig, GatV2Config, TarMacConfig};
 use synod::env::gridworld::GridworldConfig;
 use synod::env::{Buffers, WorldConfig};
 

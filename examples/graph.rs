@@ -6,10 +6,10 @@
 
 use synod::agent::Policy;
 use synod::agent::actors::Choice;
-use synod::agent::communication::{Communication, GatV2Config};
 use synod::agent::core::CoreConfig;
-use synod::agent::neighbours::Neighbours;
 use synod::agent::team::{Team, TeamConfig};
+use synod::comm::Neighbours;
+use synod::comm::{Communication, GatV2Config};
 use synod::env::WorldConfig;
 use synod::env::gridworld::GridworldConfig;
 use synod::optim::Schedule;

@@ -4,10 +4,11 @@
 //! `cargo run --release --example lever` trains agents that are silent, CommNet, TarMAC and graph attention, one after
 //! another (minutes in all), and prints how many different levers were pulled, of five. Silence gets .672.
 
-use synod::agent::communication::{Communication, GatV2Config};
-use synod::agent::neighbours::{self, Neighbours};
+use synod::agent::neighbours;
 use synod::agent::team::{Team, TeamConfig};
 use synod::agent::{Mode, Policy, Sequence};
+use synod::comm::Neighbours;
+use synod::comm::{Communication, GatV2Config};
 use synod::env::lever::LeverConfig;
 use synod::env::{Buffers, VecEnv, WorldConfig};
 use synod::optim::{Optimiser, Rule, STEP_INPUT};

@@ -62,13 +62,14 @@
 //!
 //! # What lives where
 //!
-//! [`env`](mod@env) has worlds, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`]
+//! [`env`](mod@env) has worlds, [`comm`] ways to communicate, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`]
 //! complete settings and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for
 //! host programs. The autodiff below ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own, `synod-engine`, and so are the
 //! kernels for processors ([`cpu`]).
 
 pub mod action;
 pub mod agent;
+pub mod comm;
 pub mod command;
 pub mod door;
 pub mod env;

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules of `src`, from the ground up.
-const ROOMS: [&str; 11] =
-    ["schema", "registry", "action", "env", "agent", "train", "picture", "run", "preset", "door", "command"];
+const ROOMS: [&str; 12] = [
+    "schema", "registry", "action", "env", "comm", "agent", "train", "picture", "run", "preset", "door",
+    "command",
+];
 
 /// The sources in a folder and those in it.
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -24,10 +24,11 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::neighbours::{self, Neighbours};
+use super::neighbours;
 use super::{Mode, Policy, Sequence, Unrolled, WORLD_STATE, fill_noise, masks_input, mixed_key};
 use crate::Device;
 use crate::action::{Action, Actions, allowed};
+use crate::comm::Neighbours;
 use crate::cpu::{Parallel, map_mut};
 use crate::env::{AgentKind, Buffers, Spec};
 use crate::error::{Error, Result};

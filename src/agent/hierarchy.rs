@@ -14,12 +14,12 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::communication::Silence;
 use super::core::NoCore;
 use super::team::{Critic, Team, TeamConfig};
 use super::{Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::allowed;
+use crate::comm::Silence;
 use crate::env::goals::Goals;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, within};
@@ -248,6 +248,7 @@ impl Policy for Hierarchy {
             values: graph.concat(&values, 0),
             state,
             attention: None,
+            price: None,
         })
     }
 }

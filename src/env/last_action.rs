@@ -11,7 +11,7 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
 use crate::action::Actions;
 use crate::error::{Error, Result};
 
@@ -153,6 +153,14 @@ impl VecEnv for LastAction {
 
     fn draw(&self, world: usize) -> Option<Drawing> {
         self.inner.draw(world)
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        self.inner.facts()
+    }
+
+    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
+        self.inner.fact_values(world, agent)
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {

@@ -23,12 +23,17 @@ pub mod goals;
 pub mod gridworld;
 pub mod last_action;
 pub mod lever;
+pub mod lewis;
 pub mod lqr;
 pub mod matrix_game;
 pub(crate) mod memory;
 pub mod mpe;
+pub mod noise;
 pub mod pathfinding;
+pub mod planted;
 pub mod repeat_previous;
+pub mod signals;
+pub mod spoken;
 pub mod switch;
 pub mod taxi;
 pub mod traffic_junction;
@@ -75,6 +80,23 @@ impl AgentKind {
     }
 }
 
+/// Something about a world, as an agent's own place in it goes, that takes one of a few values: what the instruments of
+/// communication look for in what agents say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is called.
+    pub name: String,
+    /// The values that it takes: 0 to one less than this.
+    pub values: usize,
+}
+
+impl Fact {
+    /// A fact of that name with so many values.
+    pub fn new(name: &str, values: usize) -> Self {
+        Fact { name: name.to_owned(), values }
+    }
+}
+
 /// The sizes of a vectorised environment. They never change during its life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
@@ -86,6 +108,8 @@ pub struct Spec {
     pub state: usize,
     /// Whether actions are at times not allowed. Where not, [`Buffers::masks`] holds ones for ever.
     pub masked: bool,
+    /// The step after which an episode is cut off at the latest; `u32::MAX` where that is not known.
+    pub limit: u32,
 }
 
 impl Spec {
@@ -274,6 +298,17 @@ pub trait VecEnv: Send {
     /// where there is no such world. Nothing is drawn unless it is asked for here.
     fn draw(&self, _world: usize) -> Option<Drawing> {
         None
+    }
+
+    /// The facts that each agent has a value of; empty where the world names none.
+    fn facts(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    /// The value of each of [`VecEnv::facts`] for an agent of a world now, in their order; `None` where it has none (another
+    /// kind of agent has it). Agents are counted through all kinds.
+    fn fact_values(&self, _world: usize, _agent: usize) -> Vec<Option<u32>> {
+        vec![None; self.facts().len()]
     }
 
     /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous

@@ -11,7 +11,7 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 
@@ -188,6 +188,14 @@ impl VecEnv for Uniform {
 
     fn draw(&self, world: usize) -> Option<Drawing> {
         self.inner.draw(world)
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        self.inner.facts()
+    }
+
+    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
+        self.inner.fact_values(world, agent)
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {

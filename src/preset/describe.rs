@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::Settings;
 use crate::agent::Agents;
-use crate::agent::communication::Communications;
 use crate::agent::core::Cores;
+use crate::comm::Communications;
 use crate::env::Worlds;
 use crate::error::Result;
 use crate::registry::{Family, Table, tree};

@@ -1,10 +1,10 @@
 //! Small games with known answers.
 
 use super::Settings;
-use crate::agent::communication::{CommNetConfig, Communication};
 use crate::agent::core::{CoreConfig, GruConfig};
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::team::{Critic, TeamConfig};
+use crate::comm::{CommNetConfig, Communication};
 use crate::env::lever::LeverConfig;
 use crate::env::lqr::LqrConfig;
 use crate::env::matrix_game::MatrixGameConfig;

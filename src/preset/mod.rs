@@ -22,6 +22,7 @@ mod filming;
 mod games;
 mod inspect;
 mod judge;
+mod language;
 mod list;
 mod mazes;
 mod measure;

@@ -1,10 +1,10 @@
 //! Agents that move about a plane and talk.
 
 use super::Settings;
-use crate::agent::communication::{Communication, GatV2Config};
 use crate::agent::core::{CoreConfig, GruConfig, LstmConfig};
-use crate::agent::neighbours::Neighbours;
 use crate::agent::team::TeamConfig;
+use crate::comm::Neighbours;
+use crate::comm::{Communication, GatV2Config};
 use crate::env::gridworld::GridworldConfig;
 use crate::env::traffic_junction::TrafficJunctionConfig;
 use crate::optim::Schedule;

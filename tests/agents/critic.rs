@@ -27,7 +27,7 @@ impl Coin {
     fn new(worlds: usize, seed: u64) -> Self {
         let kind = AgentKind::discrete("coin", AGENTS, 1, ACTIONS);
         Coin {
-            spec: Spec { worlds, kinds: vec![kind], state: 1, masked: true },
+            spec: Spec { worlds, kinds: vec![kind], state: 1, masked: true, limit: u32::MAX },
             random: seed,
             coins: vec![0.0; worlds],
             best: 0.0,

@@ -2,9 +2,9 @@
 
 use synod::action::Actions;
 use synod::agent::actors::Choice;
-use synod::agent::communication::{Communication, TarMacConfig};
 use synod::agent::core::CoreConfig;
 use synod::agent::team::{Team, TeamConfig};
+use synod::comm::{Communication, TarMacConfig};
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use synod::train::curiosity::{CuriosityConfig, IcmConfig, RndConfig};
 use synod::train::dqn::{Dqn, DqnConfig};
@@ -47,7 +47,7 @@ impl Small {
         let kind = AgentKind::discrete("small", 2, if game == Game::TwoStep { 3 } else { 2 }, 2);
         Small {
             game,
-            spec: Spec { worlds, kinds: vec![kind], state: 0, masked: false },
+            spec: Spec { worlds, kinds: vec![kind], state: 0, masked: false, limit: u32::MAX },
             step: 0,
             risky: vec![false; worlds],
             symbols: vec![0; 2 * worlds * LENGTH],

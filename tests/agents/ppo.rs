@@ -25,7 +25,7 @@ const LENGTH: usize = 3;
 impl Relay {
     fn new(worlds: usize, seed: u64) -> Self {
         let kind = AgentKind { observation: vec![3, 1, 1], ..AgentKind::discrete("relay", 2, 3, 2) };
-        let spec = Spec { worlds, kinds: vec![kind], state: 0, masked: false };
+        let spec = Spec { worlds, kinds: vec![kind], state: 0, masked: false, limit: u32::MAX };
         Relay { spec, step: 0, symbols: vec![0; 2 * worlds], state: seed, reports: Vec::new() }
     }
 

@@ -1,6 +1,6 @@
 //! Products, convolutions, panels, lists of edges and neighbours of any sizes.
 
-use synod::agent::neighbours::Neighbours;
+use synod::comm::Neighbours;
 use synod::cpu::conv::Conv2d;
 use synod::cpu::gemm::{Activation, Batch, Epilogue, Matrix, Panels, gemm_batched};
 use synod::cpu::{Parallel, for_each_chunk};

@@ -343,14 +343,21 @@ fn actuators_see_their_own_commands_only_and_reach_their_own_machines_only() {
             let row = &out.observations[actuator * 27 + place * 9..][..9];
             assert_eq!(row[machine.status() as usize], 1.0);
             assert_eq!(row[4 + machine.wear()], 1.0);
+            let facts = env.fact_values(0, actuator);
+            let known = [machine.status() as u32, machine.wear() as u32].map(Some);
+            assert_eq!(facts[2 * place..][..2], known);
         }
-        // The second of each has two machines, and zeros in the place of a third.
+        // Actuators know nothing. The second of each has two machines, and zeros in the place of a third.
         assert!(seen[12 + 8..].iter().all(|v| *v == 0.0));
         assert!(out.observations[27 + 18..54].iter().all(|v| *v == 0.0));
         for (number, orders) in floor.queues().iter().enumerate() {
             assert_eq!(out.observations[54 + number * 6 + orders.waiting()], 1.0);
+            assert_eq!(env.fact_values(0, 2 + number)[6], Some(orders.waiting() as u32));
         }
     }
+    let facts: Vec<_> = env.facts().into_iter().map(|fact| (fact.name, fact.values)).collect();
+    assert_eq!(facts[2..4], [("status 1".to_owned(), 4), ("wear 1".to_owned(), 3)]);
+    assert_eq!((facts.len(), env.fact_values(0, 5)), (7, vec![None; 7]));
     assert_eq!(env.action_names(6)[1 + 4 * 2 + 16 * 3], "low, high, repair");
     assert_eq!(env.action_names(0), ["nothing"]);
 }

@@ -8,4 +8,5 @@ mod drawing;
 mod factory;
 mod games;
 mod mpe;
+mod signals;
 mod traffic_junction;

@@ -24,40 +24,42 @@ const MOST: f64 = 1e3;
 
 /// The settings of [`Factory`](super::Factory).
 ///
-/// Machine `m` is watched by sensor `m mod sensors`, works off the orders of processor `m mod processors` and is set by
-/// actuator `m mod actuators`. Each sensor and each processor has one action, `nothing`; an actuator gives each of its
-/// machines a command, 0 `off`, 1 `low`, 2 `high`, 3 `repair`, and its action is the number whose digits to the base of 4
-/// these are, the command to its first machine the lowest.
+/// Machine `m` is watched by sensor `m mod sensors`, works off the orders of processor `m mod processors` and is set
+/// by actuator `m mod actuators`. Each sensor and each processor has one action, `nothing`; an actuator gives each of
+/// its machines a command, 0 `off`, 1 `low`, 2 `high`, 3 `repair`, and its action is the number whose digits to the
+/// base of 4 these are, the command to its first machine the lowest.
 ///
 /// A machine is sound with a wear from 0 to `wear_levels - 1`, faulty, or in repair. A step has these parts, in their
 /// order:
 ///
 /// 1. Each machine does what it was told, with `w` for its wear and `W` for `wear_levels - 1`. One in repair goes on
-///    with that, whatever it is told. Told `repair`, any other pays `repair_cost` and is in repair for this step and the
-///    `repair_steps - 1` that follow; then it is sound with wear 0. A faulty one does nothing else. A sound one told to
-///    run pays `energy_low` or `energy_high`; with probability `fault_new + (fault_worn - fault_new) w / W` it fails, pays `fault_cost` and is faulty
-///    with wear `W`; otherwise it is ready for 1 order (`low`) or 2 (`high`) and, below `W`, its wear rises by 1 with
-///    probability `wear_low` or `wear_high`. It runs, wears and pays whether there are orders or not.
+///    with that, whatever it is told. Told `repair`, any other pays `repair_cost` and is in repair for this step and
+///    the `repair_steps - 1` that follow; then it is sound with wear 0. A faulty one does nothing else. A sound one
+///    told to run pays `energy_low` or `energy_high`; with probability `fault_new + (fault_worn - fault_new) w / W`
+///    it fails, pays `fault_cost` and is faulty with wear `W`; otherwise it is ready for 1 order (`low`) or 2
+///    (`high`) and, below `W`, its wear rises by 1 with probability `wear_low` or `wear_high`. It runs, wears and
+///    pays whether there are orders or not.
 /// 2. Of the `n` orders that wait at a processor, as many are finished as its machines are ready for, each paid
 ///    `revenue`. Each of the rest costs `late_cost`, and is withdrawn with probability `withdrawal`, which costs
 ///    `lost_cost`.
-/// 3. At each processor `batch` orders arrive with probability `arrival`. Those for which there is no room (`queue`) are
-///    lost and cost `lost_cost` each.
+/// 3. At each processor `batch` orders arrive with probability `arrival`. Those for which there is no room (`queue`)
+///    are lost and cost `lost_cost` each.
 ///
-/// What all that pays together is the reward of every agent. An episode begins with machines that are off and not worn
-/// and with no orders, and ends after `horizon` steps.
+/// What all that pays together is the reward of every agent. An episode begins with machines that are off and not
+/// worn and with no orders, and ends after `horizon` steps.
 ///
-/// No kind of agent sees enough to act alone. A `sensor` sees of each of its machines its status (idle, running, faulty,
-/// in repair: a row with a one), its wear (likewise), and two readings: the temperature, which moves half of the way to
-/// the rate (0, .5 or 1) in each step, and the vibration, `w / W` times the rate, off by up to .1 either way. A
-/// `processor` sees how many orders wait (a row with a one) and which part of the episode is over. An `actuator` sees its
-/// own last command to each machine (a row with a one) and nothing else. Who has fewer machines than others of its kind sees zeros
-/// in their places, and its commands for them are ignored. The state for a centralised critic is what all agents see.
+/// No kind of agent sees enough to act alone. A `sensor` sees of each of its machines its status (idle, running,
+/// faulty, in repair: a row with a one), its wear (likewise), and two readings: the temperature, which moves half of
+/// the way to the rate (0, .5 or 1) in each step, and the vibration, `w / W` times the rate, off by up to .1 either
+/// way. A `processor` sees how many orders wait (a row with a one) and which part of the episode is over. An
+/// `actuator` sees its own last command to each machine (a row with a one) and nothing else. Who has fewer machines
+/// than others of its kind sees zeros in their places, and its commands for them are ignored. The state for a
+/// centralised critic is what all agents see.
 ///
-/// Reports have `optimum_share`, the episode's return over the best expected one where the factory is so small that it
-/// can be computed ([`optimum`](super::optimum)), else 0; `scripted_share`, the return over the mean one of a rule with
-/// tuned thresholds that sees everything ([`scripted`](super::scripted)); and the numbers of `orders` finished, `lost`
-/// and of `faults`. A share is 0 where what it is over is not positive.
+/// Reports have `optimum_share`, the episode's return over the best expected one where the factory is so small that
+/// it can be computed ([`optimum`](super::optimum)), else 0; `scripted_share`, the return over the mean one of a rule
+/// with tuned thresholds that sees everything ([`scripted`](super::scripted)); and the numbers of `orders` finished,
+/// `lost` and of `faults`. A share is 0 where what it is over is not positive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FactoryConfig {

@@ -1,5 +1,5 @@
-//! A factory as a drawing: sensors above, machines with their wear below them, then actuators, then processors with the
-//! orders that wait.
+//! A factory as a drawing: sensors above, machines with their wear below them, then actuators, then processors with
+//! the orders that wait.
 
 use super::config::FactoryConfig;
 use super::floor::{Floor, Status};

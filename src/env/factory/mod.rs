@@ -1,10 +1,10 @@
 //! A factory whose machines wear and fail, and whose agents are of three kinds that need each other: sensors see the
 //! machines, processors see the orders, actuators command the machines and see neither.
 //!
-//! The machines are those of the theory of maintenance (Derman 1963, "On optimal replacement rules when changes of state
-//! are Markovian"): wear is a Markov chain, worn machines fail, and what is to be chosen is when to repair. The orders are
-//! queues with impatient customers (Palm 1957; Erlang-A). Agents have no talk of their own in this world: what they tell
-//! each other is a matter of the agent's settings.
+//! The machines are those of the theory of maintenance (Derman 1963, "On optimal replacement rules when changes of
+//! state are Markovian"): wear is a Markov chain, worn machines fail, and what is to be chosen is when to repair. The
+//! orders are queues with impatient customers (Palm 1957; Erlang-A). Agents have no talk of their own in this world:
+//! what they tell each other is a matter of the agent's settings.
 //!
 //! ```
 //! use synod::env::factory::{FactoryConfig, Optimum, Silent};
@@ -25,10 +25,10 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::AgentKind;
 use super::drawing::{Drawing, names};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
+use super::{AgentKind, Fact};
 use crate::error::Result;
 pub use config::{COMMANDS, FactoryConfig, HIGH, LOW, MOST_MACHINES, OFF, REPAIR};
 pub use floor::{Floor, Machine, Orders, Status};
@@ -138,6 +138,10 @@ impl Rules for FactoryRules {
         self.kinds().iter().map(|kind| kind.count * kind.observation[0]).sum()
     }
 
+    fn limit(&self) -> u32 {
+        self.config.horizon as u32
+    }
+
     fn blank(&self) -> Floor {
         Floor::new(&self.config)
     }
@@ -201,6 +205,36 @@ impl Rules for FactoryRules {
             each.collect::<Vec<_>>().join(", ")
         };
         (0..COMMANDS.pow(commanded)).map(name).collect()
+    }
+
+    /// What sensors know of each of their machines, and what processors know: `status 0`, `wear 0`, .., `orders`;
+    /// without numbers where no sensor has several machines.
+    fn facts(&self) -> Vec<Fact> {
+        let places = self.config.each(self.config.sensors);
+        let name = |name: &str, place| if places == 1 { name.to_owned() } else { format!("{name} {place}") };
+        let of_machine = |place| {
+            [
+                Fact::new(&name("status", place), STATUSES),
+                Fact::new(&name("wear", place), self.config.wear_levels),
+            ]
+        };
+        let mut facts: Vec<Fact> = (0..places).flat_map(of_machine).collect();
+        facts.push(Fact::new("orders", self.config.queue + 1));
+        facts
+    }
+
+    fn fact_values(&self, world: &Floor, agent: usize) -> Vec<Option<u32>> {
+        let c = &self.config;
+        let mut values = vec![None; 2 * c.each(c.sensors) + 1];
+        if agent < c.sensors {
+            for (place, machine) in world.machines.iter().skip(agent).step_by(c.sensors).enumerate() {
+                values[2 * place] = Some(machine.status() as u32);
+                values[2 * place + 1] = Some(machine.wear);
+            }
+        } else if let Some(last) = values.last_mut() {
+            *last = world.queues.get(agent - c.sensors).map(|orders| orders.waiting);
+        }
+        values
     }
 
     fn visit(&self, world: &mut Floor, codec: &mut Codec) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A small factory as a table: every joint state of machines and queues, every joint command, what follows with which
-//! probability and what is paid on average. Made from the settings alone, apart from the code that steps a factory, so
-//! that each can be held against the other.
+//! probability and what is paid on average. Made from the settings alone, apart from the code that steps a factory,
+//! so that each can be held against the other.
 //!
 //! What a machine was told last, and its readings, change nothing of what is to come. So a machine has `wear_levels`
 //! states in which it is sound, one in which it is faulty, and one for each number of steps that a repair has left.

@@ -1,26 +1,27 @@
 //! The best that can be expected in a small factory: with all that there is to know, and without a word.
 //!
-//! With all knowledge it is the value of a Markov decision process over a finite horizon, by backward induction (Bellman
-//! 1957; Puterman 1994, section 4.5), with `r` what a step pays on average:
+//! With all knowledge it is the value of a Markov decision process over a finite horizon, by backward induction
+//! (Bellman 1957; Puterman 1994, section 4.5), with `r` what a step pays on average:
 //!
 //! `V_T(s) = 0`, `V_t(s) = max_a [r(s, a) + sum_s' P(s' | s, a) V_{t+1}(s')]`.
 //!
 //! Agents that tell each other at every step what they see can reach it, since together they see `s`.
 //!
 //! Where the actuators are told nothing they know only what they did themselves, and sensors and processors change
-//! nothing. So whatever the actuators do is a sequence of joint commands that does not depend on what happens, or a lottery
-//! over such sequences, which is worth no more than its best one. From below the best sequence is held by one that was
-//! found, whose worth is exact: with `b_t` the distribution of states that the commands before `t` lead to and `g_t(s)`
-//! what those from `t` on pay from `s`, the command at `t` is replaced by the one with the largest
+//! nothing. So whatever the actuators do is a sequence of joint commands that does not depend on what happens, or a
+//! lottery over such sequences, which is worth no more than its best one. From below the best sequence is held by one
+//! that was found, whose worth is exact: with `b_t` the distribution of states that the commands before `t` lead to
+//! and `g_t(s)` what those from `t` on pay from `s`, the command at `t` is replaced by the one with the largest
 //! `sum_s b_t(s) [r(s, a) + sum_s' P(s' | s, a) g_{t+1}(s')]` until none is better (coordinate ascent).
 //!
-//! From above what can be had with less than all knowledge is held by giving the actuators more than they have: beside `o`,
-//! what they are told of the present state (nothing, what the sensors see, or what the processors see), at step `t` they
-//! are told the whole state of step `t - k`. All that they could do before is still open to them, so the best that they
-//! can do then is worth at least as much. It is a recursion over a state and what was told and done since,
+//! From above what can be had with less than all knowledge is held by giving the actuators more than they have:
+//! beside `o`, what they are told of the present state (nothing, what the sensors see, or what the processors see),
+//! at step `t` they are told the whole state of step `t - k`. All that they could do before is still open to them, so
+//! the best that they can do then is worth at least as much. It is a recursion over a state and what was told and
+//! done since,
 //!
-//! `H_t(s, a_1 o_2 a_2 .. o_k a_k) = r(s, a_1) P(o_2 .. o_k | s, a_1 .. a_{k-1})
-//! + sum_o max_a sum_{s' seen as o_2} P(s' | s, a_1) H_{t+1}(s', a_2 o_3 .. a_k o a)`, and `H_T = 0`,
+//! `H_t(s, a_1 o_2 a_2 .. o_k a_k) = r(s, a_1) P(o_2 .. o_k | s, a_1 .. a_{k-1}) + sum_o max_a sum_{s' seen as o_2}
+//! P(s' | s, a_1) H_{t+1}(s', a_2 o_3 .. a_k o a)`, and `H_T = 0`,
 //!
 //! and the bound is `max_{a_1} sum_{o_2} max_{a_2} .. H_0` at the start. With `k = 1` it is the fast informed bound
 //! (Hauskrecht 2000, JAIR 13, section 4.4); larger `k` are tighter.
@@ -223,7 +224,8 @@ fn best(group: &[f64], actions: usize) -> f64 {
     group.chunks_exact(actions).map(|all| all.iter().copied().fold(f64::NEG_INFINITY, f64::max)).sum()
 }
 
-/// Improves a sequence of joint commands one step at a time until no step alone can be improved; its worth and itself.
+/// Improves a sequence of joint commands one step at a time until no step alone can be improved; its worth and
+/// itself.
 fn ascend(model: &Model, mut sequence: Vec<usize>) -> (f64, Vec<usize>) {
     let (states, horizon) = (model.states(), sequence.len());
     let mut total = f64::NEG_INFINITY;

@@ -1,10 +1,10 @@
-//! A rule that sees the whole factory and decides by thresholds, tuned for each factory: a yardstick where there are too
-//! many states for the optimum.
+//! A rule that sees the whole factory and decides by thresholds, tuned for each factory: a yardstick where there are
+//! too many states for the optimum.
 //!
 //! A processor's machines are taken in the order of their wear, the least worn first. The faulty and those worn to
-//! `busy_repair` are repaired. Of the others as many are set to run as there are orders for, by one of three ways to use
-//! the high rate; of those that then have nothing to do the ones worn to `idle_repair` are repaired. Nothing is repaired
-//! in the last steps of an episode.
+//! `busy_repair` are repaired. Of the others as many are set to run as there are orders for, by one of three ways to
+//! use the high rate; of those that then have nothing to do the ones worn to `idle_repair` are repaired. Nothing is
+//! repaired in the last steps of an episode.
 
 use super::config::{FactoryConfig, HIGH, LOW, OFF, REPAIR};
 use super::floor::Floor;
@@ -41,8 +41,8 @@ const STEPS: usize = 1 << 20;
 const SEEDS: [u32; 2] = [0x5eed, 0xfeed];
 
 impl Script {
-    /// The thresholds with the largest mean return over some episodes, the same for all. The first of those that are as
-    /// good as each other, in a fixed order.
+    /// The thresholds with the largest mean return over some episodes, the same for all. The first of those that are
+    /// as good as each other, in a fixed order.
     pub fn tuned(config: &FactoryConfig) -> Script {
         let candidates = Self::candidates(config);
         let each = config.horizon * config.machines;

@@ -107,7 +107,8 @@ impl Pathfinding {
         memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
         let draws = Draws::new(&config)?;
         let kind = AgentKind::new("agent", config.agents, &[3, side, side], ActionSpace::Discrete(ACTIONS));
-        let spec = Spec { worlds: config.worlds, kinds: vec![kind], state: 0, masked: false };
+        let spec =
+            Spec { worlds: config.worlds, kinds: vec![kind], state: 0, masked: false, limit: u32::MAX };
         let worlds = (0..config.worlds).map(|_| None).collect();
         let fingerprint = state::fingerprint(&config, &draws);
         let memories = (0..config.worlds.div_ceil(chunk(&config))).map(|_| Memory::default()).collect();

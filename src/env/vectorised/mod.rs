@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 
 use super::pathfinding::Pcg64;
-use super::{AgentKind, Buffers, Drawing, EpisodeReport, Spec, VecEnv, memory};
+use super::{AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv, memory};
 use crate::action::Actions;
 use crate::cpu::map_mut;
 use crate::error::{self, Error, Result};
@@ -150,6 +150,16 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         Vec::new()
     }
 
+    /// The facts that agents have values of, for instruments that ask what words mean.
+    fn facts(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    /// The value of each of [`Rules::facts`] for an agent now, in their order; `None` where it has none.
+    fn fact_values(&self, _world: &Self::World, _agent: usize) -> Vec<Option<u32>> {
+        Vec::new()
+    }
+
     /// Writes or reads everything that [`Rules::reset`] or [`Rules::step`] can change, always in the same order.
     ///
     /// # Errors
@@ -221,7 +231,8 @@ impl<R: Rules> Vectorised<R> {
         if !(1..=1 << 20).contains(&worlds) {
             return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
         }
-        let spec = Spec { worlds, kinds: rules.kinds(), state: rules.state(), masked: rules.masked() };
+        let (kinds, state, masked, limit) = (rules.kinds(), rules.state(), rules.masked(), rules.limit());
+        let spec = Spec { worlds, kinds, state, masked, limit };
         spec.kinds.iter().try_for_each(|kind| kind.actions.check())?;
         let numbers = spec.kinds.iter().try_fold(0usize, |sum, kind| {
             let observation = kind.observation.iter().try_fold(1usize, |n, side| n.checked_mul(*side))?;
@@ -493,6 +504,17 @@ impl<R: Rules> VecEnv for Vectorised<R> {
             drawing.title = R::NAME.to_owned();
         }
         Some(drawing)
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        self.rules.facts()
+    }
+
+    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
+        let count = self.rules.facts().len();
+        let mut values = self.world(world).map_or(Vec::new(), |w| self.rules.fact_values(w, agent));
+        values.resize(count, None);
+        values
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {
