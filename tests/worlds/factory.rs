@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::games::fresh;
 use synod::env::factory::{
     COMMANDS, Factory, FactoryConfig, HIGH, LOW, Model, OFF, Optimum, REPAIR, Script, Silent, Status, Told,
-    bound,
+    bound, late,
 };
 use synod::env::{Buffers, VecEnv};
 
@@ -253,11 +253,13 @@ fn without_a_word_little_can_be_had() {
     let share = |value: f64| value / best;
     println!("optimum {best}, silent {} to {}", share(silent.least), share(silent.most));
     assert!(silent.least <= silent.most && share(silent.most) < 0.3);
-    assert_eq!(bound(&config, Told::Nothing).unwrap(), silent.most);
-    // Neither kind's word is enough.
-    let [machines, orders] = [Told::Machines, Told::Orders].map(|told| share(bound(&config, told).unwrap()));
-    println!("told of the machines {machines}, of the orders {orders}");
-    assert!(machines < 0.5 && orders < 0.9 && share(silent.most) < machines.min(orders));
+    // Neither kind's word is enough. (Told two steps late all bounds hold little less in a short episode.)
+    let short = FactoryConfig { horizon: 10, ..config };
+    let best = Optimum::new(&short).unwrap().value();
+    let [nothing, machines, orders] =
+        [Told::Nothing, Told::Machines, Told::Orders].map(|told| bound(&short, told).unwrap() / best);
+    println!("in 10 steps: silent {nothing}, told of the machines {machines}, of the orders {orders}");
+    assert!(nothing < machines.min(orders) && machines < 0.7 && orders < 0.93);
 }
 
 /// What a sequence of commands is worth, all of what may happen counted.
@@ -285,6 +287,27 @@ fn bounds_hold_what_can_be_counted_out() {
         // Told two steps late, nothing is told in time in two steps.
         assert!(horizon > 2 || (silent.most - best).abs() < 1e-9, "{silent:?} {best}");
     }
+    // Told a step late, the second command is chosen with what was known before the first; and so on.
+    let config = FactoryConfig { horizon: 3, ..base.clone() };
+    let model = Model::new(&config).unwrap();
+    let blind = |state: usize, first: usize, later: &dyn Fn(usize, usize) -> f64| {
+        let worth = |second: usize| {
+            model.outcomes(state, first).iter().map(|(next, p)| p * later(*next as usize, second)).sum()
+        };
+        let most = (0..model.actions()).map(worth).fold(f64::NEG_INFINITY, f64::max);
+        model.reward(state, first) + most
+    };
+    let last = |state: usize, action: usize| model.reward(state, action);
+    let middle: Vec<f64> = (0..model.states() * model.actions())
+        .map(|row| blind(row / model.actions(), row % model.actions(), &last))
+        .collect();
+    let counted = (0..model.actions())
+        .map(|first| blind(model.start(), first, &|state, action| middle[state * model.actions() + action]))
+        .fold(f64::NEG_INFINITY, f64::max);
+    assert!((late(&config, 1).unwrap() - counted).abs() < 1e-9, "told a step late: {counted}");
+    let best = Optimum::new(&config).unwrap().value();
+    assert!(late(&config, 2).unwrap() <= counted + 1e-9 && counted <= best + 1e-9);
+    assert!(late(&config, 0).is_err() && late(&config, 9).is_err());
     // In two steps what is told of the present is all that there is.
     let config = FactoryConfig { horizon: 2, ..base };
     let model = Model::new(&config).unwrap();

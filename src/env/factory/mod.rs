@@ -33,7 +33,7 @@ use crate::error::Result;
 pub use config::{COMMANDS, FactoryConfig, HIGH, LOW, MOST_MACHINES, OFF, REPAIR};
 pub use floor::{Floor, Machine, Orders, Status};
 pub use model::Model;
-pub use optimum::{Optimum, Silent, Told, bound};
+pub use optimum::{Optimum, Silent, Told, bound, late};
 pub use scripted::{HighRate, Script};
 
 /// Many factories at once.

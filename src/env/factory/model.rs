@@ -214,10 +214,17 @@ impl Model {
         }
     }
 
-    /// Every state with every joint command and every number below `told`.
-    pub(super) fn rows(&self, told: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let (states, actions) = (self.states, self.actions);
-        (0..states).flat_map(move |s| (0..actions).flat_map(move |a| (0..told).map(move |o| (s, a, o))))
+    /// Every state with every joint command and everything that may be told after it.
+    pub(super) fn rows(&self, seen: &[usize]) -> Vec<(usize, usize, usize)> {
+        let mut rows = Vec::new();
+        for (state, action) in (0..self.states).flat_map(|s| (0..self.actions).map(move |a| (s, a))) {
+            let mut told: Vec<usize> =
+                self.outcomes(state, action).iter().map(|(next, _)| seen[*next as usize]).collect();
+            told.sort_unstable();
+            told.dedup();
+            rows.extend(told.into_iter().map(|told| (state, action, told)));
+        }
+        rows
     }
 
     /// The number of the state that a floor of this factory is in.

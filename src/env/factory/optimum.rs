@@ -127,7 +127,7 @@ impl Silent {
     /// As [`Optimum::new`].
     pub fn new(config: &FactoryConfig) -> Result<Silent> {
         let model = table(config)?;
-        let most = told_late(&model, config.horizon, Told::Nothing);
+        let most = told_late(&model, config.horizon, Told::Nothing, longest(&model, Told::Nothing));
         let mut best = (f64::NEG_INFINITY, Vec::new());
         for period in 1..=8.min(config.horizon) {
             // Joint commands that all machines share, with a repair at the end of each period.
@@ -151,28 +151,52 @@ impl Silent {
 /// # Errors
 /// As [`Optimum::new`].
 pub fn bound(config: &FactoryConfig, told: Told) -> Result<f64> {
-    Ok(told_late(&table(config)?, config.horizon, told))
+    let model = table(config)?;
+    Ok(told_late(&model, config.horizon, told, longest(&model, told)))
 }
 
-/// The upper bound by telling the whole state some steps late, as many as there is room for.
-fn told_late(model: &Model, horizon: usize, told: Told) -> f64 {
+/// The best expected return of a factory where the actuators are told everything, but only `delay` steps later (at least
+/// 1): what agents can reach whose messages take so long.
+///
+/// # Errors
+/// As [`Optimum::new`], or a delay that is 0 or for which there is no room.
+pub fn late(config: &FactoryConfig, delay: u32) -> Result<f64> {
+    let model = table(config)?;
+    let most = longest(&model, Told::Nothing);
+    if !(1..=most).contains(&delay) {
+        return Err(Error::Usage(format!("expected a delay from 1 to {most} steps, got {delay}")));
+    }
+    Ok(told_late(&model, config.horizon, Told::Nothing, delay))
+}
+
+/// Numbers of a row for one state, where it is told `delay` steps late: the first command, and for each that follows also
+/// what was told before it.
+fn each(model: &Model, told: usize, delay: u32) -> Option<usize> {
+    (told * model.actions()).checked_pow(delay - 1)?.checked_mul(model.actions())
+}
+
+/// The longest delay that there is room for, up to 8.
+fn longest(model: &Model, told: Told) -> u32 {
+    let (_, count) = model.seen(told);
+    let numbers = |delay: u32| each(model, count, delay)?.checked_mul(model.states());
+    (2..=8).take_while(|delay| numbers(*delay).is_some_and(|n| n <= MOST_NUMBERS)).last().unwrap_or(1)
+}
+
+/// What can be had at most where the whole state is told some steps late, beside what is told at once.
+fn told_late(model: &Model, horizon: usize, told: Told, delay: u32) -> f64 {
     let (states, actions) = (model.states(), model.actions());
     let (seen, count) = model.seen(told);
     let one = count * actions;
-    let each = |delay: u32| one.checked_pow(delay - 1)?.checked_mul(actions);
-    let fits =
-        |delay: &u32| each(*delay).and_then(|n| n.checked_mul(states)).is_some_and(|n| n <= MOST_NUMBERS);
-    // The first command is known, and of those that follow also what was told before them.
-    let delay = (2..=8).take_while(fits).last().unwrap_or(1);
-    let each = each(delay).unwrap_or(actions);
+    let each = each(model, count, delay).unwrap_or(actions);
     let rest = each / actions;
     // Where in a row of commands the part begins that follows on the first command and what was told then.
     let place = |action: usize, told: usize| match delay {
         1 => (action, 1),
         _ => (action * rest + told * (rest / count), rest / count),
     };
+    let rows = model.rows(&seen);
     let mut mixed = vec![0.0; each];
-    let mut mix = |from: &[f64], state, action, told, fold: &mut dyn FnMut(&[f64])| {
+    let mut mix = |from: &[f64], state, action, told: usize, fold: &mut dyn FnMut(&[f64])| {
         mixed.fill(0.0);
         for (next, p) in model.outcomes(state, action).iter().filter(|(next, _)| seen[*next as usize] == told)
         {
@@ -185,7 +209,7 @@ fn told_late(model: &Model, horizon: usize, told: Told) -> f64 {
     let mut chances = vec![1.0; states * each];
     for _ in 1..delay {
         let mut longer = vec![0.0; states * each];
-        for (state, action, told) in model.rows(count) {
+        for &(state, action, told) in &rows {
             let (at, length) = place(action, told);
             let to = &mut longer[state * each + at..][..length];
             // What the commands in the last places are makes no difference: all of a group are the same.
@@ -202,7 +226,7 @@ fn told_late(model: &Model, horizon: usize, told: Told) -> f64 {
             let reward = model.reward(row / actions, row % actions);
             now.iter_mut().zip(chances).for_each(|(now, chance)| *now = reward * chance);
         }
-        for (state, action, told) in model.rows(count) {
+        for &(state, action, told) in &rows {
             let (at, length) = place(action, told);
             let to = &mut now[state * each + at..][..length];
             mix(&later, state, action, told, &mut |mixed| {
