@@ -103,7 +103,7 @@ fn signalling<W: Member + WorldSettings>(
 pub(super) fn lewis() -> Settings {
     let words = CommunicatorConfig {
         message: 8,
-        channel: Channel::Symbols { temperature: 1.0, entropy: 0.2 },
+        channel: Channel::Symbols { temperature: 1.0, signalling: 0.03, spread: 0.3 },
         hearers: senders_to_receiver(),
         ..CommunicatorConfig::default()
     };
