@@ -5,3 +5,5 @@
 mod random;
 
 mod channel;
+mod hearers;
+mod team;
