@@ -5,4 +5,7 @@
 mod random;
 
 mod channel;
+mod hearers;
 mod importance;
+mod influence;
+mod team;
