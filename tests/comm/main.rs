@@ -8,4 +8,5 @@ mod channel;
 mod hearers;
 mod importance;
 mod influence;
+mod spoken;
 mod team;
