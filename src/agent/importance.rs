@@ -368,11 +368,12 @@ fn divergence(of: &[f32], others: &[&[f32]], sizes: &[usize]) -> f64 {
     let mut first = 0;
     for size in sizes {
         for option in first..first + size {
-            let own = f64::from(of[option]);
+            let own = f64::from(of[option]).exp();
             let mixed =
                 others.iter().map(|row| f64::from(row[option]).exp()).sum::<f64>() / others.len() as f64;
-            if own.exp() > 1e-12 {
-                sum += own.exp() * (own - mixed.max(1e-30).ln());
+            if own > 1e-12 {
+                // Of equal ones exactly 0.
+                sum += own * (own / mixed.max(1e-30)).ln();
             }
         }
         first += size;

@@ -243,9 +243,9 @@ fn another(experience: &Experience, agent: usize, stream: &mut Stream) -> Option
 /// The divergence of choices with log-probabilities `of` from a mixture, whose probabilities were summed over so many.
 fn divergence(of: &[f32], sums: &[f64], count: usize) -> f64 {
     let term = |(log, sum): (&f32, &f64)| {
-        let own = f64::from(*log);
+        let own = f64::from(*log).exp();
         // Of several choices the product of independent ones: the terms of all add up.
-        if own.exp() > 1e-12 { own.exp() * (own - (sum / count as f64).max(1e-30).ln()) } else { 0.0 }
+        if own > 1e-12 { own * (own / (sum / count as f64).max(1e-30)).ln() } else { 0.0 }
     };
     of.iter().zip(sums).map(term).sum::<f64>().max(0.0)
 }

@@ -19,6 +19,11 @@ use crate::agent::actors::{Actors, Choice, Seen, next_age};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::Result;
 
+/// The seed of actions, and of a network's own noise, in episodes that are played by `seed`: their counter is the step.
+pub fn acting_seed(seed: u64) -> u64 {
+    seed ^ 0x5e1f
+}
+
 /// A policy compiled for worlds of one size.
 pub struct Player {
     actors: Actors,
@@ -78,7 +83,7 @@ impl Player {
                 masks: &buffers.masks,
                 state: &buffers.state,
             };
-            self.actors.act(seen, [seed ^ 0x5e1f, step as u64])?;
+            self.actors.act(seen, [acting_seed(seed), step as u64])?;
             watch(environment, &self.actors, step)?;
             self.actors.tell(&mut actions)?;
             environment.step(&actions, &mut buffers)?;

@@ -9,6 +9,7 @@ use synod::comm::{Communication, CommunicatorConfig};
 use synod::env::{AgentKind, Buffers, Spec};
 use synod::nn::{Builder, Initial, Parameters, Weights};
 use synod::preset::Settings;
+use synod::train::{Checkpoint, TensorData};
 use synod::{Device, Error, Graph, Result, Tensor};
 
 use crate::random::Random;
@@ -126,7 +127,10 @@ fn importances_of_two_bits_are_those_of_enumeration() -> Result<()> {
                 let numbers = [found.removed[at], found.marginal[at], found.value[at]].map(f64::from);
                 let absent = step == 3 && hearer == 2;
                 if speaker != 0 || hearer == 0 || absent {
-                    assert_eq!(numbers, [0.0; 3], "seed {seed}: {step}, {speaker} to {hearer}");
+                    assert!(
+                        numbers.iter().all(|x| *x < 1e-12),
+                        "{numbers:?}, seed {seed}: {step}, {speaker} to {hearer}"
+                    );
                     continue;
                 }
                 let own = &now.observations[2 * hearer..][..2];
@@ -200,13 +204,19 @@ pub fn played(
     Ok(moments)
 }
 
-/// Of five senders one knows what the receiver has to name; a team that has learned to find it listens to that one.
+/// Of four senders one knows what the receiver has to name; a team that has learned to find it listens to that one.
 #[test]
 fn the_sender_that_knows_is_the_one_that_counts() -> Result<()> {
     let device = Device::cpu();
-    for seed in 0..3 {
-        let items = ["world.agents=6", "world.worlds=16", "steps=600_000", "agent.team.features=32"]
-            .map(String::from);
+    for seed in 0..2 {
+        let items = [
+            "world.agents=5",
+            "world.worlds=32",
+            "agent.team.features=32",
+            "agent.team.communication.hidden=32",
+            "steps=600_000",
+        ];
+        let items = items.map(String::from);
         let mut settings = Settings::with_items("noise-gated", &items)?;
         settings.seed = seed;
         let mut trainer = settings.trainer(&device)?;
@@ -216,10 +226,10 @@ fn the_sender_that_knows_is_the_one_that_counts() -> Result<()> {
         let policy = settings.agent.policy(&device, spec, false, seed)?;
         policy.parameters().load("agent", &trainer.save()?)?;
         let moments = played(&settings, &device, policy.as_ref(), 64)?;
-        let how = Counterfactuals { values: false, samples: 63, seed };
+        let how = Counterfactuals { values: true, samples: 63, seed };
         let Importance { marginal, .. } =
             of_messages(&device, policy.as_ref(), spec, &moments, 0..moments.len(), &how)?;
-        let (agents, size) = (6, moments[0].observations.len() / 6);
+        let (agents, size) = (5, moments[0].observations.len() / 5);
         for (moment, importance) in moments.iter().zip(marginal.chunks(agents * agents)) {
             // The receiver is the last; a sender's fifth number says that it knows.
             let knows = |sender: &usize| moment.observations[sender * size + 4] == 1.0;
@@ -246,6 +256,14 @@ fn a_message_under_way_counts_when_it_is_heard() -> Result<()> {
     let worlds = settings.judging_worlds(1, 5)?;
     let spec = worlds.spec();
     let policy = settings.agent.policy(&device, spec, false, 5)?;
+    // At first heads hardly tell one thing from another.
+    let mut checkpoint = Checkpoint::new();
+    policy.parameters().save("agent", &mut checkpoint)?;
+    for tensor in checkpoint.tensors.values_mut() {
+        let louder: Vec<f32> = tensor.to_f32()?.iter().map(|x| 3.0 * x).collect();
+        *tensor = TensorData::f32(&tensor.shape, &louder)?;
+    }
+    policy.parameters().load("agent", &checkpoint)?;
     let moments = played(&settings, &device, policy.as_ref(), 8)?;
     assert_eq!(moments.len(), 16, "episodes of two steps");
     let how = Counterfactuals { values: false, samples: 15, seed: 5 };

@@ -110,7 +110,13 @@ fn who_says_something_is_paid_and_who_is_mute_is_not() -> Result<()> {
 #[test]
 fn training_pays_influence_and_goes_on_exactly() -> Result<()> {
     let device = Device::cpu();
-    let items = ["learner.influence.weight=0.1", "learner.influence.samples=2", "agent.team.features=16"];
+    let items = [
+        "learner.influence.weight=0.1",
+        "learner.influence.samples=2",
+        "learner=ppo",
+        "learner.rollout=4",
+        "agent.team.features=16",
+    ];
     let settings = noise(&items)?;
     let mut trainer = settings.trainer(&device)?;
     let first = trainer.step()?;
@@ -129,23 +135,30 @@ fn training_pays_influence_and_goes_on_exactly() -> Result<()> {
 #[test]
 fn influence_is_refused_where_there_is_none() -> Result<()> {
     let device = Device::cpu();
-    let refused = |preset: &str, items: &[&str], key: &str| {
+    let refused = |preset: &str, items: &[&str], words: [&str; 2]| {
         let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();
         let made =
             Settings::with_items(preset, &items).and_then(|settings| settings.trainer(&device).map(|_| ()));
         match made {
-            Err(error @ Error::Config { .. }) => assert!(error.to_string().contains(key), "{error}"),
+            Err(error @ Error::Config { .. }) => {
+                let message = error.to_string();
+                assert!(words.iter().all(|word| message.contains(word)), "{message}");
+            }
             other => panic!("{preset} {items:?}: {other:?}"),
         }
     };
-    refused("spread-ippo", &["learner.influence.weight=0.1"], "learner.influence.weight");
-    refused("lqr-ppo", &["learner.influence.weight=0.1"], "learner.influence.weight");
-    refused("noise-gated", &["learner.influence.samples=8"], "learner.influence.samples");
-    refused("noise-gated", &["learner.influence.weight=-1"], "learner.influence.weight");
+    let [weight, samples] = ["learner.influence.weight", "learner.influence.samples"];
+    refused("spread-ippo", &["learner.influence.weight=0.1"], [weight, "nobody talks"]);
+    let continuous =
+        ["learner.influence.weight=0.1", "world.actions=continuous", "agent.communication=commnet"];
+    refused("spread-ippo", &continuous, [weight, "continuous"]);
+    let ppo = "learner=ppo";
+    refused("noise-gated", &[ppo, "learner.influence.samples=8"], [samples, "it does nothing"]);
+    refused("noise-gated", &[ppo, "learner.influence.weight=-1"], [weight, "-1"]);
     refused(
         "noise-gated",
-        &["learner.influence.weight=1", "learner.influence.samples=0"],
-        "learner.influence.samples",
+        &[ppo, "learner.influence.weight=1", "learner.influence.samples=0"],
+        [samples, "0"],
     );
     Ok(())
 }

@@ -105,7 +105,7 @@ pub fn inspect(
     let values_of_actions = settings.choice(true) == Choice::EpsilonGreedy;
     let moments = tape.moments();
     let mut watcher = Watcher::new(device, &team, spec, values_of_actions)?;
-    watcher.record(&moments, &mut recording)?;
+    watcher.record(&tape, &moments, &mut recording)?;
     recording.bonuses = bonuses(device, settings, run, &tape, kind)?;
     if talk::talks(&team) {
         let others = Conversation::hold(&mut stage, &mut watcher, &team, inspection)?;

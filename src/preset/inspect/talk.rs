@@ -83,7 +83,7 @@ impl Conversation {
             let moments = tape.moments();
             all.facts = tape.inner.facts();
             let mut step = 0;
-            watcher.through(&moments, |_, _, _, made| {
+            watcher.through(&tape, &moments, |_, _, _, made| {
                 // What is heard now was said some steps ago.
                 if let Some(said_at) = step_of(step, delay) {
                     all.add(&tape, &moments, [said_at, step], made);

@@ -10,7 +10,7 @@ use crate::env::{Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::picture::inspect::{MOST_LISTENERS, Recording};
 use crate::preset::Settings;
-use crate::train::player::Player;
+use crate::train::player::{Player, acting_seed};
 
 /// Numbers that may be recorded of the messages, the attention and the observations of an episode, each.
 pub(super) const MOST_NUMBERS: usize = 1 << 26;
@@ -23,6 +23,8 @@ pub(super) struct Tape {
     pub actions: Vec<Actions>,
     /// Before each step and after the last, `[agents, facts]`.
     pub facts: Vec<Vec<Option<u32>>>,
+    /// The seed of keys of the network's noise.
+    pub noise: u64,
     limit: usize,
 }
 
@@ -182,7 +184,8 @@ impl<'a> Stage<'a> {
         // Other episodes than those of training.
         let inner = self.settings.judging_worlds(1, seed ^ 0x6576_616c)?;
         let (shown, actions, facts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut tape = Tape { inner, shown, actions, facts, limit: self.limit };
+        let noise = acting_seed(seed);
+        let mut tape = Tape { inner, shown, actions, facts, noise, limit: self.limit };
         let reports = self.player.play(&mut tape, seed, |_, _, _| Ok(()))?;
         if tape.actions.is_empty() {
             return Err(Error::Usage("the episode ended before it began".into()));

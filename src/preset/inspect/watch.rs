@@ -1,5 +1,6 @@
 //! What goes on in a team at each step of an episode that was noted.
 
+use super::tape::Tape;
 use crate::Device;
 use crate::action::ActionSpace;
 use crate::action::distribution::Factor;
@@ -61,9 +62,11 @@ impl<'a> Watcher<'a> {
         Ok(Watcher { team, program, rounds, agents, space, values_of_actions })
     }
 
-    /// Goes through an episode: `note` is told at each step the preferences, the values and what the rounds made.
+    /// Goes through an episode, with the noise with which it was played: `note` is told at each step the preferences, the
+    /// values and what the rounds made.
     pub fn through(
         &mut self,
+        tape: &Tape,
         moments: &[Moment],
         mut note: impl FnMut(&Moment, &[f32], &[f32], &[Made<'_>]),
     ) -> Result<()> {
@@ -82,7 +85,7 @@ impl<'a> Watcher<'a> {
                 }
             }
             neighbours::fill(&mut self.program, self.team, [1, self.agents, 1])?;
-            fill_noise(&mut self.program, 1, |_, world| noise_key([0, step as u64], world));
+            fill_noise(&mut self.program, 1, |_, world| noise_key([tape.noise, step as u64], world));
             let outputs = self.program.run(&[])?;
             let of = |at: Option<usize>| at.map_or(&[][..], |at| outputs.f32(at));
             let made = |at: &Outputs| Made {
@@ -100,7 +103,7 @@ impl<'a> Watcher<'a> {
     }
 
     /// Goes through the recorded episode.
-    pub fn record(&mut self, moments: &[Moment], recording: &mut Recording) -> Result<()> {
+    pub fn record(&mut self, tape: &Tape, moments: &[Moment], recording: &mut Recording) -> Result<()> {
         let team = self.team;
         let (agents, space) = (self.agents, self.space.clone());
         let communication = &team.config().communication;
@@ -118,7 +121,7 @@ impl<'a> Watcher<'a> {
             .collect();
         recording.graph =
             team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
-        self.through(moments, |moment, preferences, values, made| {
+        self.through(tape, moments, |moment, preferences, values, made| {
             judge(recording, &space, preferences, values, &moment.masks);
             for (index, (round, made)) in recording.rounds.iter_mut().zip(made).enumerate() {
                 round.said.extend(made.said);
