@@ -5,6 +5,7 @@ use super::chain::ChainConfig;
 use super::deep_sea::DeepSeaConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
+use super::job_shop::JobShopConfig;
 use super::lever::LeverConfig;
 use super::lewis::LewisConfig;
 use super::lqr::LqrConfig;
@@ -83,6 +84,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),
+    Kind::<Worlds>::of::<JobShopConfig>(),
 ];
 
 family! {

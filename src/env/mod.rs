@@ -20,6 +20,7 @@ pub mod deep_sea;
 pub mod drawing;
 pub mod goals;
 pub mod gridworld;
+pub mod job_shop;
 pub mod last_action;
 pub mod lever;
 pub mod lewis;

@@ -21,6 +21,7 @@ mod exploration;
 mod filming;
 mod games;
 mod inspect;
+mod jobshop;
 mod judge;
 mod list;
 mod mazes;

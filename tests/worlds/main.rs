@@ -6,6 +6,7 @@ mod random;
 
 mod drawing;
 mod games;
+mod job_shop;
 mod mpe;
 mod signals;
 mod traffic_junction;
