@@ -18,6 +18,7 @@ use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
 use super::planted::PlantedConfig;
 use super::repeat_previous::RepeatPreviousConfig;
+use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
 use super::traffic_junction::TrafficJunctionConfig;
@@ -70,6 +71,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),
     Kind::<Worlds>::of::<SwitchConfig>(),
+    Kind::<Worlds>::of::<SpokenConfig>(),
     Kind::<Worlds>::of::<DeepSeaConfig>(),
     Kind::<Worlds>::of::<ChainConfig>(),
     Kind::<Worlds>::of::<TaxiConfig>(),

@@ -33,6 +33,7 @@ pub mod pathfinding;
 pub mod planted;
 pub mod repeat_previous;
 pub mod signals;
+pub mod spoken;
 pub mod switch;
 pub mod taxi;
 pub mod traffic_junction;

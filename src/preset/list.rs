@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, games, jobshop, mazes, particles, traffic};
+use super::{Settings, exploration, games, jobshop, language, mazes, particles, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::matrix_game::MatrixGameConfig;
@@ -151,6 +151,21 @@ const PRESETS: &[Preset] = &[
         settings: || games::switch(true),
     },
     Preset { name: "switch-dark", summary: "the same without the lamp", settings: || games::switch(false) },
+    Preset {
+        name: "riddle-dial",
+        summary: "the switch riddle with a bit that gradients go back through (DIAL)",
+        settings: || language::riddle_dial(3),
+    },
+    Preset {
+        name: "riddle-dial-4",
+        summary: "the same with four prisoners",
+        settings: || language::riddle_dial(4),
+    },
+    Preset {
+        name: "riddle-rial",
+        summary: "the switch riddle with a bit that is a part of the action (RIAL)",
+        settings: || language::riddle_rial(3),
+    },
     Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",

@@ -23,6 +23,7 @@ mod games;
 mod inspect;
 mod jobshop;
 mod judge;
+mod language;
 mod list;
 mod mazes;
 mod measure;
