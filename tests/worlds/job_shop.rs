@@ -227,6 +227,44 @@ fn the_world_played_by_a_rule_gives_the_rules_makespan() {
     }
 }
 
+#[test]
+fn what_a_rule_foresees_is_what_comes_of_it() {
+    let (_folder, path) = ft06_file();
+    let foresight = Rule::ALL.to_vec();
+    for (number, rule) in Rule::ALL.into_iter().enumerate() {
+        let config = JobShopConfig { order: rule, foresight: foresight.clone(), ..files(&[&path]) };
+        let mut env = JobShop::new(config.shop().unwrap(), 0).unwrap();
+        let mut out = Buffers::new(env.spec());
+        env.reset(&[true], &mut out).unwrap();
+        while !out.ended[0] {
+            let world = env.world(0).unwrap();
+            let (instance, floor) = (world.instance(), world.floor());
+            let all = Rule::ALL.map(|rule| rule.foresee(instance, floor, None));
+            assert!(all.iter().all(|end| *end >= world.bound()));
+            assert_eq!(all[number], TABLE[1].2[number], "the rule goes on as it began");
+            let mean = instance.mean_duration();
+            for (machine, row) in
+                out.observations.chunks_exact(env.spec().kinds[0].observation[0]).enumerate()
+            {
+                // Ten numbers of its own, then one a rule.
+                let seen = |end: u32, of: f64| ((f64::from(end) - of) / mean) as f32;
+                let bound = f64::from(world.bound());
+                assert!(all.iter().zip(&row[10..]).all(|(end, shown)| *shown == seen(*end, bound)));
+                // Its first option, where it has one: what the rule itself would do.
+                if let Some((job, duration)) = env.rules().candidates(world, machine).first() {
+                    let after = rule.foresee(instance, floor, Some((*job, machine, *duration)));
+                    assert_eq!(after, TABLE[1].2[number], "{rule:?}");
+                    // Behind the 16 numbers, the running job and the six machines: a slot of 12 and two a rule.
+                    let slot = &row[16 + 3 + 6..][..24];
+                    assert_eq!(slot[12 + 2 * number], seen(after, bound));
+                }
+            }
+            let actions = first_options(&env, &out);
+            env.step(&actions.into(), &mut out).unwrap();
+        }
+    }
+}
+
 /// Machines keep the order of a schedule: each begins what it does next there, and waits for it if it must.
 fn follow(env: &JobShop, order: &dyn Fn(usize) -> Vec<usize>, out: &Buffers) -> Vec<u32> {
     let world = env.world(0).unwrap();

@@ -55,12 +55,13 @@ fn one() -> usize {
 /// The settings of [`JobShop`](super::JobShop).
 ///
 /// The agents are the machines. A step is a moment at which a machine that is free has something to do. Every such
-/// machine chooses: option `1 + k` begins the next operation of the `k`-th of the jobs that wait for it, in the order of
-/// the dispatch rule `order`, ties to the lower job. With `may_wait` option 0 lets the moment pass until the next
+/// machine chooses: option `1 + k` begins the next operation of the `k`-th of the jobs that wait for it, in the order
+/// of the dispatch rule `order`, ties to the lower job. With `may_wait` option 0 lets the moment pass until the next
 /// operation ends somewhere, while one goes on or another machine has to choose too; where then nothing goes on and all
 /// wait, the lowest begins its first. All other machines have option 0 alone. Where two machines choose the same job
 /// (flexible job shop) the lower one gets it, and the other chooses again. An episode ends when all operations have
-/// begun, since the makespan is then known. Without `may_wait` schedules are non-delay ones, which the best need not be.
+/// begun, since the makespan is then known. Without `may_wait` schedules are non-delay ones, which the best need not
+/// be.
 ///
 /// Every step pays all machines minus the growth of a lower bound of the makespan
 /// ([`Floor::bound`](super::Floor::bound)), in parts of that bound at the start `b`: the return is `1 - makespan / b`.
@@ -98,6 +99,9 @@ pub struct JobShopConfig {
     /// Jobs on their way to a machine that it sees.
     #[schemars(range(min = 0, max = 64))]
     pub coming: usize,
+    /// Dispatch rules by which each option is thought through to the end: which makespan comes of it where the rule
+    /// decides on everything after ([`Rule::foresee`]).
+    pub foresight: Vec<Rule>,
 }
 
 impl Default for JobShopConfig {
@@ -111,6 +115,7 @@ impl Default for JobShopConfig {
             may_wait: false,
             order: Rule::Mwkr,
             coming: 2,
+            foresight: Vec::new(),
         }
     }
 }
@@ -122,6 +127,9 @@ impl JobShopConfig {
     /// A setting out of range, a file that cannot be read, an instance that has no room.
     pub fn shop(&self) -> Result<Shop> {
         crate::schema::check("world", self)?;
+        if self.foresight.len() > Rule::ALL.len() {
+            return Err(Error::config("world.foresight", "expected at most 6 rules"));
+        }
         let (mut instances, mut largest) = (Vec::new(), [0, 0]);
         let mut operations = 0;
         match &self.source {

@@ -1,5 +1,6 @@
 //! What machines see, and what a critic sees of the whole floor.
 
+use super::config::JobShopConfig;
 use super::floor::Floor;
 use super::instance::Instance;
 use super::world::{Play, Shop};
@@ -15,8 +16,10 @@ const CANDIDATE: usize = 12;
 const COMING: usize = 5;
 
 /// Numbers that a machine sees.
-pub(super) fn length(jobs: usize, machines: usize, coming: usize) -> usize {
-    OWN + RUNNING + machines + CANDIDATE * jobs + COMING * coming
+pub(super) fn length(shop: &Shop) -> usize {
+    let JobShopConfig { coming, ref foresight, .. } = shop.config;
+    let rules = foresight.len();
+    OWN + rules + RUNNING + shop.machines + (CANDIDATE + 2 * rules) * shop.jobs + COMING * coming
 }
 
 /// Numbers that a critic of the whole floor sees.
@@ -65,6 +68,8 @@ struct Counts {
     /// Per machine: work that has not begun, and jobs that stand before it now.
     work: Vec<f64>,
     queue: Vec<usize>,
+    /// The makespan by each rule of the foresight.
+    foreseen: Vec<u32>,
     share: f64,
     /// A unit for durations, and one for work.
     mean: f64,
@@ -72,7 +77,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(play: &Play) -> Counts {
+    fn of(shop: &Shop, play: &Play) -> Counts {
         let (instance, floor) = (&*play.instance, &play.floor);
         let mut work = vec![0.0; instance.machines()];
         let mut queue = vec![0; instance.machines()];
@@ -90,6 +95,7 @@ impl Counts {
         Counts {
             work,
             queue,
+            foreseen: shop.config.foresight.iter().map(|rule| rule.foresee(instance, floor, None)).collect(),
             share: begun as f64 / instance.operations() as f64,
             mean: instance.mean_duration(),
             bound: f64::from(instance.bound()),
@@ -103,7 +109,7 @@ fn difference(a: u32, b: u32) -> f64 {
 
 /// Writes what all machines see and may do, and the state.
 pub(super) fn observe(shop: &Shop, play: &Play, view: &mut View) {
-    let counts = Counts::of(play);
+    let counts = Counts::of(shop, play);
     let options = 1 + shop.jobs;
     let all: Vec<_> = (0..shop.machines).map(|machine| shop.candidates(play, machine)).collect();
     let may_wait = shop.may_wait(&play.floor, all.iter().filter(|c| !c.is_empty()).count());
@@ -133,9 +139,10 @@ fn see(
 ) {
     let (instance, floor) = (&*play.instance, &play.floor);
     let (now, mean, bound) = (floor.time(), counts.mean, counts.bound);
-    let (own, rest) = row.split_at_mut(OWN);
+    let rules = &shop.config.foresight;
+    let (own, rest) = row.split_at_mut(OWN + rules.len());
     let (run, rest) = rest.split_at_mut(RUNNING + shop.machines);
-    let (slots, coming) = rest.split_at_mut(CANDIDATE * shop.jobs);
+    let (slots, coming) = rest.split_at_mut((CANDIDATE + 2 * rules.len()) * shop.jobs);
     let mut pen = Pen(own.iter_mut());
     pen.flag(true);
     pen.flag(!candidates.is_empty());
@@ -148,6 +155,7 @@ fn see(
     pen.put(f64::from(now) / bound);
     pen.put(f64::from(play.bound) / bound - 1.0);
     pen.put(candidates.len() as f64 / shop.jobs as f64);
+    counts.foreseen.iter().for_each(|end| pen.put(difference(*end, play.bound) / mean));
     if let Some(job) = running(play, machine) {
         let next = fastest(instance, job, floor.next(job));
         let mut pen = Pen(run.iter_mut());
@@ -158,8 +166,19 @@ fn see(
             run[RUNNING + to] = 1.0;
         }
     }
-    for ((job, duration), slot) in candidates.iter().zip(slots.chunks_exact_mut(CANDIDATE)) {
+    let slot = CANDIDATE + 2 * rules.len();
+    for ((job, duration), slot) in candidates.iter().zip(slots.chunks_exact_mut(slot)) {
         candidate(play, counts, machine, *job, *duration, slot);
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let after =
+            |(job, duration): &(usize, u32)| rule.foresee(instance, floor, Some((*job, machine, *duration)));
+        let ends: Vec<u32> = candidates.iter().map(after).collect();
+        let least = ends.iter().copied().min().unwrap_or(0);
+        for (end, slot) in ends.into_iter().zip(slots.chunks_exact_mut(slot)) {
+            slot[CANDIDATE + 2 * i] = (difference(end, play.bound) / mean) as f32;
+            slot[CANDIDATE + 2 * i + 1] = (difference(end, least) / mean) as f32;
+        }
     }
     let on_their_way = |(job, _): &(usize, u32)| floor.ready(*job) > now;
     let mut others: Vec<(usize, u32)> = floor.bound_for(instance, machine).filter(on_their_way).collect();

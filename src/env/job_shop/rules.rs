@@ -61,13 +61,35 @@ impl Rule {
     /// ```
     pub fn schedule(self, instance: &Instance) -> Schedule {
         let mut floor = Floor::new(instance);
+        self.finish(instance, &mut floor);
+        floor.schedule(instance)
+    }
+
+    /// The makespan that comes of a floor where this rule decides on all that has not begun, after a job's next
+    /// operation has begun now on a machine where it takes so long: `(job, machine, duration)`. To choose by it is the
+    /// rollout algorithm (Bertsekas, Tsitsiklis and Wu 1997, "Rollout algorithms for combinatorial optimization").
+    pub fn foresee(self, instance: &Instance, floor: &Floor, begins: Option<(usize, usize, u32)>) -> u32 {
+        let mut floor = floor.clone();
+        if let Some((job, machine, duration)) = begins {
+            floor.begin(job, machine, duration, floor.time());
+        }
+        self.finish(instance, &mut floor);
+        floor.end()
+    }
+
+    fn finish(self, instance: &Instance, floor: &mut Floor) {
         loop {
-            let mut best = None;
+            let mut best: Option<(u32, i64, usize, usize, u32)> = None;
             for (job, operations) in instance.jobs().iter().enumerate() {
                 let next = operations.get(floor.next(job)).map_or(&[][..], Vec::as_slice);
+                let ready = floor.ready(job).max(floor.time());
                 for able in next {
-                    let est = floor.ready(job).max(floor.free(able.machine));
-                    let key = self.key(instance, &floor, job, able.duration);
+                    let est = ready.max(floor.free(able.machine));
+                    // The key is looked at only where it counts.
+                    if best.is_some_and(|(least, ..)| est > least) {
+                        continue;
+                    }
+                    let key = self.key(instance, floor, job, able.duration);
                     let this = (est, key, job, able.machine, able.duration);
                     if best.is_none_or(|best| this < best) {
                         best = Some(this);
@@ -77,6 +99,5 @@ impl Rule {
             let Some((est, _, job, machine, duration)) = best else { break };
             floor.begin(job, machine, duration, est);
         }
-        floor.schedule(instance)
     }
 }

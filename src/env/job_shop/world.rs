@@ -89,8 +89,8 @@ impl Shop {
         all
     }
 
-    /// Whether machines that could begin something may let the moment pass, where `open` of them could: something has to
-    /// go on, or another to begin.
+    /// Whether machines that could begin something may let the moment pass, where `open` of them could: something has
+    /// to go on, or another to begin.
     pub(super) fn may_wait(&self, floor: &Floor, open: usize) -> bool {
         self.config.may_wait && (open > 1 || floor.runs())
     }
@@ -116,7 +116,7 @@ impl Rules for Shop {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let seen = observe::length(self.jobs, self.machines, self.config.coming);
+        let seen = observe::length(self);
         vec![AgentKind::discrete("machine", self.machines, seen, 1 + self.jobs)]
     }
 
