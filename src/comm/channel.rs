@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use synod::comm::Channel;
-//! let words = Channel::Symbols { temperature: 1.0 };
+//! let words = Channel::Symbols { temperature: 1.0, entropy: 0.0 };
 //! assert_eq!(words.numbers(8), 8); // a score for each of eight words
 //! assert_eq!(Channel::Superposition { states: 4, measured: Default::default() }.numbers(8), 4 * 8 + 2 * 4);
 //! ```
@@ -11,8 +11,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::superposition::{Measured, Superposition};
+use super::{Mode, drawn};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Weights};
 
@@ -42,6 +42,11 @@ pub enum Channel {
         #[serde(default = "one")]
         #[schemars(range(min = 1e-3, max = 1e3))]
         temperature: f32,
+        /// The weight in the loss of a bonus for the entropy of the words, a mean over agents. Two meanings that have
+        /// fallen on one word part again only where a sender that is not understood goes on trying others.
+        #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1e3))]
+        entropy: f32,
     },
     /// Several encodings at once with complex amplitudes, measured by the Born rule ([`Superposition`]).
     Superposition {
@@ -134,6 +139,15 @@ impl Line {
         Line { channel, size, superposition }
     }
 
+    /// What the loss grows by for the sender's `numbers` `[.., Channel::numbers]`, where it does.
+    pub fn price<'g>(&self, numbers: Tensor<'g>) -> Option<Tensor<'g>> {
+        let Channel::Symbols { entropy, .. } = self.channel else { return None };
+        (entropy > 0.0).then(|| {
+            let chances = numbers.log_softmax(-1);
+            (chances.exp() * chances).sum(&[-1]).mean_all() * entropy
+        })
+    }
+
     /// The message `[.., size]` that arrives, from the sender's `numbers` `[.., Channel::numbers]`.
     pub fn send<'g>(
         &self,
@@ -143,20 +157,21 @@ impl Line {
         mode: Mode,
     ) -> Tensor<'g> {
         let graph = numbers.graph();
-        let noise = |deviation: f32| key.random_normal(numbers.shape()) * deviation;
+        let noise =
+            |deviation: f32| drawn(key, &numbers.shape(), |key, of| key.random_normal(of)) * deviation;
         match (self.channel, mode) {
             (Channel::Continuous { noise: 0.0 }, _) => numbers.tanh(),
             (Channel::Continuous { noise: deviation }, _) => numbers.tanh() + noise(deviation),
-            (Channel::Binary { noise: 0.0 }, Mode::Learning) => numbers.sigmoid(),
-            (Channel::Binary { noise: deviation }, Mode::Learning) => (numbers + noise(deviation)).sigmoid(),
             (Channel::Binary { .. }, Mode::Acting) => numbers.greater(graph.scalar(0.0)),
-            (Channel::Symbols { temperature }, Mode::Learning) => {
-                let drawn = numbers + key.random_gumbel(numbers.shape());
+            (Channel::Binary { noise: 0.0 }, _) => numbers.sigmoid(),
+            (Channel::Binary { noise: deviation }, _) => (numbers + noise(deviation)).sigmoid(),
+            (Channel::Symbols { .. }, Mode::Acting) => numbers.argmax().one_hot(self.size),
+            (Channel::Symbols { temperature, .. }, _) => {
+                let drawn = numbers + drawn(key, &numbers.shape(), |key, of| key.random_gumbel(of));
                 let soft = (drawn * (1.0 / temperature)).softmax(-1);
                 // Exactly one-hot: `soft - soft` is 0 whatever the rounding.
                 drawn.argmax().one_hot(self.size) + (soft - soft.detach())
             }
-            (Channel::Symbols { .. }, Mode::Acting) => numbers.argmax().one_hot(self.size),
             (Channel::Superposition { states, measured } | Channel::Mixture { states, measured }, _) => {
                 let (encodings, amplitudes) = self.parts(numbers, states);
                 let chances = match &self.superposition {

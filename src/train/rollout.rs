@@ -66,6 +66,8 @@ pub struct Experience {
     pub world_state: Vec<f32>,
     /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
     pub state: Vec<Vec<f32>>,
+    /// The counter of steps at the first of them: with the seed it makes the keys of the network's noise.
+    pub first_step: u64,
 }
 
 impl Experience {
@@ -90,6 +92,7 @@ impl Experience {
             masks: Vec::new(),
             world_state: Vec::new(),
             state: Vec::new(),
+            first_step: 0,
         }
     }
 
@@ -280,7 +283,7 @@ impl Rollout {
         let spec = environment.spec().clone();
         let kind = spec.only_kind("this trainer")?;
         let (agents, worlds) = (kind.count, spec.worlds);
-        let actors = Actors::new(device, policy, &spec, shards, choice, false)?;
+        let actors = Actors::exploring(device, policy, &spec, shards, choice)?;
         let observation = kind.observation.iter().product();
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
@@ -331,6 +334,7 @@ impl Rollout {
     /// What the device or the worlds report.
     pub fn collect(&mut self) -> Result<&Experience> {
         self.experience.state = self.actors.state()?;
+        self.experience.first_step = self.steps;
         let lanes = self.lanes();
         for t in 0..self.experience.time {
             self.observe(t);
