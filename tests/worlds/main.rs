@@ -7,6 +7,7 @@ mod random;
 mod drawing;
 mod games;
 mod job_shop;
+mod job_shop_files;
 mod mpe;
 mod signals;
 mod traffic_junction;
