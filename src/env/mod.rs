@@ -108,7 +108,7 @@ pub struct Spec {
     pub state: usize,
     /// Whether actions are at times not allowed. Where not, [`Buffers::masks`] holds ones for ever.
     pub masked: bool,
-    /// The step after which an episode is cut off at the latest; `u32::MAX` where that is not known.
+    /// The step after which an episode is over at the latest; `u32::MAX` where that is not known.
     pub limit: u32,
 }
 

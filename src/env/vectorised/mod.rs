@@ -120,6 +120,11 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         u32::MAX
     }
 
+    /// Steps of the longest episode, whatever ends it; `u32::MAX` where that is not known.
+    fn longest(&self) -> u32 {
+        self.limit()
+    }
+
     /// A world before its first episode, with room for everything.
     fn blank(&self) -> Self::World;
 
@@ -247,7 +252,7 @@ impl<R: Rules> Vectorised<R> {
         if !(1..=1 << 20).contains(&worlds) {
             return Err(too_large(&format!("expected 1 to 1048576, got {worlds}")));
         }
-        let (kinds, state, masked, limit) = (rules.kinds(), rules.state(), rules.masked(), rules.limit());
+        let (kinds, state, masked, limit) = (rules.kinds(), rules.state(), rules.masked(), rules.longest());
         let spec = Spec { worlds, kinds, state, masked, limit };
         spec.kinds.iter().try_for_each(|kind| kind.actions.check())?;
         let numbers = spec.kinds.iter().try_fold(0usize, |sum, kind| {

@@ -25,7 +25,7 @@ use super::curiosity::Curiosity;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::agent::{Policy, fill_noise, mixed_key, neighbours, noise_key};
+use crate::agent::{Policy, mixed_key, neighbours};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::Result;
@@ -127,8 +127,6 @@ impl Ppo {
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             experience.fill(learner, own)?;
-            // The words that were said are said again.
-            fill_noise(learner, each, |t, j| noise_key([seed, experience.first_step + t as u64], own[j]));
             if let Some(input) = learner.find_input_u32("entropy key") {
                 input.copy_from_slice(&mixed_key([seed, updates], i as u64));
             }
