@@ -287,7 +287,7 @@ fn wrong_use_is_an_error() {
             let (mut actions, each) = (none.clone(), none.continuous.len() / lanes);
             if let Some(action) = actions.discrete.get_mut(active) {
                 *action = u32::MAX;
-                fails(env.step(&actions, &mut out), "actions go from 0");
+                fails(env.step(&actions, &mut out), "go from 0 to");
             } else {
                 actions.continuous[active * each] = f32::NAN;
                 fails(env.step(&actions, &mut out), "is not finite");
