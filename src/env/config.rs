@@ -3,6 +3,7 @@
 use super::VecEnv;
 use super::chain::ChainConfig;
 use super::deep_sea::DeepSeaConfig;
+use super::factory::FactoryConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::job_shop::JobShopConfig;
@@ -87,6 +88,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),
     Kind::<Worlds>::of::<JobShopConfig>(),
+    Kind::<Worlds>::of::<FactoryConfig>(),
 ];
 
 family! {

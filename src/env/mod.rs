@@ -18,6 +18,7 @@ pub mod chain;
 mod config;
 pub mod deep_sea;
 pub mod drawing;
+pub mod factory;
 pub mod goals;
 pub mod gridworld;
 pub mod job_shop;

@@ -2,9 +2,10 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, games, jobshop, language, mazes, particles, traffic};
+use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
+use crate::env::factory::FactoryConfig;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
@@ -312,6 +313,21 @@ const PRESETS: &[Preset] = &[
             let world = SimpleAdversaryConfig { worlds: 64, ..SimpleAdversaryConfig::default() };
             particles::particles(world, Critic::Own)
         },
+    },
+    Preset {
+        name: "factory-small",
+        summary: "a sensor, a processor and an actuator run two machines; reports have their share of the known optimum",
+        settings: || factory::factory(FactoryConfig::small(), true, 6_000_000),
+    },
+    Preset {
+        name: "factory-small-silent",
+        summary: "the same without a word; no play without one reaches more than .252 of the optimum",
+        settings: || factory::factory(FactoryConfig::small(), false, 3_000_000),
+    },
+    Preset {
+        name: "factory",
+        summary: "three sensors, two processors and four actuators run four machines",
+        settings: || factory::factory(FactoryConfig::large(), true, 12_000_000),
     },
 ];
 

@@ -18,6 +18,7 @@ mod describe;
 mod episode;
 mod evaluate;
 mod exploration;
+mod factory;
 mod filming;
 mod games;
 mod inspect;

@@ -3,6 +3,7 @@
 use crate::random::Random;
 use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
+use synod::env::factory::FactoryConfig;
 use synod::env::job_shop::{JobShopConfig, Rule, Source};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::lewis::LewisConfig;
@@ -37,6 +38,13 @@ pub fn configurations() -> Vec<WorldConfig> {
         length: 9,
     }));
     all.push(WorldConfig::new(SwitchConfig { worlds: 200, agents: 4, days: 0, lamp: true }));
+    // Agents of one kind with more machines than others.
+    all.push(WorldConfig::new(FactoryConfig {
+        worlds: 130,
+        machines: 5,
+        horizon: 9,
+        ..FactoryConfig::large()
+    }));
     all.push(WorldConfig::new(DeepSeaConfig { worlds: 3, size: 4, mapping_seed: 0 }));
     all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));
     let noise = Sight::Gaussian;

@@ -5,6 +5,7 @@
 mod random;
 
 mod drawing;
+mod factory;
 mod games;
 mod job_shop;
 mod job_shop_files;
