@@ -21,6 +21,7 @@ pub mod drawing;
 pub mod factory;
 pub mod goals;
 pub mod gridworld;
+pub mod job_shop;
 pub mod last_action;
 pub mod lever;
 pub mod lewis;

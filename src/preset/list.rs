@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, factory, games, language, mazes, particles, traffic};
+use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::factory::FactoryConfig;
@@ -256,6 +256,11 @@ const PRESETS: &[Preset] = &[
         name: "chain-hierarchical",
         summary: "Kulkarni's chain in two levels; the most there is is .208 on average",
         settings: exploration::chain_hierarchical,
+    },
+    Preset {
+        name: "job-shop",
+        summary: "machines learn to dispatch on random job shops, PPO, one network for all",
+        settings: jobshop::job_shop,
     },
     Preset {
         name: "spread-vdn",

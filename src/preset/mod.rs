@@ -22,6 +22,7 @@ mod factory;
 mod filming;
 mod games;
 mod inspect;
+mod jobshop;
 mod judge;
 mod language;
 mod list;

@@ -4,6 +4,7 @@ use crate::random::Random;
 use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::factory::FactoryConfig;
+use synod::env::job_shop::{JobShopConfig, Rule, Source};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::lewis::LewisConfig;
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
@@ -48,6 +49,10 @@ pub fn configurations() -> Vec<WorldConfig> {
     all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));
     let noise = Sight::Gaussian;
     all.push(WorldConfig::new(NoiseConfig { worlds: 40, agents: 9, noise, steps: 3, ..Default::default() }));
+    let source = Source::Random { sizes: vec![[2, 3], [4, 2]], durations: [1, 9], alternatives: 2 };
+    let waiting =
+        JobShopConfig { worlds: 40, source, jobs: 5, machines: 4, may_wait: true, ..Default::default() };
+    all.push(WorldConfig::new(JobShopConfig { order: Rule::Fifo, coming: 0, ..waiting }));
     all.push(WorldConfig::new(PlantedConfig { worlds: 40, useless: 0, mute: 0, ..Default::default() }));
     all
 }
@@ -290,7 +295,7 @@ fn wrong_use_is_an_error() {
             let (mut actions, each) = (none.clone(), none.continuous.len() / lanes);
             if let Some(action) = actions.discrete.get_mut(active) {
                 *action = u32::MAX;
-                fails(env.step(&actions, &mut out), "actions go from 0");
+                fails(env.step(&actions, &mut out), "go from 0 to");
             } else {
                 actions.continuous[active * each] = f32::NAN;
                 fails(env.step(&actions, &mut out), "is not finite");

@@ -7,6 +7,8 @@ mod random;
 mod drawing;
 mod factory;
 mod games;
+mod job_shop;
+mod job_shop_files;
 mod mpe;
 mod signals;
 mod traffic_junction;
