@@ -13,6 +13,7 @@ use super::mpe::{
     SimpleTagConfig,
 };
 use super::pathfinding::PathfindingConfig;
+use super::platoon::PlatoonConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
@@ -77,6 +78,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<SimpleReferenceConfig>(),
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
+    Kind::<Worlds>::of::<PlatoonConfig>(),
 ];
 
 family! {

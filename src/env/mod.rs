@@ -27,6 +27,7 @@ pub mod matrix_game;
 pub(crate) mod memory;
 pub mod mpe;
 pub mod pathfinding;
+pub mod platoon;
 pub mod repeat_previous;
 pub mod switch;
 pub mod taxi;

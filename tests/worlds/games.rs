@@ -5,6 +5,7 @@ use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
+use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
@@ -34,6 +35,21 @@ pub fn configurations() -> Vec<WorldConfig> {
     }));
     all.push(WorldConfig::new(SwitchConfig { worlds: 200, agents: 4, days: 0, lamp: true }));
     all.push(WorldConfig::new(DeepSeaConfig { worlds: 3, size: 4, mapping_seed: 0 }));
+    let task = Task::Regulator(RegulatorConfig { lag: 0.3, ..RegulatorConfig::default() });
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 200,
+        max_episode_steps: 12,
+        task,
+        ..Default::default()
+    }));
+    let road =
+        RoadConfig { lanes: 3, assist: false, driven_cars: 2, driver: Driver::Cacc, ..RoadConfig::default() };
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 20,
+        cars: 0,
+        task: Task::Road(road),
+        ..Default::default()
+    }));
     all
 }
 

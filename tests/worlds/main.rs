@@ -7,4 +7,6 @@ mod random;
 mod drawing;
 mod games;
 mod mpe;
+mod platoon;
+mod platoon_records;
 mod traffic_junction;
