@@ -92,7 +92,7 @@ impl Policy for Machine {
         let x = self.features.forward(weights, seen).tanh().detach();
         let parameters = self.actor.forward(weights, x);
         let values = self.critic.forward(weights, x).reshape(&shape[..3]);
-        Ok(Unrolled { parameters, values, state: Vec::new(), attention: None })
+        Ok(Unrolled { parameters, values, state: Vec::new(), attention: None, price: None })
     }
 }
 

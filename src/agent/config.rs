@@ -3,7 +3,7 @@
 use super::Policy;
 use super::kinds::KindsConfig;
 use super::srmt::SrmtConfig;
-use super::team::{Critic, TeamConfig};
+use super::team::{Critic, Team, TeamConfig};
 use crate::Device;
 use crate::env::Spec;
 use crate::error::Result;
@@ -22,6 +22,15 @@ pub trait AgentSettings: Table {
     /// built from such parts (levels of a hierarchy) or looks into them.
     fn parts(&self, _observation: &[usize]) -> Option<TeamConfig> {
         None
+    }
+
+    /// The team that it is, where it can be looked into.
+    ///
+    /// # Errors
+    /// As [`AgentSettings::policy`].
+    fn team(&self, device: &Device, spec: &Spec, separate: bool, seed: u64) -> Result<Option<Team>> {
+        let shape = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
+        self.parts(shape).map(|parts| Team::new(device, &parts, spec, separate, seed)).transpose()
     }
 
     /// Whether a critic learns from more than the agents' heads: what Q-learning has no use for.

@@ -248,6 +248,7 @@ impl Policy for Hierarchy {
             values: graph.concat(&values, 0),
             state,
             attention: None,
+            price: None,
         })
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 
 pub mod actors;
+mod body;
 mod config;
 pub mod core;
 pub mod encoder;
@@ -20,12 +21,14 @@ pub mod hierarchy;
 pub mod kinds;
 pub mod neighbours;
 pub mod srmt;
+mod talk;
 pub mod team;
 
 pub use config::{AgentConfig, AgentSettings, Agents};
 
 pub use crate::comm::Mode;
 
+use crate::Device;
 use crate::action::Bounded;
 use crate::comm::Neighbours;
 use crate::env::AgentKind;
@@ -164,6 +167,9 @@ pub struct Unrolled<'g> {
     /// For pictures, in inference of one step: `[agents, worlds, heads, agents]`, how much each agent attends to
     /// each agent's memory; `None` where the agent has no such thing.
     pub attention: Option<Tensor<'g>>,
+    /// A number that the loss grows by, where the network has something to pay for (edges of a learned graph); `None` where it
+    /// has not.
+    pub price: Option<Tensor<'g>>,
 }
 
 /// A part of an agent's recurrent state.
@@ -199,6 +205,20 @@ pub trait Policy: Send + Sync {
     /// What its numbers for continuous actions with bounds stand for.
     fn bounded(&self) -> Bounded {
         Bounded::Gaussian
+    }
+
+    /// Takes notice that it learns no more and is on `device`: what follows from its parameters alone is worked out once, and
+    /// actors that are made later need less (edges that a learned graph has cut are left out). Its actions stay.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn settle(&mut self, _device: &Device) -> Result<()> {
+        Ok(())
+    }
+
+    /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
+    fn links(&self) -> Option<&[(u32, u32)]> {
+        None
     }
 
     /// Unrolls it from `state` over a sequence. Gradients flow through time.

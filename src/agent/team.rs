@@ -12,16 +12,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::core::{Core, CoreConfig, NoCore, Remembered};
-use super::encoder::{Encoder, EncoderConfig};
+use super::body::{Body, described};
+use super::core::{CoreConfig, NoCore};
+use super::encoder::EncoderConfig;
+use super::talk::Talk;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
-use crate::comm::{Communication, Heard, Hearing, Layer, Neighbours, Silence};
+use crate::comm::{Communication, CommunicatorConfig, Company, Heard, Neighbours, Silence};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Builder, Linear, Parameters, Weights};
+use crate::nn::{Builder, Parameters, Weights};
 use crate::registry::Member;
 use crate::schema;
 
@@ -105,22 +107,12 @@ impl TeamConfig {
     ///
     /// # Errors
     /// The first setting out of range, or without an effect.
-    pub fn check(&self, kind: &AgentKind, separate: bool) -> Result<()> {
+    pub fn check(&self, spec: &Spec, separate: bool) -> Result<()> {
+        let kind = spec.only_kind("a team")?;
         schema::check("agent", self)?;
         self.encoder.check(&kind.observation)?;
         self.core.check(self.features)?;
-        self.communication.check(self.features, kind.observation.iter().product())?;
-        let name = self.communication.name();
-        if name == Silence::NAME {
-            for (key, set) in
-                [("rounds", self.rounds != 1), ("residual", self.residual), ("talk_first", self.talk_first)]
-            {
-                if set {
-                    let message = "its default: it does nothing where agent.communication is `none`";
-                    return Err(Error::config(format!("agent.{key}"), message));
-                }
-            }
-        }
+        self.check_talk(spec, separate)?;
         if self.bounded != Bounded::Gaussian && kind.actions.floats() == 0 {
             let message = "`gaussian`: it does nothing where no action is continuous";
             return Err(Error::config("agent.bounded", message));
@@ -133,10 +125,38 @@ impl TeamConfig {
             let message = "its default: it does nothing where no action is continuous";
             return Err(Error::config("agent.bounded", message));
         }
-        if self.communication.neighbours().is_some() && separate {
+        Ok(())
+    }
+
+    /// Checks how the agents of worlds talk.
+    pub(super) fn check_talk(&self, spec: &Spec, separate: bool) -> Result<()> {
+        self.communication.check(&Company::of(spec, self.features)?)?;
+        let name = self.communication.name();
+        if name == Silence::NAME {
+            for (key, set) in
+                [("rounds", self.rounds != 1), ("residual", self.residual), ("talk_first", self.talk_first)]
+            {
+                if set {
+                    let message = "its default: it does nothing where agent.communication is `none`";
+                    return Err(Error::config(format!("agent.{key}"), message));
+                }
+            }
+        }
+        if self.communication.delay() > 0 {
+            if self.rounds != 1 {
+                let message = "1: what is said at a step is heard at another, once";
+                return Err(Error::config("agent.rounds", message));
+            }
+            if self.talk_first {
+                let message = "false: over steps agents hear before their core and speak after it";
+                return Err(Error::config("agent.talk_first", message));
+            }
+        }
+        let shared = self.communication.neighbours().is_some() || name == CommunicatorConfig::NAME;
+        if shared && separate {
             return Err(Error::config(
                 "separate_parameters",
-                format!("agents on graphs ({name}) share their parameters"),
+                format!("agents that talk by `{name}` share their parameters"),
             ));
         }
         Ok(())
@@ -164,58 +184,41 @@ impl AgentSettings for TeamConfig {
     }
 }
 
-/// An encoder and a recurrent core.
-struct Trunk {
-    encoder: Encoder,
-    core: Option<Box<dyn Core>>,
+/// The agents of one kind: their network, and where they and their numbers stand in the common arrays.
+pub(super) struct Part {
+    pub body: Body,
+    /// The first of its agents, and how many there are.
+    pub agents: [usize; 2],
+    /// Numbers that it sees of its own; what stands behind the common columns (last actions) it sees too.
+    pub own: usize,
+    pub space: ActionSpace,
+    /// The part of the common state that is its first.
+    pub first_state: usize,
 }
 
-impl Trunk {
-    /// For observations of that shape, joined by so many `more` numbers.
-    fn new(builder: &mut Builder, config: &TeamConfig, observation: &[usize], more: usize) -> Trunk {
-        let features = config.features;
-        let encoder =
-            builder.within("encoder", |b| Encoder::new(b, config.encoder, observation, more, features));
-        let core = builder.within("core", |b| config.core.core(b, features));
-        Trunk { encoder, core }
-    }
-
-    /// The core over features `[time, agents, worlds, features]`, where there is one.
-    fn recur<'g>(
-        &self,
-        weights: &Weights<'g>,
-        features: Tensor<'g>,
-        sequence: Sequence<'g>,
-        state: &[Tensor<'g>],
-    ) -> Remembered<'g> {
-        match &self.core {
-            Some(core) => core.run(weights, features, sequence, state),
-            None => Remembered { features, state: Vec::new(), attention: None },
-        }
-    }
-
-    fn state(&self) -> Vec<StatePart> {
-        self.core.as_ref().map_or(Vec::new(), |core| core.state())
-    }
-}
-
-/// The network with its parameters.
+/// A team with its parameters: of one kind of agent, or of several with a network each ([`Team::of_kinds`]).
 pub struct Team {
     config: TeamConfig,
-    observation: Vec<usize>,
+    parts: Vec<Part>,
+    /// Whether the parts are kinds of agent.
+    pub(super) kinds: bool,
+    talk: Talk,
+    /// The actions of all parts as one.
+    pub(super) space: ActionSpace,
+    /// The first columns of an observation: those of the widest kind, with the marks of the kinds; and the shape of all.
+    pub(super) common: usize,
+    pub(super) observation: Vec<usize>,
     agents: usize,
-    actions: ActionSpace,
-    separate: bool,
-    trunk: Trunk,
-    /// The critic's, where it has one of its own.
-    judge: Option<Trunk>,
-    /// Numbers of the world's state that a central critic sees.
-    world_state: usize,
-    talk: Vec<Box<dyn Layer>>,
-    actor: Linear,
-    dueling: Option<Linear>,
-    critic: Linear,
     parameters: Parameters,
+}
+
+/// What a team is built from, its parameters apart.
+pub(super) struct Plan {
+    pub config: TeamConfig,
+    pub parts: Vec<Part>,
+    pub kinds: bool,
+    pub talk: Talk,
+    pub common: usize,
 }
 
 impl Team {
@@ -230,129 +233,31 @@ impl Team {
             true => Builder::with_lanes(seed, kind.count),
             false => Builder::new(seed),
         };
-        let plan = Self::plan(&mut builder, config, spec, separate)?;
-        Ok(plan(builder.build(device)?))
-    }
-
-    /// Declares the parameters of such a network among others; it is whole when all are built.
-    ///
-    /// # Errors
-    /// As [`Team::new`].
-    pub(super) fn plan(
-        builder: &mut Builder,
-        config: &TeamConfig,
-        spec: &Spec,
-        separate: bool,
-    ) -> Result<impl FnOnce(Parameters) -> Team + use<>> {
-        let kind = spec.only_kind("a team")?;
-        config.check(kind, separate)?;
-        if config.critic == Critic::Central && spec.state == 0 {
-            let message = "own or shared: the state of this world is not known";
-            return Err(Error::config("agent.critic", message));
-        }
-        let features = config.features;
-        let number = if config.identity { kind.count } else { 0 };
-        let trunk = Trunk::new(builder, config, &kind.observation, number);
-        let talk = (0..config.rounds)
-            .filter_map(|i| {
-                let name = format!("{}{i}", config.communication.name());
-                config.communication.layer(builder, &name, features)
-            })
-            .collect();
-        // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(builder, "actor", features, kind.actions.parameters(), 0.01);
-        let dueling = config.dueling.then(|| Linear::new(builder, "dueling", features, 1, 0.01));
-        let critic = Linear::new(builder, "critic", features, 1, 1.0);
-        let viewed = match config.critic {
-            Critic::Shared => None,
-            Critic::Own => Some(&kind.observation[..]),
-            Critic::Central => Some(&[spec.state][..]),
+        config.check(spec, separate)?;
+        let company = Company::of(spec, config.features)?;
+        let whole = Company { kinds: vec![(kind.name.clone(), kind.count)], ..company.clone() };
+        let talk = |b: &mut Builder| {
+            // One network for all kinds, and so one way in and out.
+            let mut talk = Talk::new(b, config, &company, &vec![config.features; company.kinds.len()]);
+            talk.set_whole(&whole);
+            talk
         };
-        let judge = viewed.map(|seen| builder.within("judge", |b| Trunk::new(b, config, seen, number)));
-        let (config, kind, world_state) = (config.clone(), kind.clone(), spec.state);
-        Ok(move |parameters| Team {
-            config,
-            observation: kind.observation,
-            agents: kind.count,
-            actions: kind.actions,
-            separate,
-            trunk,
-            judge,
-            world_state,
-            talk,
-            actor,
-            dueling,
-            critic,
-            parameters,
-        })
+        let (body, talk) = Body::new(&mut builder, config, spec, separate, talk)?;
+        let own = kind.observation.iter().product();
+        let (agents, space) = ([0, kind.count], kind.actions.clone());
+        let parts = vec![Part { body, agents, own, space, first_state: 0 }];
+        let plan = Plan { config: config.clone(), parts, kinds: false, talk, common: own };
+        Ok(plan.with(builder.build(device)?, kind))
     }
 
-    /// The parts of the network.
+    /// The parts of the network; of several kinds those that all have in common.
     pub fn config(&self) -> &TeamConfig {
         &self.config
     }
 
-    /// The number of each agent as a row with a one, `[time, agents, worlds, agents]`, where that is wanted.
-    fn identities<'g>(&self, graph: &'g Graph, [time, worlds]: [usize; 2]) -> Option<Tensor<'g>> {
-        let agents = self.agents;
-        self.config.identity.then(|| {
-            let mut identity = vec![0.0; agents * agents];
-            (0..agents).for_each(|i| identity[i * agents + i] = 1.0);
-            let identity = graph.constant([1, agents, 1, agents], &identity);
-            identity.broadcast_to([time, agents, worlds, agents])
-        })
-    }
-
-    /// What the critic's own network makes of its view, and its state after the last step.
-    fn judge<'g>(
-        &self,
-        weights: &Weights<'g>,
-        trunk: &Trunk,
-        sequence: Sequence<'g>,
-        identities: Option<Tensor<'g>>,
-        state: &[Tensor<'g>],
-    ) -> Result<Remembered<'g>> {
-        let view = match (self.config.critic, sequence.world) {
-            (Critic::Central, Some(world)) => {
-                let shape = sequence.present.shape();
-                let size = world.shape()[2];
-                let all = world.reshape([shape[0], 1, shape[2], size]);
-                all.broadcast_to([shape[0], shape[1], shape[2], size])
-            }
-            (Critic::Central, None) => {
-                return Err(Error::Graph("a central critic needs the state of the world".into()));
-            }
-            _ => sequence.observations,
-        };
-        let x = trunk.encoder.forward(weights, view, identities);
-        Ok(trunk.recur(weights, x, sequence, state))
-    }
-
-    /// All rounds of communication, a key for each: the features after the last, and what each round made, watched where a
-    /// single step is looked at. What nobody says otherwise are the features that a round was given.
-    fn talk<'g>(
-        &self,
-        weights: &Weights<'g>,
-        sequence: Sequence<'g>,
-        keys: &[Tensor<'g>],
-        mut x: Tensor<'g>,
-    ) -> Result<(Tensor<'g>, Vec<Heard<'g>>)> {
-        let shape = sequence.present.shape();
-        let here = sequence.present.reshape([&shape[..], &[1]].concat());
-        let mut rounds = Vec::with_capacity(self.talk.len());
-        for (layer, key) in self.talk.iter().zip(keys) {
-            let watch = shape[0] == 1;
-            let Sequence { present, edges, mode, .. } = sequence;
-            let hearing = Hearing { present, edges, watch, key: *key, mode };
-            let mut heard = layer.exchange(weights, x, hearing)?;
-            heard.said = heard.said.or(watch.then_some(x));
-            // The absent neither hear nor say anything.
-            let features = if self.config.residual { x + heard.features } else { heard.features };
-            heard.features = features * here;
-            x = heard.features;
-            rounds.push(heard);
-        }
-        Ok((x, rounds))
+    /// Who hears whom in a round, as pairs (speaker, hearer) sorted by the second, where that never changes and is not simply all.
+    pub fn links(&self, round: usize) -> Option<&[(u32, u32)]> {
+        self.talk.layers().get(round).and_then(|layer| layer.links())
     }
 
     /// As [`Policy::unroll`], with what every round of communication made, in their order. For a single step its
@@ -367,82 +272,180 @@ impl Team {
         state: &[Tensor<'g>],
     ) -> Result<(Unrolled<'g>, Vec<Heard<'g>>)> {
         let graph = weights.graph();
+        self.check_sequence(&sequence, state)?;
+        // For the two cores, and for each round of communication.
+        let keys = sequence.key.split_key(2 + self.talk.rounds());
+        let keys: Vec<_> = (0..2 + self.talk.rounds()).map(|i| keys.slice(0, i, 1).reshape([2])).collect();
+        let views: Vec<Sequence<'g>> = self.parts.iter().map(|part| self.view(part, sequence)).collect();
+        let key = |which: usize, part: usize| match self.kinds {
+            // Noise of its own.
+            true => keys[which].fold_in(graph.constant_u32([], &[part as u32])),
+            false => keys[which],
+        };
+        let encoded: Vec<_> =
+            self.parts.iter().zip(&views).map(|(part, view)| part.body.encode(weights, view)).collect();
+        graph.check()?;
+        let features: Vec<Tensor<'g>> = encoded.iter().map(|(x, _)| *x).collect();
+        let mut now = Now { features, state: self.own_states(state), attention: None, rounds: Vec::new() };
+        let mut under_way = None;
+        if self.talk.delay > 0 {
+            let [noise, voice] =
+                [Sequence { key: keys[0], ..sequence }, Sequence { key: keys[2], ..sequence }];
+            under_way = Some(self.over_time(weights, [noise, voice], state, &mut now)?);
+        } else {
+            let cores = |i: usize| Sequence { key: key(0, i), ..views[i] };
+            if self.talk.first {
+                (now.features, now.rounds) =
+                    self.talk.exchange(weights, &sequence, &keys[2..], &now.features)?;
+            }
+            self.recur(weights, cores, &mut now);
+            if !self.talk.first {
+                (now.features, now.rounds) =
+                    self.talk.exchange(weights, &sequence, &keys[2..], &now.features)?;
+            }
+        }
+        let (mut parameters, mut values, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (part, (_, identities))) in self.parts.iter().zip(&encoded).enumerate() {
+            let view = Sequence { key: key(1, index), ..views[index] };
+            let judge = &self.states_of(part, state)[part.body.own_state()..];
+            let of = part.body.conclude(weights, now.features[index], *identities, view, judge)?;
+            parameters.push(self.widen(&part.space, of.parameters));
+            values.push(of.values);
+            let [first, count] = part.agents;
+            let room = |x: &Tensor<'g>| match self.kinds {
+                true => x.pad(0, first, self.agents - first - count),
+                false => *x,
+            };
+            after.extend(now.state[index].iter().chain(&of.state).map(room));
+        }
+        after.extend(under_way);
+        let joined = |parts: Vec<Tensor<'g>>| match &parts[..] {
+            [only] => *only,
+            parts => graph.concat(parts, 1),
+        };
+        let heard = now.rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
+        let price = now.rounds.iter().filter_map(|heard| heard.price).reduce(|sum, price| sum + price);
+        let unrolled = Unrolled {
+            parameters: joined(parameters),
+            values: joined(values),
+            state: after,
+            attention: heard.or(now.attention),
+            price,
+        };
+        Ok((unrolled, now.rounds))
+    }
+
+    /// The cores of all parts over the features.
+    fn recur<'g>(&self, weights: &Weights<'g>, sequences: impl Fn(usize) -> Sequence<'g>, now: &mut Now<'g>) {
+        for (index, part) in self.parts.iter().enumerate() {
+            let (x, state) = (now.features[index], std::mem::take(&mut now.state[index]));
+            let remembered = part.body.recur(weights, x, sequences(index), &state);
+            (now.features[index], now.state[index]) = (remembered.features, remembered.state);
+            if !self.kinds {
+                now.attention = remembered.attention;
+            }
+        }
+    }
+
+    /// Step by step where what is said is heard later: agents hear, remember and speak. Gives what is under way at the end.
+    fn over_time<'g>(
+        &self,
+        weights: &Weights<'g>,
+        [noise, voice]: [Sequence<'g>; 2],
+        state: &[Tensor<'g>],
+        now: &mut Now<'g>,
+    ) -> Result<Tensor<'g>> {
+        let graph = weights.graph();
+        let Some(mut under_way) = state.last().copied() else { return Ok(graph.scalar(0.0)) };
+        let encoded = std::mem::take(&mut now.features);
+        let mut steps: Vec<Vec<Tensor<'g>>> = vec![Vec::new(); self.parts.len()];
+        for t in 0..noise.present.shape()[0] {
+            let step = voice.steps(t, 1);
+            let seen: Vec<_> = encoded.iter().map(|x| x.slice(0, t, 1)).collect();
+            (now.features, now.rounds) = self.talk.hear(weights, &step, &seen, under_way)?;
+            let of = |i: usize| {
+                let own = self.view(&self.parts[i], noise).steps(t, 1);
+                Sequence { key: own.key.fold_in(graph.constant_u32([], &[i as u32])), ..own }
+            };
+            self.recur(weights, of, now);
+            under_way = self.talk.speak(weights, &step, &now.features, under_way)?;
+            steps.iter_mut().zip(&now.features).for_each(|(all, x)| all.push(*x));
+        }
+        now.features = steps.iter().map(|steps| graph.concat(steps, 0)).collect();
+        Ok(under_way)
+    }
+
+    /// The part of the whole state that is a kind's.
+    fn states_of<'g>(&self, part: &Part, state: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+        let [first, count] = part.agents;
+        let own = state.iter().skip(part.first_state).take(part.body.state().len());
+        own.map(|x| if self.kinds { x.slice(0, first, count) } else { *x }).collect()
+    }
+
+    /// The cores' states, part by part.
+    fn own_states<'g>(&self, state: &[Tensor<'g>]) -> Vec<Vec<Tensor<'g>>> {
+        let of = |part: &Part| {
+            let mut own = self.states_of(part, state);
+            own.truncate(part.body.own_state());
+            own
+        };
+        self.parts.iter().map(of).collect()
+    }
+
+    fn check_sequence(&self, sequence: &Sequence<'_>, state: &[Tensor<'_>]) -> Result<()> {
         let shape = sequence.observations.shape();
         let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
-        let known = shape.len() < 2 || shape[1] == self.agents || !(self.config.identity || self.separate);
-        if !fits || !known || state.len() != self.state().len() {
-            return Err(Error::Graph(format!(
-                "this team of {} takes observations [time, agents, worlds, {:?}] and {} parts of state, and was given \
-                 {shape:?} and {}",
-                self.agents,
-                self.observation,
-                self.state().len(),
-                state.len()
-            )));
+        let bound = self.kinds || self.parts[0].body.counts_agents() || self.links(0).is_some();
+        let known = shape.len() < 2 || shape[1] == self.agents || !bound;
+        if fits && known && state.len() == self.state().len() {
+            return Ok(());
         }
-        let identities = self.identities(graph, [shape[0], shape[2]]);
-        let mut x = self.trunk.encoder.forward(weights, sequence.observations, identities);
-        graph.check()?;
-        // For the two cores, and for each round of communication.
-        let keys = sequence.key.split_key(2 + self.talk.len());
-        let keys: Vec<_> = (0..2 + self.talk.len()).map(|i| keys.slice(0, i, 1).reshape([2])).collect();
-        let (own, others) = state.split_at(self.trunk.state().len());
-        let mut rounds = Vec::new();
-        if self.config.talk_first {
-            (x, rounds) = self.talk(weights, sequence, &keys[2..], x)?;
-        }
-        let remembered = self.trunk.recur(weights, x, Sequence { key: keys[0], ..sequence }, own);
-        let mut state = remembered.state;
-        x = remembered.features;
-        if !self.config.talk_first {
-            (x, rounds) = self.talk(weights, sequence, &keys[2..], x)?;
-        }
-        let mut parameters = self.actor.forward(weights, x);
-        if let Some(value) = &self.dueling {
-            let lanes = [&shape[..3], &[1]].concat();
-            parameters = value.forward(weights, x) + parameters - parameters.mean(&[-1]).reshape(lanes);
-        }
-        let judged = match &self.judge {
-            None => x,
-            Some(trunk) => {
-                let sequence = Sequence { key: keys[1], ..sequence };
-                let judged = self.judge(weights, trunk, sequence, identities, others)?;
-                state.extend(judged.state);
-                judged.features
-            }
-        };
-        let values = self.critic.forward(weights, judged).reshape(&shape[..3]);
-        let heard = rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
-        let attention = heard.or(remembered.attention);
-        Ok((Unrolled { parameters, values, state, attention }, rounds))
+        Err(Error::Graph(format!(
+            "this team of {} takes observations [time, agents, worlds, {:?}] and {} parts of state, and was given \
+             {shape:?} and {}",
+            self.agents,
+            self.observation,
+            self.state().len(),
+            state.len()
+        )))
+    }
+}
+
+/// Where a team is in the middle of unrolling: features and states of its parts, and what was heard.
+struct Now<'g> {
+    features: Vec<Tensor<'g>>,
+    state: Vec<Vec<Tensor<'g>>>,
+    attention: Option<Tensor<'g>>,
+    rounds: Vec<Heard<'g>>,
+}
+
+impl Plan {
+    /// The team with its parameters.
+    pub fn with(self, parameters: Parameters, kind: &AgentKind) -> Team {
+        let Plan { config, parts, kinds, talk, common } = self;
+        let (space, observation, agents) = (kind.actions.clone(), kind.observation.clone(), kind.count);
+        Team { config, parts, kinds, talk, space, common, observation, agents, parameters }
     }
 }
 
 impl Policy for Team {
     fn architecture(&self) -> String {
-        let c = &self.config;
-        let described = |name: &str, how: String| match how.is_empty() {
-            true => name.to_string(),
-            false => format!("{name}({how})"),
+        let parts: Vec<String> = self.parts.iter().map(|part| part.body.architecture()).collect();
+        if !self.kinds {
+            return parts.concat();
+        }
+        let (c, way) = (&self.config, &self.config.communication);
+        let talk = match self.talk.rounds() {
+            0 => String::new(),
+            rounds => format!(
+                " talking by {} rounds={rounds} features={} residual={} talk_first={}",
+                described(way.name(), way.describe()),
+                c.features,
+                c.residual,
+                c.talk_first
+            ),
         };
-        format!(
-            "team features={} encoder={} core={} communication={} rounds={} residual={} talk_first={} dueling={} \
-             critic={} identity={} separate={} observation={:?} actions={}{}",
-            c.features,
-            c.encoder.describe(),
-            described(c.core.name(), c.core.describe()),
-            described(c.communication.name(), c.communication.describe()),
-            c.rounds,
-            c.residual,
-            c.talk_first,
-            c.dueling,
-            c.critic.name(),
-            if c.identity { self.agents } else { 0 },
-            if self.separate { self.agents } else { 0 },
-            self.observation,
-            self.actions,
-            if self.bounded() == Bounded::Tanh { " bounded=tanh" } else { "" }
-        )
+        format!("kinds [{}]{talk}", parts.join("; "))
     }
 
     fn parameters(&self) -> &Parameters {
@@ -453,11 +456,17 @@ impl Policy for Team {
         self.config.bounded
     }
 
+    /// Of several kinds each part of the state has room for all agents; those of other kinds hold zeros there. What is said
+    /// and not yet heard comes last.
     fn state(&self) -> Vec<StatePart> {
-        let mut state = self.trunk.state();
-        let judge = self.judge.iter().flat_map(Trunk::state);
-        state.extend(judge.map(|part| StatePart { name: format!("critic {}", part.name), ..part }));
-        state
+        let named = |(index, part): (usize, &Part)| {
+            let name = move |state: StatePart| match self.kinds {
+                true => StatePart { name: format!("{index} {}", state.name), ..state },
+                false => state,
+            };
+            part.body.state().into_iter().map(name).collect::<Vec<_>>()
+        };
+        self.parts.iter().enumerate().flat_map(named).chain(self.talk.state()).collect()
     }
 
     fn neighbours(&self) -> Option<&Neighbours> {
@@ -465,7 +474,16 @@ impl Policy for Team {
     }
 
     fn world_state(&self) -> Option<usize> {
-        (self.config.critic == Critic::Central).then_some(self.world_state)
+        self.parts.iter().find_map(|part| part.body.world_state())
+    }
+
+    fn settle(&mut self, device: &Device) -> Result<()> {
+        let parameters = self.parameters.clone();
+        self.talk.layers_mut().iter_mut().try_for_each(|layer| layer.settle(device, &parameters))
+    }
+
+    fn links(&self) -> Option<&[(u32, u32)]> {
+        Team::links(self, 0)
     }
 
     fn unroll<'g>(

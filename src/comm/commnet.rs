@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommunicationSettings, Heard, Hearing, Layer, mean_of_others};
+use super::{CommunicationSettings, Company, Heard, Hearing, Layer, mean_of_others};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
@@ -36,8 +36,8 @@ impl Member for CommNetConfig {
 }
 
 impl CommunicationSettings for CommNetConfig {
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
-        Some(Box::new(CommNet::new(builder, name, features)))
+    fn layer(&self, builder: &mut Builder, name: &str, company: &Company) -> Option<Box<dyn Layer>> {
+        Some(Box::new(CommNet::new(builder, name, company.features)))
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommunicationSettings, Heard, Hearing, Layer, check_heads, edges_of, exchange_lanes};
+use super::{CommunicationSettings, Company, Heard, Hearing, Layer, check_heads, edges_of, exchange_lanes};
 use crate::comm::Neighbours;
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -55,9 +55,9 @@ impl<const DYNAMIC: bool> Member for GraphAttentionConfig<DYNAMIC> {
 }
 
 impl<const DYNAMIC: bool> CommunicationSettings for GraphAttentionConfig<DYNAMIC> {
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
+    fn layer(&self, builder: &mut Builder, name: &str, company: &Company) -> Option<Box<dyn Layer>> {
         let score = if DYNAMIC { GraphScore::Dynamic } else { GraphScore::Additive };
-        Some(Box::new(Gat::new(builder, name, features, self.heads, score)))
+        Some(Box::new(Gat::new(builder, name, company.features, self.heads, score)))
     }
 
     fn heads(&self) -> usize {
@@ -72,9 +72,9 @@ impl<const DYNAMIC: bool> CommunicationSettings for GraphAttentionConfig<DYNAMIC
         Some(&self.neighbours)
     }
 
-    fn check(&self, features: usize, observation: usize) -> Result<()> {
-        check_heads(self, self.heads, features)?;
-        self.neighbours.check(observation)
+    fn check(&self, company: &Company) -> Result<()> {
+        check_heads(self, self.heads, company.features)?;
+        self.neighbours.check(company.observation)
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommunicationSettings, Heard, Hearing, Layer, edges_of, exchange_lanes};
+use super::{CommunicationSettings, Company, Heard, Hearing, Layer, edges_of, exchange_lanes};
 use crate::comm::Neighbours;
 use crate::error::Result;
 use crate::graph::Tensor;
@@ -38,8 +38,8 @@ impl Member for GcnConfig {
 }
 
 impl CommunicationSettings for GcnConfig {
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
-        Some(Box::new(Gcn::new(builder, name, features)))
+    fn layer(&self, builder: &mut Builder, name: &str, company: &Company) -> Option<Box<dyn Layer>> {
+        Some(Box::new(Gcn::new(builder, name, company.features)))
     }
 
     fn neighbours(&self) -> Option<&Neighbours> {

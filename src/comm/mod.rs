@@ -2,6 +2,9 @@
 //! know of what was heard, behind [`Layer`]. Gradients flow through what is said into who said it. What an agent makes
 //! of the result (recurrence, heads) lives in `agent::team`; ops on graphs live in `op::message`.
 //!
+//! The [`communicator`](CommunicatorConfig) is put together from parts that stand in files of their own: a [`Channel`], who
+//! hears whom ([`Hearers`], with a [`LearnedGraph`]), a [`Gate`], [`Urgency`], a [`Superposition`].
+//!
 //! ```
 //! use synod::comm::{Communication, TarMacConfig};
 //! use synod::agent::team::TeamConfig;
@@ -10,34 +13,48 @@
 //! assert_eq!(team.communication.name(), "tarmac");
 //! ```
 
+mod channel;
 mod commnet;
+mod communicator;
 mod gat;
+mod gate;
 mod gcn;
+mod hearers;
 mod ic3net;
 pub mod neighbours;
+mod superposition;
 mod tarmac;
+mod urgency;
 
+pub use channel::{Channel, Line};
 pub use commnet::{CommNet, CommNetConfig};
+pub use communicator::{Combine, Communicator, CommunicatorConfig};
 pub use gat::{Gat, GatConfig, GatV2Config, GraphAttentionConfig};
+pub use gate::Gate;
 pub use gcn::{Gcn, GcnConfig};
+pub use hearers::{Between, Hearers, LearnedGraph};
 pub use ic3net::{Ic3Net, Ic3NetConfig};
 pub use neighbours::Neighbours;
+pub use superposition::{Measured, Superposition};
 pub use tarmac::{TarMac, TarMacConfig};
+pub use urgency::{Urgency, pass};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Device;
+use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::nn::{Builder, Weights};
+use crate::nn::{Builder, Parameters, Weights};
 use crate::op::message::Edges;
 use crate::registry::{Kind, Member, Table, family};
 use crate::schema;
 
 /// Settings of a way to communicate, and the layers that they build.
 pub trait CommunicationSettings: Table {
-    /// One round over so many features; `None` where nobody hears anybody.
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>>;
+    /// One round among these agents; `None` where nobody hears anybody. The settings have been checked.
+    fn layer(&self, builder: &mut Builder, name: &str, company: &Company) -> Option<Box<dyn Layer>>;
 
     /// Settings that other parameters or another meaning of them follow from, in words for checkpoints.
     fn describe(&self) -> String {
@@ -59,12 +76,63 @@ pub trait CommunicationSettings: Table {
         None
     }
 
-    /// Checks the settings against the width of the network and the numbers in an observation.
+    /// Steps between saying and hearing.
+    fn delay(&self) -> usize {
+        0
+    }
+
+    /// Checks the settings against the agents that are to talk.
     ///
     /// # Errors
     /// The first setting out of range.
-    fn check(&self, _features: usize, observation: usize) -> Result<()> {
-        self.neighbours().map_or(Ok(()), |neighbours| neighbours.check(observation))
+    fn check(&self, company: &Company) -> Result<()> {
+        self.neighbours().map_or(Ok(()), |neighbours| neighbours.check(company.observation))
+    }
+}
+
+/// The agents that a way of communicating is built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Company {
+    /// Features of each agent.
+    pub features: usize,
+    /// The kinds of agent in a world and how many there are of each, in the order of agents.
+    pub kinds: Vec<(String, usize)>,
+    /// Numbers of an agent's (flat) observation.
+    pub observation: usize,
+    /// The step after which an episode ends at the latest; `u32::MAX` where that is not known.
+    pub limit: u32,
+}
+
+impl Company {
+    /// The agents of worlds with these sizes, with so many features each.
+    ///
+    /// # Errors
+    /// There are several kinds, and they were not made alike ([`Uniform`](crate::env::uniform::Uniform)).
+    pub fn of(spec: &Spec, features: usize) -> Result<Self> {
+        let kind = spec.only_kind("a way to communicate")?;
+        let members = if kind.members.is_empty() { std::slice::from_ref(kind) } else { &kind.members[..] };
+        Ok(Company {
+            features,
+            kinds: members.iter().map(|member| (member.name.clone(), member.count)).collect(),
+            observation: kind.observation.iter().product(),
+            limit: spec.limit,
+        })
+    }
+
+    /// So many agents of one kind, with so many features, that see so many numbers.
+    pub fn alike(agents: usize, features: usize, observation: usize) -> Self {
+        Company { features, kinds: vec![("agent".into(), agents)], observation, limit: u32::MAX }
+    }
+
+    /// Agents in a world.
+    pub fn agents(&self) -> usize {
+        self.kinds.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// The number of the kind of each agent.
+    fn kind_of_each(&self) -> Vec<usize> {
+        let of = |(kind, (_, count)): (usize, &(String, usize))| std::iter::repeat_n(kind, *count);
+        self.kinds.iter().enumerate().flat_map(of).collect()
     }
 }
 
@@ -77,6 +145,7 @@ const COMMUNICATIONS: &[Kind<Communications>] = &[
     Kind::<Communications>::of::<GcnConfig>(),
     Kind::<Communications>::of::<GatConfig>(),
     Kind::<Communications>::of::<GatV2Config>(),
+    Kind::<Communications>::of::<CommunicatorConfig>(),
 ];
 
 family! {
@@ -95,7 +164,7 @@ impl Member for Silence {
 }
 
 impl CommunicationSettings for Silence {
-    fn layer(&self, _: &mut Builder, _: &str, _: usize) -> Option<Box<dyn Layer>> {
+    fn layer(&self, _: &mut Builder, _: &str, _: &Company) -> Option<Box<dyn Layer>> {
         None
     }
 
@@ -126,6 +195,8 @@ fn check_heads(settings: &(impl JsonSchema + Table), heads: usize, features: usi
 /// Who there is to be heard.
 #[derive(Clone, Copy)]
 pub struct Hearing<'g> {
+    /// `[time, agents, worlds, numbers]`: what each agent sees.
+    pub observations: Tensor<'g>,
     /// `[time, agents, worlds]`: 1 where the agent is in its world. Others say nothing.
     pub present: Tensor<'g>,
     /// A graph over the agents for each step and world, leading dimensions `[time, worlds]`; layers over neighbours
@@ -157,11 +228,24 @@ pub struct Heard<'g> {
     /// `[time, agents, worlds, features]`: what each agent says, where that is not the features that it was given and it
     /// was asked for.
     pub said: Option<Tensor<'g>>,
+    /// `[time, agents, worlds, 1]`: how urgent each agent's message is, 0 to 1, where the layer has priorities and they
+    /// were asked for.
+    pub priorities: Option<Tensor<'g>>,
+    /// A number that the loss grows by, where what is said has a price.
+    pub price: Option<Tensor<'g>>,
 }
 
 impl<'g> From<Tensor<'g>> for Heard<'g> {
     fn from(features: Tensor<'g>) -> Self {
-        Heard { features, attention: None, edge_weights: None, gates: None, said: None }
+        Heard {
+            features,
+            attention: None,
+            edge_weights: None,
+            gates: None,
+            said: None,
+            priorities: None,
+            price: None,
+        }
     }
 }
 
@@ -177,6 +261,48 @@ pub trait Layer: Send + Sync {
         features: Tensor<'g>,
         hearing: Hearing<'g>,
     ) -> Result<Heard<'g>>;
+
+    /// Numbers by which what an agent says is kept until it is heard; 0 for a layer whose messages cannot be kept.
+    fn width(&self) -> usize {
+        0
+    }
+
+    /// The first half of an exchange: what each agent says, `[time, agents, worlds, width]`.
+    ///
+    /// # Errors
+    /// The layer's messages cannot be kept.
+    fn speak<'g>(&self, _: &Weights<'g>, _: Tensor<'g>, _: Hearing<'g>) -> Result<Tensor<'g>> {
+        Err(Error::Graph("this way of communicating knows no delay".into()))
+    }
+
+    /// The second half: features that know of what was `said`. What was not sent is all zeros.
+    ///
+    /// # Errors
+    /// As [`Layer::speak`] and [`Layer::exchange`].
+    fn hear<'g>(
+        &self,
+        _weights: &Weights<'g>,
+        _features: Tensor<'g>,
+        _said: Tensor<'g>,
+        _hearing: Hearing<'g>,
+    ) -> Result<Heard<'g>> {
+        Err(Error::Graph("this way of communicating knows no delay".into()))
+    }
+
+    /// Who hears whom, as pairs (speaker, hearer) sorted by the second, where that never changes and is not simply all.
+    /// [`Heard::edge_weights`] is in this order.
+    fn links(&self) -> Option<&[(u32, u32)]> {
+        None
+    }
+
+    /// Takes notice that the parameters, which are on `device`, are trained: what follows from them alone is worked out once, and
+    /// programs of acting that are made later need less.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn settle(&mut self, _device: &Device, _parameters: &Parameters) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The mean over the others of what they say, `[time, agents, worlds, features]` to the same: the sum of all less one's

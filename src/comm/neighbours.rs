@@ -48,18 +48,26 @@ impl Neighbours {
     /// # Errors
     /// No columns or more than three, a column that is not there, a radius that is negative or not finite.
     pub fn check(&self, observation: usize) -> Result<()> {
+        self.check_at("agent.communication.neighbours", observation)
+    }
+
+    /// As [`Neighbours::check`], for settings that stand elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_at(&self, at: &str, observation: usize) -> Result<()> {
         if !(1..=3).contains(&self.positions.len()) {
             let message = format!("one to three columns, got {}", self.positions.len());
-            return Err(Error::config("agent.communication.neighbours.positions", message));
+            return Err(Error::config(format!("{at}.positions"), message));
         }
         if let Some(column) = self.positions.iter().find(|c| **c >= observation) {
             let message = format!("columns below {observation}, got {column}");
-            return Err(Error::config("agent.communication.neighbours.positions", message));
+            return Err(Error::config(format!("{at}.positions"), message));
         }
-        within("agent.communication.neighbours.nearest", self.nearest, 0, 1 << 20)?;
+        within(format!("{at}.nearest"), self.nearest, 0, 1 << 20)?;
         if !(self.radius >= 0.0 && self.radius.is_finite()) {
             let message = format!("0 (no limit) or more, got {}", self.radius);
-            return Err(Error::config("agent.communication.neighbours.radius", message));
+            return Err(Error::config(format!("{at}.radius"), message));
         }
         Ok(())
     }

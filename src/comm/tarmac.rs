@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CommunicationSettings, Heard, Hearing, Layer, check_heads, exchange_lanes};
+use super::{CommunicationSettings, Company, Heard, Hearing, Layer, check_heads, exchange_lanes};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
@@ -68,8 +68,8 @@ impl Member for TarMacConfig {
 }
 
 impl CommunicationSettings for TarMacConfig {
-    fn layer(&self, builder: &mut Builder, name: &str, features: usize) -> Option<Box<dyn Layer>> {
-        Some(Box::new(TarMac::new(builder, name, features, self.heads, self.gated)))
+    fn layer(&self, builder: &mut Builder, name: &str, company: &Company) -> Option<Box<dyn Layer>> {
+        Some(Box::new(TarMac::new(builder, name, company.features, self.heads, self.gated)))
     }
 
     fn heads(&self) -> usize {
@@ -84,8 +84,8 @@ impl CommunicationSettings for TarMacConfig {
         2 * features
     }
 
-    fn check(&self, features: usize, _: usize) -> Result<()> {
-        check_heads(self, self.heads, features)
+    fn check(&self, company: &Company) -> Result<()> {
+        check_heads(self, self.heads, company.features)
     }
 }
 

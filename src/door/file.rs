@@ -114,10 +114,11 @@ impl Description {
             save_replay: true,
             inherited: None,
         };
-        let policy = self.learner.policy(&making, &spec)?;
+        let mut policy = self.learner.policy(&making, &spec)?;
         from.check_architecture(&policy.architecture())?;
         from.check_finite()?;
         policy.parameters().load("agent", from)?;
+        policy.settle(device)?;
         let choices = [self.learner.choice(false), self.learner.choice(true)];
         Ok(Saved { policy, spec, last_action: self.show_last_action, choices, origin: self.origin })
     }

@@ -6,15 +6,19 @@ use super::deep_sea::DeepSeaConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::lever::LeverConfig;
+use super::lewis::LewisConfig;
 use super::lqr::LqrConfig;
 use super::matrix_game::MatrixGameConfig;
 use super::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig,
     SimpleTagConfig,
 };
+use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
+use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
 use super::repeat_previous::RepeatPreviousConfig;
+use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
 use super::traffic_junction::TrafficJunctionConfig;
@@ -67,6 +71,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),
     Kind::<Worlds>::of::<SwitchConfig>(),
+    Kind::<Worlds>::of::<SpokenConfig>(),
     Kind::<Worlds>::of::<DeepSeaConfig>(),
     Kind::<Worlds>::of::<ChainConfig>(),
     Kind::<Worlds>::of::<TaxiConfig>(),
@@ -79,6 +84,9 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
     Kind::<Worlds>::of::<PlatoonConfig>(),
+    Kind::<Worlds>::of::<LewisConfig>(),
+    Kind::<Worlds>::of::<NoiseConfig>(),
+    Kind::<Worlds>::of::<PlantedConfig>(),
 ];
 
 family! {

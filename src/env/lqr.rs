@@ -116,7 +116,7 @@ fn quadratic(matrix: &[Vec<f64>], v: impl Fn(usize) -> f64) -> f64 {
 }
 
 /// A number of the standard normal distribution (Box and Muller 1958).
-fn normal(random: &mut Pcg64) -> f64 {
+pub(super) fn normal(random: &mut Pcg64) -> f64 {
     let radius = (-2.0 * (1.0 - random.double()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.double()).cos()
 }

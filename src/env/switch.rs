@@ -38,7 +38,8 @@ pub const TELL: u32 = 1;
 ///
 /// An oracle that tells as soon as all have been there reaches .7407 with 3 agents and .7806 with 4. The state for
 /// a centralised critic is who is in the room, who has been there, the lamp, and the part of the days that is over.
-/// Reports have `solved`: 1 where it was told in time and rightly.
+/// Reports have `solved`: 1 where it was told in time and rightly; and `oracle_share`: what was paid, in parts of what
+/// that oracle is paid on average ([`SwitchConfig::oracle`]), so that its mean is 1 for the best there can be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchConfig {
@@ -74,6 +75,10 @@ pub struct Days {
     been: Vec<bool>,
     lamp: bool,
     solved: bool,
+    /// What the last step paid; read only at the end of it, so it is not saved.
+    paid: f64,
+    /// [`SwitchConfig::oracle`], once it has been needed.
+    oracle: Option<f64>,
 }
 
 impl Days {
@@ -93,6 +98,43 @@ impl SwitchConfig {
         if self.days > 0 { self.days as u32 } else { (4 * self.agents).saturating_sub(6) as u32 }
     }
 
+    /// What an oracle is paid on average that tells as soon as all have been in the room: the chance that all of `n`
+    /// agents have been there within `d` days, by inclusion and exclusion (de Moivre) `sum over k from 0 to n of (-1)^k
+    /// C(n, k) (1 - k / n)^d`.
+    ///
+    /// Where days are so few that the terms of that sum grow and would cancel each other, the same chance comes from
+    /// the chain of how many have been there, whose numbers are all positive.
+    pub fn oracle(&self) -> f64 {
+        let (n, days) = (self.agents as f64, self.length());
+        if (days as usize) < self.agents {
+            return 0.0;
+        }
+        // Terms are at most expected^k / k!, the expectation being of how many have not been there.
+        let expected = n * (1.0 - 1.0 / n).powf(f64::from(days));
+        if expected <= 1.0 {
+            let (mut sum, mut choices) = (0.0, 1.0);
+            for k in 0..self.agents {
+                let term = choices * (1.0 - k as f64 / n).powf(f64::from(days));
+                sum += if k % 2 == 0 { term } else { -term };
+                if term < 1e-18 {
+                    break;
+                }
+                choices *= (n - k as f64) / (k as f64 + 1.0);
+            }
+            return sum;
+        }
+        let mut been = vec![0.0; self.agents + 1];
+        been[0] = 1.0;
+        for _ in 0..days {
+            for count in (1..=self.agents).rev() {
+                let known = count as f64 / n;
+                been[count] = been[count] * known + been[count - 1] * (1.0 - known + 1.0 / n);
+            }
+            been[0] = 0.0;
+        }
+        been[self.agents]
+    }
+
     fn enter(&self, world: &mut Days, random: &mut Pcg64) {
         world.inside = random.below(self.agents as u32);
         world.been[world.inside as usize] = true;
@@ -106,7 +148,7 @@ impl SwitchConfig {
 impl Rules for SwitchConfig {
     type World = Days;
     const NAME: &'static str = "switch";
-    const METRICS: &'static [&'static str] = &["solved"];
+    const METRICS: &'static [&'static str] = &["solved", "oracle_share"];
 
     fn worlds(&self) -> usize {
         self.worlds
@@ -134,13 +176,15 @@ impl Rules for SwitchConfig {
     }
 
     fn blank(&self) -> Days {
-        Days { day: 0, inside: 0, been: vec![false; self.agents], lamp: false, solved: false }
+        let been = vec![false; self.agents];
+        Days { day: 0, inside: 0, been, lamp: false, solved: false, paid: 0.0, oracle: None }
     }
 
     fn reset(&self, world: &mut Days, _episode: u64, random: &mut Pcg64) {
         world.day = 0;
         world.been.fill(false);
-        (world.lamp, world.solved) = (false, false);
+        (world.lamp, world.solved, world.paid) = (false, false, 0.0);
+        world.oracle.get_or_insert_with(|| self.oracle());
         self.enter(world, random);
     }
 
@@ -150,7 +194,8 @@ impl Rules for SwitchConfig {
         world.day += 1;
         if action == TELL {
             world.solved = world.been.iter().all(|been| *been);
-            pay.rewards.fill(if world.solved { 1.0 } else { -1.0 });
+            world.paid = if world.solved { 1.0 } else { -1.0 };
+            pay.rewards.fill(world.paid as f32);
             return Outcome::Ends;
         }
         if action > TELL {
@@ -187,7 +232,10 @@ impl Rules for SwitchConfig {
     }
 
     fn metrics(&self, world: &Days) -> Vec<f64> {
-        vec![f64::from(u8::from(world.solved))]
+        // Where no oracle can be paid anything, what was paid stands for itself.
+        let oracle = world.oracle.unwrap_or_else(|| self.oracle());
+        let share = if oracle > 0.0 { world.paid / oracle } else { world.paid };
+        vec![f64::from(u8::from(world.solved)), share]
     }
 
     /// The room above, the prisoners below; who has been in the room has a filled ring.

@@ -11,7 +11,7 @@ use crate::action::distribution::Factor;
 use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Choice, next_age};
 use crate::agent::neighbours;
-use crate::agent::team::{Team, TeamConfig};
+use crate::agent::team::Team;
 use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input};
 use crate::comm::Neighbours;
 use crate::comm::{CommNetConfig, Communication, GcnConfig, Silence};
@@ -108,15 +108,18 @@ pub fn inspect(
 fn trained_team(device: &Device, settings: &Settings, run: &Path) -> Result<Team> {
     let world = settings.judging_worlds(1, settings.seed)?;
     let spec = world.spec();
-    let shape = spec.kinds.first().map_or(&[][..], |kind| &kind.observation);
-    let parts: Option<TeamConfig> = settings.agent.parts(shape);
-    let Some(parts) = parts.filter(|_| settings.learner.trains_the_agent_itself()) else {
+    let itself = settings.learner.trains_the_agent_itself();
+    let team = match itself {
+        true => settings.agent.team(device, spec, settings.separate_parameters, settings.seed)?,
+        false => None,
+    };
+    let Some(mut team) = team else {
         let (agent, learner) = (settings.agent.name(), settings.learner.name());
         let message = format!("agents of kind `{agent}` under `{learner}` cannot be looked into yet");
         return Err(Error::Usage(message));
     };
-    let team = Team::new(device, &parts, spec, settings.separate_parameters, settings.seed)?;
     take_parameters(&team, run)?;
+    team.settle(device)?;
     Ok(team)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, games, mazes, particles, traffic};
+use super::{Settings, exploration, games, language, mazes, particles, platoon, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::matrix_game::MatrixGameConfig;
@@ -146,11 +146,37 @@ const PRESETS: &[Preset] = &[
         settings: || traffic::junction(Communication::new(Silence {}), 1),
     },
     Preset {
+        name: "platoon-lqr",
+        summary: "four vehicles learn to keep their gaps by PPO; what that costs at least is known (cost_ratio 1)",
+        settings: platoon::regulator,
+    },
+    Preset {
+        name: "platoon",
+        summary: "trucks and cars make room for an emergency vehicle, whose messages tell of it",
+        settings: || platoon::road(true),
+    },
+    Preset { name: "platoon-silent", summary: "the same without a word", settings: || platoon::road(false) },
+    Preset {
         name: "switch",
         summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",
         settings: || games::switch(true),
     },
     Preset { name: "switch-dark", summary: "the same without the lamp", settings: || games::switch(false) },
+    Preset {
+        name: "riddle-dial",
+        summary: "the switch riddle with a bit that gradients go back through (DIAL)",
+        settings: || language::riddle_dial(3),
+    },
+    Preset {
+        name: "riddle-dial-4",
+        summary: "the same with four prisoners",
+        settings: || language::riddle_dial(4),
+    },
+    Preset {
+        name: "riddle-rial",
+        summary: "the switch riddle with a bit that is a part of the action (RIAL)",
+        settings: || language::riddle_rial(3),
+    },
     Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",

@@ -265,9 +265,9 @@ impl Settings {
     /// # Errors
     /// A damaged checkpoint, or one of another network; for another number of agents, why that makes it another.
     pub fn trained_policy(&self, device: &Device, run: &Path) -> Result<Box<dyn Policy>> {
-        let policy = self.policy(device)?;
+        let mut policy = self.policy(device)?;
         match take_parameters(policy.as_ref(), run) {
-            Ok(()) => Ok(policy),
+            Ok(()) => policy.settle(device).map(|()| policy),
             Err(error) => Err(self.other_agents(run).unwrap_or(error)),
         }
     }

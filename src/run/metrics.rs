@@ -108,6 +108,7 @@ pub fn described(column: &str) -> String {
         "isr" => "share of agents",
         "reached" | "covered" | "correct" => "share",
         "csr" | "success" | "solved" | "optimal" | "found" | "visited" | "delivered" => "share of episodes",
+        "oracle_share" => "part of what an oracle is paid",
         "collisions" | "touches" | "passed" => "an episode",
         "active" => "share of agent-steps",
         "epsilon" => "chance of a random action",

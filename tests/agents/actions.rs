@@ -6,7 +6,7 @@ use synod::agent::core::{CoreConfig, GruConfig};
 use synod::agent::hierarchy::Hierarchy;
 use synod::agent::team::{Team, TeamConfig};
 use synod::agent::{Mode, NOISE_KEY, Policy, Sequence, StatePart, Unrolled};
-use synod::comm::{Communication, CommunicationSettings, Heard, Hearing, Layer};
+use synod::comm::{Communication, CommunicationSettings, Company, Heard, Hearing, Layer};
 use synod::env::goals::Goals;
 use synod::env::pathfinding::Pcg64;
 use synod::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
@@ -213,7 +213,7 @@ fn what_takes_one_choice_says_so() {
     assert!(error.to_string().contains("agent.dueling"), "{error}");
     let kind = AgentKind::discrete("agent", 2, 4, 3);
     let config = TeamConfig { bounded: Bounded::Tanh, ..TeamConfig::default() };
-    let error = config.check(&kind, false).unwrap_err();
+    let error = config.check(&Spec { kinds: vec![kind], ..spec.clone() }, false).unwrap_err();
     assert!(error.to_string().contains("agent.bounded"), "{error}");
 }
 
@@ -263,7 +263,7 @@ impl Policy for Noisy {
         if sequence.mode == Mode::Learning {
             values = values + 100.0;
         }
-        Ok(Unrolled { parameters, values, state: Vec::new(), attention: None })
+        Ok(Unrolled { parameters, values, state: Vec::new(), attention: None, price: None })
     }
 }
 
@@ -333,7 +333,7 @@ impl Member for Static {
 }
 
 impl CommunicationSettings for Static {
-    fn layer(&self, _: &mut Builder, _: &str, _: usize) -> Option<Box<dyn Layer>> {
+    fn layer(&self, _: &mut Builder, _: &str, _: &Company) -> Option<Box<dyn Layer>> {
         Some(Box::new(Static {}))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use synod::comm::Neighbours;
-use synod::comm::{Communication, GatConfig, GatV2Config, Hearing, TarMacConfig};
+use synod::comm::{Communication, Company, GatConfig, GatV2Config, Hearing, TarMacConfig};
 use synod::nn::{Builder, GraphAttention, GraphScore, Parameters};
 use synod::op::message::{Csr, Edges};
 use synod::{Device, Graph};
@@ -65,7 +65,7 @@ fn run(
 ) -> Run {
     let device = Device::cpu();
     let mut builder = Builder::new(11);
-    let layer = way(kind, gated).layer(&mut builder, "layer", FEATURES).unwrap();
+    let layer = way(kind, gated).layer(&mut builder, "layer", &Company::alike(agents, FEATURES, 0)).unwrap();
     let parameters: Parameters = builder.build(&device).unwrap();
     let mut checkpoint = synod::train::Checkpoint::new();
     parameters.save("p", &mut checkpoint).unwrap();
@@ -85,6 +85,7 @@ fn run(
     let x = graph.input("x", [1, agents, worlds, FEATURES]);
     let csr = Csr::from_edges(agents, edges).unwrap();
     let hearing = Hearing {
+        observations: x,
         present: graph.input("present", [1, agents, worlds]) * 1.0,
         edges: on_graph(kind).then(|| Edges::constant(&graph, &csr)),
         watch: true,

@@ -2,7 +2,8 @@
 
 use synod::action::Actions;
 use synod::agent::actors::Choice;
-use synod::agent::kinds::{Kinds, KindsConfig};
+use synod::agent::kinds::KindsConfig;
+use synod::agent::team::Team;
 use synod::agent::{AgentConfig, Policy};
 use synod::env::uniform::Uniform;
 use synod::env::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
@@ -135,8 +136,8 @@ fn config() -> KindsConfig {
     .unwrap()
 }
 
-fn policy(seed: u64) -> Kinds {
-    Kinds::new(&Device::cpu(), &config(), Unlike::alike(8, seed).spec(), false, seed).unwrap()
+fn policy(seed: u64) -> Team {
+    Team::of_kinds(&Device::cpu(), &config(), Unlike::alike(8, seed).spec(), false, seed).unwrap()
 }
 
 /// The return of the policy without chance.
@@ -278,7 +279,7 @@ fn settings_say_what_does_not_fit() {
     check(&[&kinds[..], &["agent.own.agent.feature=8"]].concat(), "feature");
     check(&[&kinds[..], &["agent.own.agent.features=0"]].concat(), "features");
     check(&["agent=kinds"], "separate_parameters");
-    check(&[&kinds[..], &["agent.own.agent.communication=gat"]].concat(), "graph");
+    check(&[&kinds[..], &["agent.own.agent.communication=gat"]].concat(), "together");
     // And what fits is a run like any other, in worlds with one kind and with continuous actions of unlike widths too.
     for (preset, items) in [
         ("tag", &["agent=kinds", "separate_parameters=false", "agent.own.agent.features=8"][..]),

@@ -4,7 +4,10 @@ use crate::random::Random;
 use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
+use synod::env::lewis::LewisConfig;
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
+use synod::env::noise::{NoiseConfig, Sight};
+use synod::env::planted::PlantedConfig;
 use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
@@ -50,6 +53,10 @@ pub fn configurations() -> Vec<WorldConfig> {
         task: Task::Road(road),
         ..Default::default()
     }));
+    all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));
+    let noise = Sight::Gaussian;
+    all.push(WorldConfig::new(NoiseConfig { worlds: 40, agents: 9, noise, steps: 3, ..Default::default() }));
+    all.push(WorldConfig::new(PlantedConfig { worlds: 40, useless: 0, mute: 0, ..Default::default() }));
     all
 }
 
@@ -309,7 +316,7 @@ fn wrong_use_is_an_error() {
 }
 
 /// Plays until every world has ended once; the reports.
-fn episodes<E: VecEnv>(env: &mut E, mut act: impl FnMut(&E, &Buffers) -> Vec<u32>) -> Vec<EpisodeReport> {
+pub fn episodes<E: VecEnv>(env: &mut E, mut act: impl FnMut(&E, &Buffers) -> Vec<u32>) -> Vec<EpisodeReport> {
     let mut out = Buffers::new(env.spec());
     env.reset(&vec![true; env.spec().worlds], &mut out).unwrap();
     while out.ended.contains(&false) {
@@ -321,7 +328,7 @@ fn episodes<E: VecEnv>(env: &mut E, mut act: impl FnMut(&E, &Buffers) -> Vec<u32
     reports
 }
 
-fn mean(reports: &[EpisodeReport], name: &str) -> f64 {
+pub fn mean(reports: &[EpisodeReport], name: &str) -> f64 {
     reports.iter().map(|report| report.value(name).unwrap()).sum::<f64>() / reports.len() as f64
 }
 

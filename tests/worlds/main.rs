@@ -9,4 +9,5 @@ mod games;
 mod mpe;
 mod platoon;
 mod platoon_records;
+mod signals;
 mod traffic_junction;

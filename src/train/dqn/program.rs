@@ -4,7 +4,7 @@ use super::config::DqnConfig;
 use crate::Device;
 use crate::action::allowed;
 use crate::action::distribution::ACTION_INPUTS;
-use crate::agent::{Mode, Policy, Sequence, StatePart, WORLD_STATE, masks_input, state_inputs};
+use crate::agent::{Mode, Policy, Sequence, StatePart, Unrolled, WORLD_STATE, masks_input, state_inputs};
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
@@ -95,19 +95,20 @@ pub(in crate::train) fn loss_program(
     };
     let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(&graph)).collect();
 
-    let values = |which: usize| -> Result<Tensor<'_>> {
+    let values = |which: usize| -> Result<Unrolled<'_>> {
         let weights = &weights[0][which];
         let sequence = Sequence { key: keys.slice(0, which, 1).reshape([2]), ..sequence };
         let burn_in = config.burn_in;
         if burn_in == 0 {
-            return Ok(policy.unroll(&graph, weights, sequence, &state)?.parameters);
+            return policy.unroll(&graph, weights, sequence, &state);
         }
         let before = policy.unroll(&graph, weights, sequence.steps(0, burn_in), &state)?;
         let state: Vec<Tensor<'_>> = before.state.iter().map(|s| s.detach()).collect();
-        Ok(policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)?.parameters)
+        policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)
     };
     // From here on time begins after the burn-in.
-    let (learning, target) = (values(0)?, values(1)?);
+    let (learning, target) = (values(0)?, values(1)?.parameters);
+    let (learning, price) = (learning.parameters, learning.price);
     let steps = length - config.burn_in;
     let window = (config.burn_in, steps);
     let actions = graph.input_u32(ACTION_INPUTS[0], lanes).slice(0, config.burn_in, config.sequence);
@@ -146,7 +147,11 @@ pub(in crate::train) fn loss_program(
     let loss = if config.huber > 0.0 { error.huber(config.huber) } else { error.square() * 0.5 };
     // Each step's share of the batch times the weight of its sequence; and its share alone.
     let (share, plain) = (graph.input("weights", rows), graph.input("shares", rows));
-    let loss = (loss * share).sum_all();
+    let mut loss = (loss * share).sum_all();
+    if let Some(price) = price {
+        // All shards of a batch together pay it once.
+        loss = loss + price.reshape([]) * (batch as f32 / config.batch as f32);
+    }
     let gradients = parts
         .learned
         .iter()

@@ -58,7 +58,11 @@ pub(super) fn loss_program(
     };
     let value_loss = (value_error * share).sum_all();
     let entropy = (of.entropy(key(1))? * share).sum_all();
-    let loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
+    let mut loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
+    if let Some(price) = unrolled.price {
+        // All shards of a minibatch together pay it once.
+        loss = loss + price.reshape([]) * (worlds as f32 * config.minibatches as f32 / spec.worlds as f32);
+    }
     let gradient = policy.parameters().gradient(loss, &weights)?;
     // (r - 1) - log r: an estimate without bias and of little variance (Schulman 2020).
     let divergence = ((ratio - 1.0 - log_ratio) * share).sum_all();
