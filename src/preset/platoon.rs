@@ -4,7 +4,7 @@ use super::Settings;
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::kinds::KindsConfig;
 use crate::agent::team::{Critic, TeamConfig};
-use crate::comm::{Combine, Communication, CommunicatorConfig, Silence};
+use crate::comm::{Combine, Communication, CommunicatorConfig, Hearers, Silence};
 use crate::env::platoon::{PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use crate::optim::Schedule;
 use crate::train::ppo::PpoConfig;
@@ -41,17 +41,19 @@ pub(super) fn regulator() -> Settings {
     Settings { steps: 12_000_000, ..Settings::new(world, agent, learner) }
 }
 
-/// Trucks, cars and emergency vehicles, each kind with a network of its own, that talk in one space of messages or not at
-/// all. Nobody sees what comes from behind.
+/// Trucks, cars and emergency vehicles, each kind with a network of its own, whose emergency vehicles talk to all
+/// others or do not. Nobody sees what comes from behind.
 pub(super) fn road(talks: bool) -> Settings {
     let world = PlatoonConfig {
-        task: Task::Road(RoadConfig { sight_behind: 0.0, ..RoadConfig::default() }),
+        task: Task::Road(Box::new(RoadConfig { sight_behind: 0.0, ..RoadConfig::default() })),
         ..PlatoonConfig::default()
     };
+    let hear = ["truck", "car"].map(|hears| ["emergency".to_string(), hears.to_string()]).to_vec();
     let communication = match talks {
         true => Communication::new(CommunicatorConfig {
             message: 8,
             hidden: 64,
+            hearers: Hearers::Kinds { hear },
             combine: Combine::Sum,
             ..CommunicatorConfig::default()
         }),
@@ -71,11 +73,11 @@ pub(super) fn road(talks: bool) -> Settings {
         minibatches: 4,
         learning_rate: 1e-3,
         schedule: Schedule::Linear { last: 0.0 },
-        gamma: 0.97,
+        gamma: 0.98,
         entropy_coefficient: 0.003,
         learning_shards: 2,
         acting_shards: 2,
         ..PpoConfig::default()
     };
-    Settings { steps: 10_000_000, ..Settings::new(world, agent, learner) }
+    Settings { steps: 8_000_000, ..Settings::new(world, agent, learner) }
 }

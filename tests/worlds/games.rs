@@ -50,7 +50,7 @@ pub fn configurations() -> Vec<WorldConfig> {
     all.push(WorldConfig::new(PlatoonConfig {
         worlds: 20,
         cars: 0,
-        task: Task::Road(road),
+        task: Task::Road(Box::new(road)),
         ..Default::default()
     }));
     all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));

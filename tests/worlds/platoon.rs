@@ -17,13 +17,13 @@ fn column(cars: usize, step: f64, seconds: f64, leader: Profile) -> PlatoonConfi
         emergency: 0,
         step,
         max_episode_steps: (seconds / step) as usize,
-        task: Task::Road(RoadConfig {
+        task: Task::Road(Box::new(RoadConfig {
             lanes: 1,
             leader,
             spread: 0.0,
             assist: false,
             ..RoadConfig::default()
-        }),
+        })),
     }
 }
 
@@ -187,7 +187,7 @@ fn the_assistant_lets_nobody_collide() {
                 emergency: 2,
                 step,
                 max_episode_steps: 150,
-                task: Task::Road(RoadConfig { driven_cars: 2, driven_trucks: 1, ..task.clone() }),
+                task: Task::Road(Box::new(RoadConfig { driven_cars: 2, driven_trucks: 1, ..task.clone() })),
             };
             let (mut env, mut out) = road(config, random.bits());
             while out.ended.contains(&false) {
@@ -272,7 +272,7 @@ fn a_drive_by_hand() {
             // Steady: its own speed, energy against that at 36 m/s, its urgency.
             let lacks = (36.0 - speed) / 36.0;
             let resists = |v: f64| (0.5 * 1.225 * 1.6 * v * v + 3500.0 * 9.81 * 0.012) * v;
-            let due = lacks + 0.02 * resists(speed) / resists(36.0) + vehicle.criticality * lacks;
+            let due = lacks + 0.02 * resists(speed) / resists(36.0) + 2.0 * vehicle.criticality * lacks;
             assert!((f64::from(out.rewards[0]) + due).abs() < 1e-5, "{} {due}", out.rewards[0]);
         }
     }
@@ -485,7 +485,7 @@ fn settings_that_do_not_fit_are_refused_by_name() {
     let with = |change: &dyn Fn(&mut PlatoonConfig, &mut RoadConfig)| {
         let (mut config, mut road) = (base.clone(), RoadConfig::default());
         change(&mut config, &mut road);
-        PlatoonConfig { task: Task::Road(road), ..config }
+        PlatoonConfig { task: Task::Road(Box::new(road)), ..config }
     };
     let regulator = |change: &dyn Fn(&mut PlatoonConfig, &mut RegulatorConfig)| {
         let (mut config, mut regulator) = (base.clone(), RegulatorConfig::default());

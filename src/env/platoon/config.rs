@@ -44,7 +44,7 @@ pub struct PlatoonConfig {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Task {
     /// Drive on a road, together.
-    Road(RoadConfig),
+    Road(Box<RoadConfig>),
     /// Keep gaps and speeds at the least quadratic cost; the optimum is known.
     Regulator(RegulatorConfig),
 }
@@ -251,7 +251,7 @@ impl Default for PayConfig {
             gap: 0.2,
             change: 0.02,
             collision: 10.0,
-            emergency: 1.0,
+            emergency: 2.0,
         }
     }
 }
@@ -291,7 +291,7 @@ impl Default for PlatoonConfig {
             emergency: 1,
             step: 0.5,
             max_episode_steps: 90,
-            task: Task::Road(RoadConfig::default()),
+            task: Task::Road(Box::default()),
         }
     }
 }
