@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use synod::action::Action;
-use synod::agent::{Mode, Policy, Sequence, fill_noise, masks_input, neighbours, state_inputs};
+use synod::agent::{Mode, Policy, Sequence, masks_input, neighbours, state_inputs};
 use synod::env::VecEnv;
 use synod::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
 use synod::registry::{Family, Kind, Member};
@@ -82,7 +82,7 @@ impl LearnerSettings for A2c {
         let (gradient, norm) = clip_by_global_norm(gradient, graph.scalar(0.5));
         optimiser.update(&graph, gradient);
         let learner = device.compile(&graph, &[loss, norm])?;
-        Ok(Box::new(ActorCritic { config, policy, rollout, optimiser, learner, steps: 0, seed }))
+        Ok(Box::new(ActorCritic { config, policy, rollout, optimiser, learner, steps: 0 }))
     }
 }
 
@@ -93,7 +93,6 @@ struct ActorCritic {
     optimiser: Optimiser,
     learner: Program,
     steps: u64,
-    seed: u64,
 }
 
 impl Trainer for ActorCritic {
@@ -103,7 +102,6 @@ impl Trainer for ActorCritic {
         let (time, agents, worlds) = (experience.time, experience.agents, experience.worlds);
         experience.fill(&mut self.learner, &(0..worlds).collect::<Vec<_>>())?;
         neighbours::fill(&mut self.learner, self.policy.as_ref(), [time, agents, worlds])?;
-        fill_noise(&mut self.learner, [self.seed, self.steps], 0);
         let lived = experience.weights.iter().sum::<f32>().max(1.0);
         let weights: Vec<f32> = experience.weights.iter().map(|w| w / lived).collect();
         let numbers = self.optimiser.advance(self.config.learning_rate);

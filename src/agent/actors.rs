@@ -25,7 +25,7 @@
 //! ```
 
 use super::neighbours;
-use super::{Mode, Policy, Sequence, Unrolled, WORLD_STATE, fill_noise, masks_input, mixed_key};
+use super::{Mode, Policy, Sequence, Unrolled, WORLD_STATE, fill_noise, masks_input, mixed_key, noise_key};
 use crate::Device;
 use crate::action::{Action, Actions, allowed};
 use crate::comm::Neighbours;
@@ -125,6 +125,32 @@ impl Actors {
         choice: Choice,
         watch: bool,
     ) -> Result<Self> {
+        Self::of(device, policy, spec, shards, (choice, Mode::Acting), watch)
+    }
+
+    /// As [`Actors::new`], for a policy that learns from what it does: it acts with the noise that it learns with
+    /// ([`Mode::Exploring`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exploring(
+        device: &Device,
+        policy: &dyn Policy,
+        spec: &Spec,
+        shards: usize,
+        choice: Choice,
+    ) -> Result<Self> {
+        Self::of(device, policy, spec, shards, (choice, Mode::Exploring), false)
+    }
+
+    fn of(
+        device: &Device,
+        policy: &dyn Policy,
+        spec: &Spec,
+        shards: usize,
+        how: (Choice, Mode),
+        watch: bool,
+    ) -> Result<Self> {
         let kind = spec.only_kind("a policy")?;
         let worlds = spec.worlds;
         if shards == 0 || !worlds.is_multiple_of(shards) {
@@ -133,7 +159,7 @@ impl Actors {
         }
         let each = worlds / shards;
         let shards = (0..shards)
-            .map(|i| Shard::new(device, policy, spec, [i * each, each], choice, watch))
+            .map(|i| Shard::new(device, policy, spec, [i * each, each], how, watch))
             .collect::<Result<Vec<_>>>()?;
         let (agents, lanes) = (kind.count, kind.count * worlds);
         let attention = shards[0].outputs.attention;
@@ -233,7 +259,7 @@ impl Actors {
             if let Some(input) = program.find_input_u32("key") {
                 input.copy_from_slice(&mixed_key(key, index as u64));
             }
-            fill_noise(program, key, index);
+            fill_noise(program, each, |_, world| noise_key(key, first + world));
             program.run(&[]).map(|_| ())
         });
         done.into_iter().collect::<Result<()>>()?;
@@ -346,10 +372,11 @@ pub(crate) fn see<'g>(
     kind: &AgentKind,
     [agents, worlds]: [usize; 2],
     before: &[Tensor<'g>],
+    mode: Mode,
 ) -> Result<Unrolled<'g>> {
     let weights = policy.parameters().weights(graph);
     let lanes = [1, agents, worlds];
-    let sequence = Sequence::input(graph, policy, lanes, &kind.observation, Mode::Acting);
+    let sequence = Sequence::input(graph, policy, lanes, &kind.observation, mode);
     let unrolled = policy.unroll(graph, &weights, sequence, before)?;
     graph.check()?;
     let parameters = [&lanes[..], &[kind.actions.parameters()]].concat();
@@ -411,7 +438,7 @@ impl Shard {
         policy: &dyn Policy,
         spec: &Spec,
         [first, worlds]: [usize; 2],
-        choice: Choice,
+        (choice, mode): (Choice, Mode),
         watch: bool,
     ) -> Result<Self> {
         let kind = &spec.kinds[0];
@@ -431,7 +458,7 @@ impl Shard {
         let mut build = |act: bool| -> Result<Program> {
             let graph = Graph::new();
             let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
-            let unrolled = see(&graph, policy, kind, [agents, worlds], &before)?;
+            let unrolled = see(&graph, policy, kind, [agents, worlds], &before, mode)?;
             let mut outputs = vec![unrolled.values];
             if act {
                 let explores = choice == Choice::EpsilonGreedy;

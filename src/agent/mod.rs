@@ -54,9 +54,11 @@ pub struct Sequence<'g> {
     pub edges: Option<Edges<'g>>,
     /// `[time, worlds, state]`: the state of each world, where [`Policy::world_state`] asks for it.
     pub world: Option<Tensor<'g>>,
-    /// A key of random numbers, u32 `[2]`, for noise of the network's own: in channels, relaxed choices, dropout. Draw from
-    /// keys that `split_key` or `fold_in` make of it. Every step of acting has another; every minibatch of learning has
-    /// a fresh one, not those with which its agents acted. A program whose network draws nothing has no input for it.
+    /// Keys of random numbers, u32 `[time, worlds, 2]`, one for each step of each world, for noise of the network's own: in
+    /// channels, relaxed choices, dropout. Draw by [`drawn`](crate::comm::drawn) from keys that
+    /// [`keys`](crate::comm::keys) or `fold_in` make of them. Acting has others at every step; learning from what was just
+    /// done has those with which it was done, so that the same words are said again; learning from a replay has fresh
+    /// ones. A program whose network draws nothing has no input for them.
     pub key: Tensor<'g>,
     /// What the network is unrolled for.
     pub mode: Mode,
@@ -82,12 +84,12 @@ impl<'g> Sequence<'g> {
                 .neighbours()
                 .map(|n| Edges::input(graph, "edges", &[time, worlds], agents, n.most(agents))),
             world: policy.world_state().map(|size| graph.input(WORLD_STATE, [time, worlds, size])),
-            key: graph.input_u32(NOISE_KEY, [2]),
+            key: graph.input_u32(NOISE_KEY, [time, worlds, 2]),
             mode,
         }
     }
 
-    /// The steps from `first` on, `count` of them, with a key of their own.
+    /// The steps from `first` on, `count` of them.
     pub fn steps(&self, first: usize, count: usize) -> Self {
         let cut = |x: Tensor<'g>| x.slice(0, first, count);
         Sequence {
@@ -102,7 +104,7 @@ impl<'g> Sequence<'g> {
                 edges: cut(e.edges),
             }),
             world: self.world.map(cut),
-            key: self.key.fold_in(self.key.graph().constant_u32([], &[first as u32])),
+            key: cut(self.key),
             mode: self.mode,
         }
     }
@@ -111,11 +113,19 @@ impl<'g> Sequence<'g> {
 /// The input of programs that takes the key of a network's own noise.
 pub const NOISE_KEY: &str = "noise key";
 
-/// Gives a program whose network draws random numbers a key made from a seed, a counter and the number of the shard.
-pub fn fill_noise(program: &mut Program, [seed, counter]: [u64; 2], shard: usize) {
+/// Gives a program over `worlds` worlds, whose network draws random numbers, a key for each step and world.
+pub fn fill_noise(program: &mut Program, worlds: usize, key: impl Fn(usize, usize) -> [u32; 2]) {
     if let Some(input) = program.find_input_u32(NOISE_KEY) {
-        input.copy_from_slice(&mixed_key([seed ^ 0x6e6f_6973_6500, counter], shard as u64));
+        for (lane, to) in input.chunks_exact_mut(2).enumerate() {
+            to.copy_from_slice(&key(lane / worlds.max(1), lane % worlds.max(1)));
+        }
     }
+}
+
+/// The key of a network's own noise in a world at a step of acting, under the seed and the counter of steps that make the
+/// actions' keys.
+pub fn noise_key([seed, step]: [u64; 2], world: usize) -> [u32; 2] {
+    mixed_key([seed ^ 0x6e6f_6973_6500, step], world as u64)
 }
 
 /// A key of the generator that no other seed, counter or shard shares, up to a chance of 2^-64.

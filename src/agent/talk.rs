@@ -2,7 +2,7 @@
 
 use super::team::TeamConfig;
 use super::{Sequence, StatePart};
-use crate::comm::{Company, Heard, Hearing, Layer};
+use crate::comm::{Company, Heard, Hearing, Layer, Spoken};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, RELU_GAIN, Weights};
@@ -177,17 +177,18 @@ impl Talk {
         step: &Sequence<'g>,
         parts: &[Tensor<'g>],
         under_way: Tensor<'g>,
-    ) -> Result<Tensor<'g>> {
-        let Some(layer) = self.layers.first() else { return Ok(under_way) };
+    ) -> Result<Spoken<'g>> {
+        let Some(layer) = self.layers.first() else { return Ok(Spoken { said: under_way, price: None }) };
         let graph = weights.graph();
         let hearing = Self::hearing(step, step.key);
         let shape = hearing.present.shape();
         let here = hearing.present.reshape([&shape[..], &[1]].concat());
-        let said = layer.speak(weights, self.join(weights, parts), hearing)? * here;
-        let said = said.reshape([shape[1], shape[2], 1, layer.width()]);
-        Ok(match self.delay {
+        let Spoken { said, price } = layer.speak(weights, self.join(weights, parts), hearing)?;
+        let said = (said * here).reshape([shape[1], shape[2], 1, layer.width()]);
+        let said = match self.delay {
             1 => said,
             delay => graph.concat(&[under_way.slice(2, 1, delay - 1), said], 2),
-        })
+        };
+        Ok(Spoken { said, price })
     }
 }

@@ -19,7 +19,7 @@ use super::talk::Talk;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
-use crate::comm::{Communication, CommunicatorConfig, Company, Heard, Neighbours, Silence};
+use crate::comm::{Communication, CommunicatorConfig, Company, Heard, Neighbours, Silence, keys};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
@@ -274,8 +274,7 @@ impl Team {
         let graph = weights.graph();
         self.check_sequence(&sequence, state)?;
         // For the two cores, and for each round of communication.
-        let keys = sequence.key.split_key(2 + self.talk.rounds());
-        let keys: Vec<_> = (0..2 + self.talk.rounds()).map(|i| keys.slice(0, i, 1).reshape([2])).collect();
+        let keys = keys(sequence.key, 2 + self.talk.rounds());
         let views: Vec<Sequence<'g>> = self.parts.iter().map(|part| self.view(part, sequence)).collect();
         let key = |which: usize, part: usize| match self.kinds {
             // Noise of its own.
@@ -286,7 +285,8 @@ impl Team {
             self.parts.iter().zip(&views).map(|(part, view)| part.body.encode(weights, view)).collect();
         graph.check()?;
         let features: Vec<Tensor<'g>> = encoded.iter().map(|(x, _)| *x).collect();
-        let mut now = Now { features, state: self.own_states(state), attention: None, rounds: Vec::new() };
+        let mut now =
+            Now { features, state: self.own_states(state), attention: None, rounds: Vec::new(), price: None };
         let mut under_way = None;
         if self.talk.delay > 0 {
             let [noise, voice] =
@@ -324,7 +324,8 @@ impl Team {
             parts => graph.concat(parts, 1),
         };
         let heard = now.rounds.last().and_then(|heard| heard.attention).map(|a| a.reshape(&a.shape()[1..]));
-        let price = now.rounds.iter().filter_map(|heard| heard.price).reduce(|sum, price| sum + price);
+        let prices = now.rounds.iter().filter_map(|heard| heard.price).chain(now.price);
+        let price = prices.reduce(|sum, price| sum + price);
         let unrolled = Unrolled {
             parameters: joined(parameters),
             values: joined(values),
@@ -359,7 +360,8 @@ impl Team {
         let Some(mut under_way) = state.last().copied() else { return Ok(graph.scalar(0.0)) };
         let encoded = std::mem::take(&mut now.features);
         let mut steps: Vec<Vec<Tensor<'g>>> = vec![Vec::new(); self.parts.len()];
-        for t in 0..noise.present.shape()[0] {
+        let time = noise.present.shape()[0];
+        for t in 0..time {
             let step = voice.steps(t, 1);
             let seen: Vec<_> = encoded.iter().map(|x| x.slice(0, t, 1)).collect();
             (now.features, now.rounds) = self.talk.hear(weights, &step, &seen, under_way)?;
@@ -368,9 +370,12 @@ impl Team {
                 Sequence { key: own.key.fold_in(graph.constant_u32([], &[i as u32])), ..own }
             };
             self.recur(weights, of, now);
-            under_way = self.talk.speak(weights, &step, &now.features, under_way)?;
+            let spoken = self.talk.speak(weights, &step, &now.features, under_way)?;
+            under_way = spoken.said;
+            now.price = [now.price, spoken.price].into_iter().flatten().reduce(|sum, price| sum + price);
             steps.iter_mut().zip(&now.features).for_each(|(all, x)| all.push(*x));
         }
+        now.price = now.price.map(|price| price * (1.0 / time as f32));
         now.features = steps.iter().map(|steps| graph.concat(steps, 0)).collect();
         Ok(under_way)
     }
@@ -417,6 +422,8 @@ struct Now<'g> {
     state: Vec<Vec<Tensor<'g>>>,
     attention: Option<Tensor<'g>>,
     rounds: Vec<Heard<'g>>,
+    /// Of what was said over steps.
+    price: Option<Tensor<'g>>,
 }
 
 impl Plan {

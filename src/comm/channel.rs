@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use synod::comm::Channel;
-//! let words = Channel::Symbols { temperature: 1.0 };
+//! let words = Channel::Symbols { temperature: 1.0, signalling: 0.0, spread: 0.3 };
 //! assert_eq!(words.numbers(8), 8); // a score for each of eight words
 //! assert_eq!(Channel::Superposition { states: 4, measured: Default::default() }.numbers(8), 4 * 8 + 2 * 4);
 //! ```
@@ -11,10 +11,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
 use super::superposition::{Measured, Superposition};
+use super::{Mode, drawn};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Weights};
+
+/// How far the score of one word can stand above those of all others: a word that seems wrong now keeps a chance of about
+/// `exp(-6)` to be tried.
+const GAP: f32 = 6.0;
 
 /// The settings of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +46,16 @@ pub enum Channel {
         #[serde(default = "one")]
         #[schemars(range(min = 1e-3, max = 1e3))]
         temperature: f32,
+        /// The weight in the loss of a bias towards saying something (positive signalling; Eccles et al. 2019, arXiv 1912.05676,
+        /// equation 1): the entropy of an agent's words over everything that it sees, less the square of how far that of its
+        /// words where it sees one thing is from `spread`. Without it two meanings that fall on one word seldom part again.
+        #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1e3))]
+        signalling: f32,
+        /// The entropy, in nats, of an agent's words in one situation that the bias asks for.
+        #[serde(default = "third")]
+        #[schemars(range(min = 0.0, max = 10.0))]
+        spread: f32,
     },
     /// Several encodings at once with complex amplitudes, measured by the Born rule ([`Superposition`]).
     Superposition {
@@ -69,12 +83,30 @@ fn one() -> f32 {
     1.0
 }
 
+fn third() -> f32 {
+    0.3
+}
+
 fn two() -> f32 {
     2.0
 }
 
 fn eight() -> usize {
     8
+}
+
+/// Scores about their mean, divided by the root of one more than their variance, so that they keep their order and a single
+/// one never stands out by more than [`GAP`]. Unlike those of a `tanh`, gradients do not vanish where that is reached.
+fn bounded(scores: Tensor<'_>) -> Tensor<'_> {
+    let mut one = scores.shape().to_vec();
+    let words = one.last().copied().unwrap_or(1) as f32;
+    if let Some(last) = one.last_mut() {
+        *last = 1;
+    }
+    let centred = scores - scores.mean(&[-1]).reshape(&one[..]);
+    let variance = centred.square().mean(&[-1]).reshape(one);
+    // A single one that stands out by `d` has a variance of `d^2 (words - 1) / words^2`.
+    centred / (variance + 1.0).sqrt() * (GAP * (words - 1.0).max(1.0).sqrt() / words)
 }
 
 impl Default for Channel {
@@ -134,6 +166,23 @@ impl Line {
         Line { channel, size, superposition }
     }
 
+    /// What the loss grows by for the sender's `numbers` `[.., Channel::numbers]`, where it does.
+    pub fn price<'g>(&self, numbers: Tensor<'g>) -> Option<Tensor<'g>> {
+        let Channel::Symbols { signalling, spread, .. } = self.channel else { return None };
+        let [_, agents, _, words] = numbers.shape()[..] else { return None };
+        (signalling > 0.0).then(|| {
+            let graph = numbers.graph();
+            let entropy = |chances: Tensor<'g>| {
+                let logarithms = chances.maximum(graph.scalar(1e-30)).log();
+                -(chances * logarithms).sum(&[-1])
+            };
+            let chances = bounded(numbers).softmax(-1);
+            let over_all = entropy(chances.mean(&[0, 2]).reshape([agents, words])).mean_all();
+            let here = entropy(chances).mean_all();
+            ((here - spread).square() - over_all) * signalling
+        })
+    }
+
     /// The message `[.., size]` that arrives, from the sender's `numbers` `[.., Channel::numbers]`.
     pub fn send<'g>(
         &self,
@@ -143,20 +192,21 @@ impl Line {
         mode: Mode,
     ) -> Tensor<'g> {
         let graph = numbers.graph();
-        let noise = |deviation: f32| key.random_normal(numbers.shape()) * deviation;
+        let noise =
+            |deviation: f32| drawn(key, &numbers.shape(), |key, of| key.random_normal(of)) * deviation;
         match (self.channel, mode) {
             (Channel::Continuous { noise: 0.0 }, _) => numbers.tanh(),
             (Channel::Continuous { noise: deviation }, _) => numbers.tanh() + noise(deviation),
-            (Channel::Binary { noise: 0.0 }, Mode::Learning) => numbers.sigmoid(),
-            (Channel::Binary { noise: deviation }, Mode::Learning) => (numbers + noise(deviation)).sigmoid(),
             (Channel::Binary { .. }, Mode::Acting) => numbers.greater(graph.scalar(0.0)),
-            (Channel::Symbols { temperature }, Mode::Learning) => {
-                let drawn = numbers + key.random_gumbel(numbers.shape());
+            (Channel::Binary { noise: 0.0 }, _) => numbers.sigmoid(),
+            (Channel::Binary { noise: deviation }, _) => (numbers + noise(deviation)).sigmoid(),
+            (Channel::Symbols { .. }, Mode::Acting) => numbers.argmax().one_hot(self.size),
+            (Channel::Symbols { temperature, .. }, _) => {
+                let drawn = bounded(numbers) + drawn(key, &numbers.shape(), |key, of| key.random_gumbel(of));
                 let soft = (drawn * (1.0 / temperature)).softmax(-1);
                 // Exactly one-hot: `soft - soft` is 0 whatever the rounding.
                 drawn.argmax().one_hot(self.size) + (soft - soft.detach())
             }
-            (Channel::Symbols { .. }, Mode::Acting) => numbers.argmax().one_hot(self.size),
             (Channel::Superposition { states, measured } | Channel::Mixture { states, measured }, _) => {
                 let (encodings, amplitudes) = self.parts(numbers, states);
                 let chances = match &self.superposition {

@@ -9,7 +9,8 @@ use super::gate::Gate;
 use super::hearers::{Hearers, Map, Routes};
 use super::urgency::{Urgency, pass};
 use super::{
-    CommunicationSettings, Company, Heard, Hearing, Layer, Neighbours, exchange_lanes, mean_of_others,
+    CommunicationSettings, Company, Heard, Hearing, Layer, Mode, Neighbours, Spoken, drawn, exchange_lanes,
+    mean_of_others,
 };
 use crate::Device;
 use crate::error::{Error, Result};
@@ -204,8 +205,8 @@ impl Communicator {
     }
 
     fn keys<'g>(hearing: &Hearing<'g>) -> [Tensor<'g>; 4] {
-        let keys = hearing.key.split_key(4);
-        [0, 1, 2, 3].map(|i| keys.slice(0, i, 1).reshape([2]))
+        let keys = super::keys(hearing.key, 4);
+        [0, 1, 2, 3].map(|i| keys[i])
     }
 
     /// What comes over edges, summed or averaged at those who hear.
@@ -245,8 +246,10 @@ impl Layer for Communicator {
         features: Tensor<'g>,
         hearing: Hearing<'g>,
     ) -> Result<Heard<'g>> {
-        let said = self.speak(weights, features, hearing)?;
-        self.hear(weights, features, said, hearing)
+        let Spoken { said, price } = self.speak(weights, features, hearing)?;
+        let heard = self.hear(weights, features, said, hearing)?;
+        let price = [price, heard.price].into_iter().flatten().reduce(|sum, price| sum + price);
+        Ok(Heard { price, ..heard })
     }
 
     fn width(&self) -> usize {
@@ -258,13 +261,14 @@ impl Layer for Communicator {
         weights: &Weights<'g>,
         features: Tensor<'g>,
         hearing: Hearing<'g>,
-    ) -> Result<Tensor<'g>> {
+    ) -> Result<Spoken<'g>> {
         let graph = weights.graph();
         let [noise, loss, choice, _] = Self::keys(&hearing);
         let shape = hearing.present.shape();
         let one = [&shape[..], &[1]].concat();
         let [first, second] = &self.encoder;
         let numbers = second.forward(weights, first.forward(weights, features).relu());
+        let price = (hearing.mode == Mode::Learning).then(|| self.line.price(numbers)).flatten();
         let message = self.line.send(weights, numbers, noise, hearing.mode);
         let mut sent = hearing.present.reshape(&one[..]);
         if let Some(speaks) = Self::marked(&hearing, self.config.speaks_where) {
@@ -279,9 +283,10 @@ impl Layer for Communicator {
             None => graph.full(one.clone(), 1.0),
         };
         if self.config.lost > 0.0 {
-            sent = sent * graph.full(one, 1.0 - self.config.lost).bernoulli(loss);
+            let luck = drawn(loss, &one, |key, of| key.random_uniform(of));
+            sent = sent * luck.greater_equal(graph.scalar(self.config.lost));
         }
-        Ok(graph.concat(&[message, sent, priority.detach()], -1))
+        Ok(Spoken { said: graph.concat(&[message, sent, priority.detach()], -1), price })
     }
 
     fn hear<'g>(

@@ -204,20 +204,21 @@ impl LearnedGraph {
         open * open.greater_equal(weights.graph().scalar(self.threshold))
     }
 
-    /// The gate of every edge `[1 or worlds, edges, 1]`; in learning each world draws its own.
-    fn strengths<'g>(&self, weights: &Weights<'g>, worlds: usize, key: Tensor<'g>, mode: Mode) -> Tensor<'g> {
+    /// The gate of every edge `[time, worlds, edges, 1]` or `[edges, 1]`; in learning each world draws its own at each step.
+    fn strengths<'g>(&self, weights: &Weights<'g>, key: Tensor<'g>, mode: Mode) -> Tensor<'g> {
         let graph = weights.graph();
         let of_groups = match mode {
-            Mode::Acting => self.acting(weights).reshape([1, self.groups]),
-            Mode::Learning => {
-                let u = key.random_uniform([worlds, self.groups]) * (1.0 - 2e-6) + 1e-6;
+            Mode::Acting => self.acting(weights),
+            _ => {
+                let u = key.random_uniform([self.groups]) * (1.0 - 2e-6) + 1e-6;
                 let logit = u.log() - (1.0 - u).log();
                 Self::stretched(((logit + weights.get(self.gates)) * (1.0 / TEMPERATURE)).sigmoid())
             }
         };
-        let lead = of_groups.shape()[0];
+        let mut shape = of_groups.shape().to_vec();
+        shape.pop();
         let group = graph.constant_u32([self.group.len()], &self.group);
-        of_groups.index_select(1, group).reshape([lead, self.group.len(), 1])
+        of_groups.index_select(-1, group).reshape([&shape[..], &[self.group.len(), 1]].concat())
     }
 
     /// What open gates cost.
@@ -248,7 +249,7 @@ impl LearnedGraph {
 pub struct Routes<'g> {
     /// As ops take them.
     pub edges: Edges<'g>,
-    /// `[worlds or 1, edges, 1]`: what comes over each is multiplied by this; `None` for 1.
+    /// `[.., edges, 1]`: what comes over each is multiplied by this; `None` for 1.
     pub strengths: Option<Tensor<'g>>,
     /// What the loss grows by.
     pub price: Option<Tensor<'g>>,
@@ -271,10 +272,12 @@ impl Map {
         Map { pairs, near, learned, agents: company.agents() }
     }
 
-    /// The edges (from, to) that there are, where they are the same at every step.
+    /// The edges (from, to) that there are, where they are the same at every step; of a learned graph once it is settled.
     pub fn links(&self) -> Option<&[(u32, u32)]> {
-        let settled = self.learned.as_ref().and_then(|learned| learned.settled.as_ref());
-        (!self.near).then(|| settled.map_or(&self.pairs[..], |(pairs, _)| pairs))
+        match &self.learned {
+            Some(learned) => learned.settled.as_ref().map(|(pairs, _)| &pairs[..]),
+            None => (!self.near).then_some(&self.pairs[..]),
+        }
     }
 
     /// As [`super::Layer::settle`].
@@ -304,14 +307,14 @@ impl Map {
                 return Ok(None);
             }
             let edges = Edges::constant(graph, &csr(pairs)?);
-            let strengths = Some(graph.constant([1, strengths.len(), 1], strengths));
+            let strengths = Some(graph.constant([strengths.len(), 1], strengths));
             return Ok(Some(Routes { edges, strengths, price: None }));
         }
         // Pairs are sorted by who hears: their order is that of the arrays.
         let edges = Edges::constant(graph, &csr(&self.pairs)?);
-        let worlds = hearing.present.shape().get(2).copied().unwrap_or(1);
-        let strengths = self.learned.as_ref().map(|l| l.strengths(weights, worlds, key, hearing.mode));
-        let price = self.learned.as_ref().map(|learned| learned.cost(weights));
+        let strengths = self.learned.as_ref().map(|l| l.strengths(weights, key, hearing.mode));
+        let learns = self.learned.as_ref().filter(|_| hearing.mode == Mode::Learning);
+        let price = learns.map(|learned| learned.cost(weights));
         Ok(Some(Routes { edges, strengths, price }))
     }
 }

@@ -176,8 +176,10 @@ impl CommunicationSettings for Silence {
 /// What a network is unrolled for: what it does with noise may depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// To act, in training and afterwards, and to value what is seen while acting.
+    /// To act for good.
     Acting,
+    /// To act in training, and to value what is seen then: noise that learning needs is there already.
+    Exploring,
     /// To learn from what was done.
     Learning,
 }
@@ -204,8 +206,8 @@ pub struct Hearing<'g> {
     pub edges: Option<Edges<'g>>,
     /// Whether it is of interest how it comes about: attention, gates, what is said.
     pub watch: bool,
-    /// The round's own key of random numbers, u32 `[2]`, for what comes between who speaks and who hears: noise in the
-    /// channel, relaxed words, messages that are lost ([`Sequence::key`](crate::agent::Sequence::key)).
+    /// The round's own keys of random numbers, u32 `[time, worlds, 2]`, for what comes between who speaks and who hears: noise
+    /// in the channel, relaxed words, messages that are lost ([`drawn`]).
     pub key: Tensor<'g>,
     /// Whether it is for acting or for learning.
     pub mode: Mode,
@@ -249,6 +251,15 @@ impl<'g> From<Tensor<'g>> for Heard<'g> {
     }
 }
 
+/// What agents say.
+#[derive(Clone, Copy)]
+pub struct Spoken<'g> {
+    /// `[time, agents, worlds, width]`: what stands for it until it is heard.
+    pub said: Tensor<'g>,
+    /// A number that the loss grows by, where saying it has a price.
+    pub price: Option<Tensor<'g>>,
+}
+
 /// One round of communication.
 pub trait Layer: Send + Sync {
     /// Features `[time, agents, worlds, features]` to features of the same shape.
@@ -267,11 +278,11 @@ pub trait Layer: Send + Sync {
         0
     }
 
-    /// The first half of an exchange: what each agent says, `[time, agents, worlds, width]`.
+    /// The first half of an exchange: what each agent says.
     ///
     /// # Errors
     /// The layer's messages cannot be kept.
-    fn speak<'g>(&self, _: &Weights<'g>, _: Tensor<'g>, _: Hearing<'g>) -> Result<Tensor<'g>> {
+    fn speak<'g>(&self, _: &Weights<'g>, _: Tensor<'g>, _: Hearing<'g>) -> Result<Spoken<'g>> {
         Err(Error::Graph("this way of communicating knows no delay".into()))
     }
 
@@ -323,6 +334,27 @@ fn exchange_lanes(x: Tensor<'_>) -> Tensor<'_> {
     let mut order: Vec<usize> = (0..x.shape().len()).collect();
     order.swap(1, 2);
     x.transpose(&order)
+}
+
+/// So many keys of random numbers from keys `[.., 2]`, of their shape.
+pub fn keys<'g>(key: Tensor<'g>, count: usize) -> Vec<Tensor<'g>> {
+    let all = key.split_key(count);
+    (0..count).map(|i| all.slice(0, i, 1).reshape(key.shape())).collect()
+}
+
+/// Random numbers `[time, agents, worlds, ..]` by keys `[time, worlds, 2]`: `draw` is given them with the rest of the
+/// shape. What a world's agents draw at a step follows from its key then alone, whatever other worlds are in the program.
+pub fn drawn<'g>(
+    key: Tensor<'g>,
+    shape: &[usize],
+    draw: impl FnOnce(Tensor<'g>, Vec<usize>) -> Tensor<'g>,
+) -> Tensor<'g> {
+    match shape {
+        [_, agents, _, rest @ ..] if key.shape().len() == 3 => {
+            exchange_lanes(draw(key, [&[*agents], rest].concat()))
+        }
+        _ => draw(key, shape.to_vec()),
+    }
 }
 
 fn edges_of<'g>(hearing: &Hearing<'g>, layer: &str) -> Result<Edges<'g>> {

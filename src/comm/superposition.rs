@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mode;
+use super::{Mode, drawn};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Initial, Parameter, Weights};
 
@@ -35,12 +35,13 @@ impl Measured {
         let Some((size, lead)) = shape.split_last() else { return encodings };
         let states = lead.last().copied().unwrap_or(1);
         let weights = match (self, mode) {
-            (Measured::Expectation, _) | (_, Mode::Learning) => chances,
+            (Measured::Expectation, _) | (_, Mode::Learning | Mode::Exploring) => chances,
             (Measured::Likeliest, _) => chances.argmax().one_hot(states),
             (Measured::Sample, _) => {
                 // Gumbel's trick on logarithms; the floor keeps a chance of 0 finite and all but impossible.
                 let scores = chances.maximum(chances.graph().scalar(1e-30)).log();
-                (scores + key.random_gumbel(chances.shape())).argmax().one_hot(states)
+                let noise = drawn(key, &chances.shape(), |key, of| key.random_gumbel(of));
+                (scores + noise).argmax().one_hot(states)
             }
         };
         let weighted = encodings * weights.reshape([lead, &[1]].concat());

@@ -1,7 +1,7 @@
 //! Urgency: every message has a priority that its sender's situation decides, and where a step has room for so many
 //! messages only, the most urgent ones pass.
 
-use super::Mode;
+use super::{Mode, drawn};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, RELU_GAIN, Weights};
 
@@ -56,8 +56,8 @@ pub fn pass<'g>(
         return sent;
     }
     let scores = match mode {
-        Mode::Learning => scores + key.random_gumbel(shape.clone()),
         Mode::Acting => scores,
+        _ => scores + drawn(key, &shape, |key, of| key.random_gumbel(of)),
     };
     // A NaN or a score of any size must not let more pass than there is room for.
     let bounded = scores.maximum(graph.scalar(LOWEST / 2.0)).minimum(graph.scalar(-LOWEST));

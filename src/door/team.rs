@@ -7,7 +7,7 @@ use crate::Device;
 use crate::action::Actions;
 use crate::agent::actors::{Choice, choose, see};
 use crate::agent::neighbours;
-use crate::agent::{Policy, fill_noise, mixed_key, state_inputs};
+use crate::agent::{Mode, Policy, fill_noise, mixed_key, noise_key, state_inputs};
 use crate::comm::Neighbours;
 use crate::cpu::Parallel;
 use crate::env::{AgentKind, Spec};
@@ -295,7 +295,7 @@ impl Team {
         if let Some(input) = program.find_input_u32("key") {
             input.copy_from_slice(&mixed_key(key, 0));
         }
-        fill_noise(program, key, 0);
+        fill_noise(program, worlds, |_, world| noise_key(key, world));
         let outputs = program.run(&[])?;
         // Nothing of the memory changes unless the step is good.
         if outputs.f32(0).iter().any(|p| p.is_nan()) {
@@ -366,7 +366,7 @@ impl Team {
             return Err(Error::Usage(format!("a recurrent state of {} parts", parts.len())));
         }
         let before = state_inputs(&graph, policy, [agents, worlds]);
-        let unrolled = see(&graph, policy, kind, [agents, worlds], &before)?;
+        let unrolled = see(&graph, policy, kind, [agents, worlds], &before, Mode::Acting)?;
         let (action, log_probability) = choose(&graph, policy, &self.spec, &unrolled, choice, false)?;
         let mut outputs = vec![log_probability];
         fn add<'g>(outputs: &mut Vec<Tensor<'g>>, tensor: Option<Tensor<'g>>) -> Option<usize> {

@@ -163,6 +163,10 @@ impl VecEnv for LastAction {
         self.inner.fact_values(world, agent)
     }
 
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        self.inner.useful_links()
+    }
+
     fn action_names(&self, agent: usize) -> Vec<String> {
         self.inner.action_names(agent)
     }

@@ -311,6 +311,12 @@ pub trait VecEnv: Send {
         vec![None; self.facts().len()]
     }
 
+    /// Who has to hear whom, as pairs (speaker, hearer) of agents counted through all kinds, where the world knows it: what a
+    /// graph that agents learn is judged by.
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        None
+    }
+
     /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous
     /// numbers; empty where they have numbers only. Agents are counted through all kinds.
     fn action_names(&self, _agent: usize) -> Vec<String> {

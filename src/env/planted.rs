@@ -128,6 +128,11 @@ impl Rules for PlantedConfig {
         senders.chain([AgentKind::discrete("receiver", 1, 1, self.options())]).collect()
     }
 
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        let receiver = (self.useful + self.useless + self.mute) as u32;
+        Some((0..self.useful as u32).map(|sender| (sender, receiver)).collect())
+    }
+
     fn state(&self) -> usize {
         self.options() + 1
     }

@@ -304,6 +304,10 @@ impl VecEnv for Spoken {
         self.inner.fact_values(world, agent)
     }
 
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        self.inner.useful_links()
+    }
+
     fn action_names(&self, agent: usize) -> Vec<String> {
         let inner = self.inner.action_names(agent);
         let words = (0..self.words).map(|word| format!("says {word}"));

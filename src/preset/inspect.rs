@@ -12,7 +12,7 @@ use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Choice, next_age};
 use crate::agent::neighbours;
 use crate::agent::team::Team;
-use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input};
+use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, noise_key};
 use crate::comm::Neighbours;
 use crate::comm::{CommNetConfig, Communication, GcnConfig, Silence};
 use crate::cpu::Parallel;
@@ -214,6 +214,10 @@ impl VecEnv for Tape {
         self.inner.fact_values(world, agent)
     }
 
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        self.inner.useful_links()
+    }
+
     fn action_names(&self, agent: usize) -> Vec<String> {
         self.inner.action_names(agent)
     }
@@ -326,7 +330,7 @@ fn watch(device: &Device, team: &Team, tape: &Tape, recording: &mut Recording) -
             }
         }
         neighbours::fill(&mut program, team, [1, agents, 1])?;
-        fill_noise(&mut program, [0, step as u64], 0);
+        fill_noise(&mut program, 1, |_, world| noise_key([0, step as u64], world));
         let outputs = program.run(&[])?;
         judge(recording, space, outputs.f32(0), outputs.f32(1), &shown.masks);
         for (round, at) in recording.rounds.iter_mut().zip(&rounds) {

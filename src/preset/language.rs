@@ -2,13 +2,19 @@
 
 use super::Settings;
 use crate::agent::core::{CoreConfig, GruConfig};
+use crate::agent::kinds::KindsConfig;
 use crate::agent::team::TeamConfig;
-use crate::comm::{Channel, Communication, CommunicatorConfig};
-use crate::env::WorldConfig;
+use crate::comm::{Between, Channel, Combine, Communication, CommunicatorConfig, Hearers};
+use crate::env::lewis::LewisConfig;
+use crate::env::noise::NoiseConfig;
+use crate::env::planted::PlantedConfig;
 use crate::env::spoken::SpokenConfig;
 use crate::env::switch::SwitchConfig;
+use crate::env::{WorldConfig, WorldSettings};
 use crate::optim::Schedule;
+use crate::registry::Member;
 use crate::train::dqn::DqnConfig;
+use crate::train::ppo::PpoConfig;
 
 /// The column in which prisoners see that they are in the room.
 const INSIDE: Option<usize> = Some(0);
@@ -68,4 +74,74 @@ pub(super) fn riddle_rial(agents: usize) -> Settings {
         show_last_action: true,
         ..Settings::new(world, agent, riddle_learner(agents))
     }
+}
+
+/// Two kinds with a network each that talk in the step, and learn from it by policy gradients of the receiver through what
+/// was said.
+fn signalling<W: Member + WorldSettings>(
+    world: W,
+    communication: CommunicatorConfig,
+    steps: u64,
+) -> Settings {
+    let communication = Communication::new(communication);
+    let team = TeamConfig { features: 64, communication, ..TeamConfig::default() };
+    let learner = PpoConfig {
+        rollout: 8,
+        epochs: 2,
+        minibatches: 1,
+        learning_rate: 3e-3,
+        schedule: Schedule::Linear { last: 0.05 },
+        gamma: 0.0,
+        entropy_coefficient: 0.02,
+        entropy_schedule: Schedule::Linear { last: 0.0 },
+        ..PpoConfig::default()
+    };
+    Settings { steps, ..Settings::new(world, KindsConfig { team, ..KindsConfig::default() }, learner) }
+}
+
+/// Words for the states of the world.
+pub(super) fn lewis() -> Settings {
+    let words = CommunicatorConfig {
+        message: 8,
+        channel: Channel::Symbols { temperature: 1.0, signalling: 0.03, spread: 0.3 },
+        hearers: senders_to_receiver(),
+        ..CommunicatorConfig::default()
+    };
+    signalling(LewisConfig { worlds: 64, ..LewisConfig::default() }, words, 1_000_000)
+}
+
+fn senders_to_receiver() -> Hearers {
+    Hearers::Kinds { hear: vec![["sender".into(), "receiver".into()]] }
+}
+
+/// One who knows among many who say anything.
+pub(super) fn noise(gated: bool) -> Settings {
+    let talk = CommunicatorConfig {
+        gated,
+        combine: Combine::Sum,
+        hearers: senders_to_receiver(),
+        hidden: 64,
+        ..CommunicatorConfig::default()
+    };
+    signalling(NoiseConfig { worlds: 32, ..NoiseConfig::default() }, talk, 8_000_000)
+}
+
+/// A graph between agents of which it is known which edges are of use.
+pub(super) fn planted() -> Settings {
+    let hearers = Hearers::Learned { between: Between::Agents, start: 0.7, threshold: 0.3, price: 2e-3 };
+    let talk =
+        CommunicatorConfig { hearers, combine: Combine::Sum, hidden: 64, ..CommunicatorConfig::default() };
+    signalling(PlantedConfig { worlds: 64, ..PlantedConfig::default() }, talk, 4_000_000)
+}
+
+/// Sixteen states in two numbers over a line with noise; hidden layers that make all three networks of one size.
+pub(super) fn superposition(channel: Channel, hidden: usize) -> Settings {
+    let talk = CommunicatorConfig {
+        message: 2,
+        hidden,
+        channel,
+        hearers: senders_to_receiver(),
+        ..CommunicatorConfig::default()
+    };
+    signalling(LewisConfig { worlds: 64, states: 16, ..LewisConfig::default() }, talk, 1_000_000)
 }

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::{Settings, exploration, games, language, mazes, particles, platoon, traffic};
 use crate::agent::team::Critic;
-use crate::comm::{CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
+use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
@@ -176,6 +176,45 @@ const PRESETS: &[Preset] = &[
         name: "riddle-rial",
         summary: "the switch riddle with a bit that is a part of the action (RIAL)",
         settings: || language::riddle_rial(3),
+    },
+    Preset {
+        name: "lewis",
+        summary: "Lewis's signalling game: a sender and a receiver agree on words for eight states",
+        settings: language::lewis,
+    },
+    Preset {
+        name: "noise-gated",
+        summary: "one informative sender among 30 that send noise; messages come in through gates",
+        settings: || language::noise(true),
+    },
+    Preset {
+        name: "noise-sum",
+        summary: "the same without gates: the plain sum",
+        settings: || language::noise(false),
+    },
+    Preset {
+        name: "planted-graph",
+        summary: "a learned graph finds which senders are worth hearing",
+        settings: language::planted,
+    },
+    Preset {
+        name: "superposition",
+        summary: "16 states in two numbers: eight encodings in superposition",
+        settings: || {
+            language::superposition(Channel::Superposition { states: 8, measured: Default::default() }, 64)
+        },
+    },
+    Preset {
+        name: "superposition-mixture",
+        summary: "the same with eight encodings mixed by a softmax, and as many parameters",
+        settings: || {
+            language::superposition(Channel::Mixture { states: 8, measured: Default::default() }, 68)
+        },
+    },
+    Preset {
+        name: "superposition-plain",
+        summary: "the same with one encoding, and as many parameters",
+        settings: || language::superposition(Channel::default(), 79),
     },
     Preset {
         name: "deep-sea-rnd",

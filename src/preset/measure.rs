@@ -69,6 +69,8 @@ pub(super) struct Episodes {
     parts: Vec<Part>,
     seed: u64,
     count: usize,
+    /// What is to be said of the agents' graph, beside every episode.
+    graph: Vec<(&'static str, f64)>,
 }
 
 /// Worlds that play some rounds.
@@ -99,6 +101,7 @@ impl Episodes {
         let at_once = count.min(AT_ONCE);
         let (rounds, rest) = (count / at_once, count % at_once);
         let mut parts = Vec::new();
+        let mut graph = Vec::new();
         // What is left after the full rounds is played by fewer worlds, of seeds of their own.
         for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
             if worlds == 0 {
@@ -108,9 +111,12 @@ impl Episodes {
             let first = (rounds.start as u64) << 32;
             let worlds = settings.judging_worlds(worlds, seed.wrapping_add(first) ^ 0x6576_616c)?;
             let player = Player::new(device, policy, worlds.as_ref(), choice, false)?;
+            if let (Some(links), Some(useful)) = (policy.links(), worlds.useful_links()) {
+                graph = edges_cut(links, &useful, worlds.spec().agents());
+            }
             parts.push(Part { start: worlds.save(), worlds, player, rounds });
         }
-        Ok(Episodes { parts, seed, count })
+        Ok(Episodes { parts, seed, count, graph })
     }
 
     /// Plays them.
@@ -127,8 +133,21 @@ impl Episodes {
                 progress(reports.len() as u64, self.count as u64)?;
             }
         }
+        reports.iter_mut().for_each(|report| report.values.extend(&self.graph));
         Ok(reports)
     }
+}
+
+/// Of the edges between agents that are of use, and of all others, the share that a graph does without.
+fn edges_cut(links: &[(u32, u32)], useful: &[(u32, u32)], agents: usize) -> Vec<(&'static str, f64)> {
+    let kept_useful = useful.iter().filter(|edge| links.contains(edge)).count();
+    let useless = (agents * agents.saturating_sub(1)).saturating_sub(useful.len());
+    let kept_useless = links.len() - kept_useful;
+    let cut = |kept: usize, all: usize| 1.0 - kept as f64 / all.max(1) as f64;
+    vec![
+        ("useless_edges_cut", cut(kept_useless, useless)),
+        ("useful_edges_cut", cut(kept_useful, useful.len())),
+    ]
 }
 
 /// Mean and standard error of every value, in the order in which they first occur.

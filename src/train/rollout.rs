@@ -22,7 +22,7 @@ use crate::Device;
 use crate::action::distribution::ACTION_INPUTS;
 use crate::action::{ActionSpace, Actions};
 use crate::agent::actors::{Actors, Choice, Seen, next_age};
-use crate::agent::{Policy, WORLD_STATE};
+use crate::agent::{Policy, WORLD_STATE, fill_noise, noise_key};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
 use crate::program::Program;
@@ -66,6 +66,8 @@ pub struct Experience {
     pub world_state: Vec<f32>,
     /// The recurrent state at the start, part by part: `[agents, worlds, shape...]`.
     pub state: Vec<Vec<f32>>,
+    /// The seed and the counter of steps at the first of them: what makes the keys of the network's noise.
+    pub noise: [u64; 2],
 }
 
 impl Experience {
@@ -90,6 +92,7 @@ impl Experience {
             masks: Vec::new(),
             world_state: Vec::new(),
             state: Vec::new(),
+            noise: [0; 2],
         }
     }
 
@@ -134,8 +137,8 @@ impl Experience {
 
     /// Writes what the agents of these worlds saw and did into the inputs of a program over them, by name: those of
     /// [`Sequence::input`](crate::agent::Sequence::input), [`state_inputs`](crate::agent::state_inputs),
-    /// [`masks_input`](crate::agent::masks_input) and [`Action::input`](crate::action::Action::input). Inputs that the
-    /// program has no use for are left out.
+    /// [`masks_input`](crate::agent::masks_input) and [`Action::input`](crate::action::Action::input), with the keys of noise
+    /// with which they did it. Inputs that the program has no use for are left out.
     ///
     /// # Errors
     /// A world that there is not, or a program over another number of worlds or steps.
@@ -158,6 +161,9 @@ impl Experience {
             return Err(Error::Usage(message));
         }
         let all = self.worlds;
+        // What agents said they say again.
+        let [seed, first] = self.noise;
+        fill_noise(program, worlds.len(), |t, j| noise_key([seed, first.wrapping_add(t as u64)], worlds[j]));
         let mut copy = |name: &str, source: &[f32], rows: usize| {
             if let Some(input) = program.find_input(name) {
                 take(input, source, rows, all, worlds);
@@ -280,7 +286,7 @@ impl Rollout {
         let spec = environment.spec().clone();
         let kind = spec.only_kind("this trainer")?;
         let (agents, worlds) = (kind.count, spec.worlds);
-        let actors = Actors::new(device, policy, &spec, shards, choice, false)?;
+        let actors = Actors::exploring(device, policy, &spec, shards, choice)?;
         let observation = kind.observation.iter().product();
         let mut buffers = Buffers::new(&spec);
         environment.reset(&vec![true; worlds], &mut buffers)?;
@@ -331,6 +337,7 @@ impl Rollout {
     /// What the device or the worlds report.
     pub fn collect(&mut self) -> Result<&Experience> {
         self.experience.state = self.actors.state()?;
+        self.experience.noise = [self.seed, self.steps];
         let lanes = self.lanes();
         for t in 0..self.experience.time {
             self.observe(t);

@@ -40,6 +40,7 @@ fn experience(sizes: &Sizes, random: &mut Random) -> Experience {
         masks: floats(if sizes.masked { lanes * sizes.actions.options().min(9) } else { 0 }),
         world_state: floats(time * worlds * sizes.world_state.min(9)),
         state: sizes.state.iter().map(|size| floats(agents * worlds * size.min(&9))).collect(),
+        noise: [sizes.stride as u64, 3],
         actions: Actions {
             continuous: floats(lanes * sizes.actions.floats().min(9)),
             discrete: vec![0; length(lanes * sizes.actions.integers())],

@@ -160,6 +160,11 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         Vec::new()
     }
 
+    /// Who has to hear whom, as pairs (speaker, hearer), where that is known.
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        None
+    }
+
     /// Writes or reads everything that [`Rules::reset`] or [`Rules::step`] can change, always in the same order.
     ///
     /// # Errors
@@ -515,6 +520,10 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         let mut values = self.world(world).map_or(Vec::new(), |w| self.rules.fact_values(w, agent));
         values.resize(count, None);
         values
+    }
+
+    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
+        self.rules.useful_links()
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {

@@ -26,7 +26,7 @@ use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::agent::{Policy, fill_noise, neighbours};
+use crate::agent::{Policy, fill_noise, neighbours, noise_key};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::{Error, Result};
@@ -223,7 +223,8 @@ impl Dqn {
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = i * each..(i + 1) * each;
             replay.fill(learner, &draws[own.clone()])?;
-            fill_noise(learner, [seed, updates], i);
+            let length = config.length();
+            fill_noise(learner, each, |t, j| noise_key([seed, updates], (i * each + j) * length + t));
             neighbours::fill(learner, policy, [config.length(), agents, each])?;
             fill_targets(learner, &draws[own.clone()], &targets[own], share)?;
             match &step {

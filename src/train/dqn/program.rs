@@ -5,6 +5,7 @@ use crate::Device;
 use crate::action::allowed;
 use crate::action::distribution::ACTION_INPUTS;
 use crate::agent::{Mode, Policy, Sequence, StatePart, Unrolled, WORLD_STATE, masks_input, state_inputs};
+use crate::comm::keys;
 use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
@@ -86,7 +87,7 @@ pub(in crate::train) fn loss_program(
     let lanes = [length, agents, batch];
     let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation, Mode::Learning);
     // Noise of its own for each of the two networks.
-    let keys = sequence.key.split_key(2);
+    let keys = keys(sequence.key, 2);
     let kept = policy.state();
     let zeros = |part: &StatePart| graph.full([&[agents, batch], &part.shape[..]].concat(), 0.0);
     let state: Vec<Tensor<'_>> = match config.stored_state {
@@ -97,7 +98,7 @@ pub(in crate::train) fn loss_program(
 
     let values = |which: usize| -> Result<Unrolled<'_>> {
         let weights = &weights[0][which];
-        let sequence = Sequence { key: keys.slice(0, which, 1).reshape([2]), ..sequence };
+        let sequence = Sequence { key: keys[which], ..sequence };
         let burn_in = config.burn_in;
         if burn_in == 0 {
             return policy.unroll(&graph, weights, sequence, &state);

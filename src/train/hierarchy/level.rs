@@ -3,7 +3,7 @@
 
 use super::super::dqn::program::{Learned, Parts, loss_program, target_program};
 use crate::Device;
-use crate::agent::{Policy, fill_noise};
+use crate::agent::{Policy, fill_noise, noise_key};
 use crate::cpu::Parallel;
 use crate::env::{Spec, memory};
 use crate::error::{Error, Result};
@@ -159,7 +159,7 @@ impl Level {
         }
         self.fill(&rows)?;
         let updates = self.updates();
-        fill_noise(&mut self.learner, [self.seed, updates], 0);
+        fill_noise(&mut self.learner, batch, |t, j| noise_key([self.seed, updates], t * batch + j));
         let step = self.learned[0].optimiser.advance(learning_rate);
         let inputs: [(&str, &dyn Data); 2] =
             [(STEP_INPUT, &step), ("gradient limit", &self.config.max_gradient_norm)];

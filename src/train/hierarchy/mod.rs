@@ -94,7 +94,7 @@ impl HierarchicalDqn {
         let sizes = levels(&spec, agent.goals())?;
         let shards = if device.is_cpu() { worker.acting_shards } else { 1 };
         let actors = |policy: &dyn Policy, spec| {
-            Actors::new(device, policy, spec, shards, Choice::EpsilonGreedy, false)
+            Actors::exploring(device, policy, spec, shards, Choice::EpsilonGreedy)
         };
         let (managers, workers) = (actors(agent.manager(), &sizes[0])?, actors(agent.worker(), &sizes[1])?);
         let level = |name, policy: &dyn Policy, spec, goals, settings, mark: u64| {

@@ -3,9 +3,9 @@
 //! An iteration is a rollout and then some epochs over it in minibatches of whole worlds: a minibatch holds every
 //! step and every agent of its worlds, so that gradients flow through time and between the agents that read one
 //! another's memories. Each minibatch is cut into a fixed number of shards; a thread runs a whole program on its shard,
-//! the gradients are summed in a fixed order, and one optimiser step follows. A network with noise of its own gets a fresh
-//! key for each minibatch and shard, not the keys with which its agents acted: the ratio of probabilities is that of two
-//! draws of its noise then. The programs stand in `program`, the settings in `config`.
+//! the gradients are summed in a fixed order, and one optimiser step follows. A network with noise of its own
+//! gets the keys with which its agents acted: what was said is said again, so that the ratio of probabilities is that of two
+//! networks and not of two draws. The programs stand in `program`, the settings in `config`.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -25,7 +25,7 @@ use super::curiosity::Curiosity;
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
 use crate::Device;
-use crate::agent::{Policy, fill_noise, neighbours};
+use crate::agent::{Policy, mixed_key, neighbours};
 use crate::cpu::map_mut;
 use crate::env::VecEnv;
 use crate::error::Result;
@@ -127,7 +127,9 @@ impl Ppo {
         let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             experience.fill(learner, own)?;
-            fill_noise(learner, [seed, updates], i);
+            if let Some(input) = learner.find_input_u32("entropy key") {
+                input.copy_from_slice(&mixed_key([seed, updates], i as u64));
+            }
             neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
             let rows = experience.time * experience.agents;
             let mut put = |name: &str, of: &dyn Fn(usize) -> f32| -> Result<()> {

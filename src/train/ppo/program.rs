@@ -27,11 +27,7 @@ pub(super) fn loss_program(
     let lanes = [config.rollout, agents, worlds];
     let weights = policy.parameters().weights(&graph);
     let kind = &spec.kinds[0];
-    let mut sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Learning);
-    // One for the network's own noise, one for entropies that are estimated.
-    let keys = sequence.key.split_key(2);
-    let key = |i: usize| keys.slice(0, i, 1).reshape([2]);
-    sequence.key = key(0);
+    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Learning);
     let state = state_inputs(&graph, policy, [agents, worlds]);
     let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
     let input = |name: &str| graph.input(name, lanes);
@@ -57,7 +53,7 @@ pub(super) fn loss_program(
         error
     };
     let value_loss = (value_error * share).sum_all();
-    let entropy = (of.entropy(key(1))? * share).sum_all();
+    let entropy = (of.entropy(graph.input_u32("entropy key", [2]))? * share).sum_all();
     let mut loss = policy_loss + (value_loss * number(2) - entropy * number(3)).reshape([]);
     if let Some(price) = unrolled.price {
         // All shards of a minibatch together pay it once.
