@@ -147,7 +147,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "platoon-lqr",
-        summary: "four vehicles learn to keep their gaps by PPO; what that costs at least is known (cost_ratio 1)",
+        summary: "three vehicles learn to keep their gaps by PPO; what that costs at least is known (cost_ratio 1)",
         settings: platoon::regulator,
     },
     Preset {
