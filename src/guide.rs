@@ -9,6 +9,7 @@ macro_rules! links {
             "[engine-gpu]: crate::guide::engine#on-a-gpu\n",
             "[evaluate-inspect]: crate::guide::evaluate#inspect\n",
             "[extend]: crate::guide::extend\n",
+            "[extend-communication]: crate::guide::extend#a-way-to-communicate\n",
             "[extend-world]: crate::guide::extend#a-world\n",
             "[results-srmt]: crate::guide::results#srmt-on-the-bottleneck-task\n",
             "[train-learners]: crate::guide::train#learners\n",

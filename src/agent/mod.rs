@@ -18,6 +18,7 @@ mod config;
 pub mod core;
 pub mod encoder;
 pub mod hierarchy;
+pub mod importance;
 pub mod kinds;
 pub mod neighbours;
 pub mod srmt;

@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, RELU_GAIN, Weights};
 
+/// The part of a state that is said and not yet heard.
+pub(super) const UNDER_WAY: &str = "said";
+
 /// Where the agents of a kind stand among all, and how their features become the team's where theirs are of another
 /// number: on the way in and on the way out.
 struct Port {
@@ -79,7 +82,7 @@ impl Talk {
     /// What is under way from a step to the next ones, the oldest first.
     pub fn state(&self) -> Option<StatePart> {
         let layer = self.layers.first().filter(|_| self.delay > 0)?;
-        Some(StatePart { name: "said".into(), shape: vec![self.delay, layer.width()] })
+        Some(StatePart { name: UNDER_WAY.into(), shape: vec![self.delay, layer.width()] })
     }
 
     /// Features of the kinds as those of all agents, `[time, agents, worlds, features]`.

@@ -21,6 +21,7 @@ mod gate;
 mod gcn;
 mod hearers;
 mod ic3net;
+pub mod meaning;
 pub mod neighbours;
 mod superposition;
 mod tarmac;

@@ -3,8 +3,10 @@
 use super::VecEnv;
 use super::chain::ChainConfig;
 use super::deep_sea::DeepSeaConfig;
+use super::factory::FactoryConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
+use super::job_shop::JobShopConfig;
 use super::lever::LeverConfig;
 use super::lewis::LewisConfig;
 use super::lqr::LqrConfig;
@@ -87,6 +89,8 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),
+    Kind::<Worlds>::of::<JobShopConfig>(),
+    Kind::<Worlds>::of::<FactoryConfig>(),
 ];
 
 family! {

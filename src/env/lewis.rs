@@ -77,6 +77,10 @@ impl Rules for LewisConfig {
         signals::check_shown("senders", self.senders, self.states + 1)
     }
 
+    fn longest(&self) -> u32 {
+        self.steps as u32
+    }
+
     fn kinds(&self) -> Vec<AgentKind> {
         vec![
             AgentKind::discrete("sender", self.senders, self.states + 1, 1),

@@ -18,8 +18,10 @@ pub mod chain;
 mod config;
 pub mod deep_sea;
 pub mod drawing;
+pub mod factory;
 pub mod goals;
 pub mod gridworld;
+pub mod job_shop;
 pub mod last_action;
 pub mod lever;
 pub mod lewis;
@@ -108,7 +110,7 @@ pub struct Spec {
     pub state: usize,
     /// Whether actions are at times not allowed. Where not, [`Buffers::masks`] holds ones for ever.
     pub masked: bool,
-    /// The step after which an episode is cut off at the latest; `u32::MAX` where that is not known.
+    /// The step after which an episode is over at the latest; `u32::MAX` where that is not known.
     pub limit: u32,
 }
 

@@ -92,6 +92,10 @@ impl Rules for NoiseConfig {
         signals::check_shown("agents", self.agents - 1, self.classes + 1)
     }
 
+    fn longest(&self) -> u32 {
+        self.steps as u32
+    }
+
     fn kinds(&self) -> Vec<AgentKind> {
         vec![
             AgentKind::discrete("sender", self.agents - 1, self.classes + 1, 1),

@@ -162,6 +162,10 @@ impl Rules for SwitchConfig {
         Ok(())
     }
 
+    fn longest(&self) -> u32 {
+        self.length()
+    }
+
     fn masked(&self) -> bool {
         true
     }

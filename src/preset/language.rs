@@ -14,7 +14,6 @@ use crate::env::{WorldConfig, WorldSettings};
 use crate::optim::Schedule;
 use crate::registry::Member;
 use crate::train::dqn::DqnConfig;
-use crate::train::ppo::PpoConfig;
 
 /// The column in which prisoners see that they are in the room.
 const INSIDE: Option<usize> = Some(0);
@@ -76,8 +75,9 @@ pub(super) fn riddle_rial(agents: usize) -> Settings {
     }
 }
 
-/// Two kinds with a network each that talk in the step, and learn from it by policy gradients of the receiver through what
-/// was said.
+/// Kinds with a network each that talk in the step. The receiver learns what each of its answers pays, whichever it tries;
+/// the error of that is what senders learn from through what they say: they become as informative as can be (DIAL). With a
+/// policy gradient only the answer that was given teaches them, and meanings that have fallen together stay so.
 fn signalling<W: Member + WorldSettings>(
     world: W,
     communication: CommunicatorConfig,
@@ -85,16 +85,16 @@ fn signalling<W: Member + WorldSettings>(
 ) -> Settings {
     let communication = Communication::new(communication);
     let team = TeamConfig { features: 64, communication, ..TeamConfig::default() };
-    let learner = PpoConfig {
-        rollout: 8,
-        epochs: 2,
-        minibatches: 1,
-        learning_rate: 3e-3,
+    let learner = DqnConfig {
+        rollout: 4,
+        updates: 2,
+        batch: 256,
+        replay: 20_000,
+        learning_rate: 2e-3,
         schedule: Schedule::Linear { last: 0.05 },
         gamma: 0.0,
-        entropy_coefficient: 0.02,
-        entropy_schedule: Schedule::Linear { last: 0.0 },
-        ..PpoConfig::default()
+        epsilon_end: 0.3,
+        ..DqnConfig::default()
     };
     Settings { steps, ..Settings::new(world, KindsConfig { team, ..KindsConfig::default() }, learner) }
 }
@@ -103,7 +103,7 @@ fn signalling<W: Member + WorldSettings>(
 pub(super) fn lewis() -> Settings {
     let words = CommunicatorConfig {
         message: 8,
-        channel: Channel::Symbols { temperature: 1.0, signalling: 0.03, spread: 0.3 },
+        channel: Channel::Symbols { temperature: 1.0, signalling: 0.1, spread: 1.0 },
         hearers: senders_to_receiver(),
         ..CommunicatorConfig::default()
     };

@@ -2,9 +2,10 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, games, language, mazes, particles, platoon, traffic};
+use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, platoon, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
+use crate::env::factory::FactoryConfig;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
@@ -268,6 +269,11 @@ const PRESETS: &[Preset] = &[
         settings: exploration::chain_hierarchical,
     },
     Preset {
+        name: "job-shop",
+        summary: "machines learn to dispatch on random job shops, PPO, one network for all",
+        settings: jobshop::job_shop,
+    },
+    Preset {
         name: "spread-vdn",
         summary: "three recurrent agents cover three landmarks (MPE simple_spread), VDN",
         settings: || particles::spread(Mixing::Vdn),
@@ -318,6 +324,21 @@ const PRESETS: &[Preset] = &[
             let world = SimpleAdversaryConfig { worlds: 64, ..SimpleAdversaryConfig::default() };
             particles::particles(world, Critic::Own)
         },
+    },
+    Preset {
+        name: "factory-small",
+        summary: "a sensor, a processor and an actuator run two machines; reports have their share of the known optimum",
+        settings: || factory::factory(FactoryConfig::small(), true, 6_000_000),
+    },
+    Preset {
+        name: "factory-small-silent",
+        summary: "the same without a word; no play without one reaches more than .252 of the optimum",
+        settings: || factory::factory(FactoryConfig::small(), false, 3_000_000),
+    },
+    Preset {
+        name: "factory",
+        summary: "three sensors, two processors and four actuators run four machines",
+        settings: || factory::factory(FactoryConfig::large(), true, 12_000_000),
     },
 ];
 

@@ -5,3 +5,6 @@
 mod random;
 
 mod channel;
+mod hearers;
+mod spoken;
+mod team;

@@ -3,6 +3,7 @@
 use crate::games::{configurations, fresh, play};
 use synod::env::chain::ChainConfig;
 use synod::env::drawing::Shape;
+use synod::env::factory::FactoryConfig;
 use synod::env::gridworld::{Assignment, GridworldConfig};
 use synod::env::last_action::LastAction;
 use synod::env::lever::LeverConfig;
@@ -29,6 +30,7 @@ fn worlds() -> Vec<WorldConfig> {
         WorldConfig::new(RepeatPreviousConfig { worlds: 3, agents: 40, ..Default::default() }),
         WorldConfig::new(ChainConfig { worlds: 3, states: 2000, ..Default::default() }),
         WorldConfig::new(TrafficJunctionConfig { worlds: 3, ..TrafficJunctionConfig::hard() }),
+        WorldConfig::new(FactoryConfig { worlds: 3, machines: 64, actuators: 16, ..FactoryConfig::large() }),
         WorldConfig::new(GridworldConfig { worlds: 3, assignment: Assignment::Any, ..Default::default() }),
     ]);
     all

@@ -5,7 +5,10 @@
 mod random;
 
 mod drawing;
+mod factory;
 mod games;
+mod job_shop;
+mod job_shop_files;
 mod mpe;
 mod platoon;
 mod platoon_records;
