@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, traffic};
+use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, platoon, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::factory::FactoryConfig;
@@ -146,6 +146,17 @@ const PRESETS: &[Preset] = &[
         summary: "the same without a word",
         settings: || traffic::junction(Communication::new(Silence {}), 1),
     },
+    Preset {
+        name: "platoon-lqr",
+        summary: "three vehicles learn to keep their gaps by PPO; what that costs at least is known (cost_ratio 1)",
+        settings: platoon::regulator,
+    },
+    Preset {
+        name: "platoon",
+        summary: "trucks and cars make room for an emergency vehicle, whose messages tell of it",
+        settings: || platoon::road(true),
+    },
+    Preset { name: "platoon-silent", summary: "the same without a word", settings: || platoon::road(false) },
     Preset {
         name: "switch",
         summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",
