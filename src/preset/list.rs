@@ -200,7 +200,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "superposition",
-        summary: "16 states in two numbers: eight encodings in superposition",
+        summary: "32 states in one number: eight encodings in superposition",
         settings: || {
             language::superposition(Channel::Superposition { states: 8, measured: Default::default() }, 64)
         },
@@ -215,7 +215,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "superposition-plain",
         summary: "the same with one encoding, and as many parameters",
-        settings: || language::superposition(Channel::default(), 79),
+        settings: || language::superposition(Channel::default(), 76),
     },
     Preset {
         name: "deep-sea-rnd",
