@@ -261,7 +261,7 @@ fn a_message_under_way_counts_when_it_is_heard() -> Result<()> {
     policy.parameters().save("agent", &mut checkpoint)?;
     for tensor in checkpoint.tensors.values_mut() {
         let louder: Vec<f32> = tensor.to_f32()?.iter().map(|x| 3.0 * x).collect();
-        *tensor = TensorData::f32(&tensor.shape, &louder)?;
+        *tensor = TensorData::f32(tensor.shape(), &louder)?;
     }
     policy.parameters().load("agent", &checkpoint)?;
     let moments = played(&settings, &device, policy.as_ref(), 8)?;
