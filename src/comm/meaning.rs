@@ -69,7 +69,8 @@ pub fn entropy(counts: &[u64]) -> f64 {
         let share = *count as f64 / all;
         if *count > 0 { -share * share.log2() } else { 0.0 }
     };
-    counts.iter().map(term).sum()
+    // A sum of no more than minus zeros is one: 0 is meant.
+    counts.iter().map(term).sum::<f64>() + 0.0
 }
 
 /// Topographic similarity (Brighton and Kirby 2006): the rank correlation (Spearman) between the distances of

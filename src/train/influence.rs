@@ -60,8 +60,8 @@ impl Influence {
     /// For agents of `policy` in such worlds; `None` where the weight is 0.
     ///
     /// # Errors
-    /// Nobody talks, actions that are not choices, several kinds of agent that are not made uniform, or what compilation
-    /// reports.
+    /// Nobody talks, actions that are not choices, several kinds of agent that are not made uniform, or what
+    /// compilation reports.
     pub fn new(
         device: &Device,
         config: &InfluenceConfig,
@@ -108,8 +108,8 @@ impl Influence {
         Ok(Some(Influence { config: config.clone(), program, sizes: kind.actions.sizes(), heard, seed }))
     }
 
-    /// The reward of every agent at every step of a rollout, `[time, agents, worlds]`. `counter` is another one for every
-    /// rollout.
+    /// The reward of every agent at every step of a rollout, `[time, agents, worlds]`. `counter` is another one for
+    /// every rollout.
     ///
     /// # Errors
     /// What the device reports.

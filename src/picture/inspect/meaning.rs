@@ -153,7 +153,7 @@ fn draw(recording: &Recording, meaning: &Meaning) -> String {
     let mut canvas = sheet(
         "What messages mean",
         &format!(
-            "{}: {} more episodes of {} steps; rows are what was sent, dark where it goes with the value",
+            "{}: {} more episodes, {} steps together; rows are what was sent, dark where it goes with the value",
             recording.title, meaning.episodes, meaning.steps
         ),
     );

@@ -62,8 +62,8 @@ impl<'a> Watcher<'a> {
         Ok(Watcher { team, program, rounds, agents, space, values_of_actions })
     }
 
-    /// Goes through an episode, with the noise with which it was played: `note` is told at each step the preferences, the
-    /// values and what the rounds made.
+    /// Goes through an episode, with the noise with which it was played: `note` is told at each step the preferences,
+    /// the values and what the rounds made.
     pub fn through(
         &mut self,
         tape: &Tape,
