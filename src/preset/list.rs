@@ -312,17 +312,17 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "factory-small",
         summary: "a sensor, a processor and an actuator run two machines; reports have their share of the known optimum",
-        settings: || factory::factory(FactoryConfig::small(), true, 6_000_000),
+        settings: || factory::factory(FactoryConfig::small(), true, 3_000_000),
     },
     Preset {
         name: "factory-small-silent",
         summary: "the same without a word; no play without one reaches more than .252 of the optimum",
-        settings: || factory::factory(FactoryConfig::small(), false, 3_000_000),
+        settings: || factory::factory(FactoryConfig::small(), false, 1_000_000),
     },
     Preset {
         name: "factory",
         summary: "three sensors, two processors and four actuators run four machines",
-        settings: || factory::factory(FactoryConfig::large(), true, 12_000_000),
+        settings: || factory::factory(FactoryConfig::large(), true, 6_000_000),
     },
 ];
 
@@ -352,6 +352,7 @@ mod tests {
             ("tag", &["world.worlds=8"][..]),
             ("adversary", &["world.worlds=8", "show_last_action=true"]),
             ("speaker-listener", &["world.worlds=8"]),
+            ("factory-small", &["world.worlds=8", "learner.minibatches=2"]),
             ("switch", &["world.worlds=8", "learner.warmup=8", "learner.batch=8"]),
         ] {
             let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();
