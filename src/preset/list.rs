@@ -312,17 +312,17 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "factory-small",
         summary: "a sensor, a processor and an actuator run two machines; reports have their share of the known optimum",
-        settings: || factory::factory(FactoryConfig::small(), true, 3_000_000),
+        settings: || factory::factory(FactoryConfig::small(), true, 6_000_000),
     },
     Preset {
         name: "factory-small-silent",
         summary: "the same without a word; no play without one reaches more than .252 of the optimum",
-        settings: || factory::factory(FactoryConfig::small(), false, 1_000_000),
+        settings: || factory::factory(FactoryConfig::small(), false, 500_000),
     },
     Preset {
         name: "factory",
         summary: "three sensors, two processors and four actuators run four machines",
-        settings: || factory::factory(FactoryConfig::large(), true, 6_000_000),
+        settings: || factory::factory(FactoryConfig::large(), true, 12_000_000),
     },
 ];
 
