@@ -254,10 +254,24 @@ fn make_maps(folder: &Path) {
     }
 }
 
+/// Job shops for the commands that want some, of the two sizes that the preset has room for.
+fn make_job_shops(folder: &Path) {
+    let folder = folder.join("jobshop");
+    std::fs::create_dir(&folder).expect("a new folder");
+    for (jobs, machines) in [(6, 6), (10, 5)] {
+        // Every job visits all machines, each from another one on.
+        let operation = |job: usize, k: usize| [(job + k) % machines, 1 + (7 * job + 3 * k) % 11];
+        let job = |job: usize| (0..machines).map(|k| operation(job, k)).collect::<Vec<_>>();
+        let text = serde_json::json!({ "jobs": (0..jobs).map(job).collect::<Vec<_>>() }).to_string();
+        std::fs::write(folder.join(format!("{jobs}-{machines}.json")), text).expect("room on the disk");
+    }
+}
+
 #[test]
 fn every_command_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     make_maps(folder.path());
+    make_job_shops(folder.path());
     let mut count = 0;
     for page in PAGES {
         for block in blocks(page, "sh") {

@@ -6,6 +6,7 @@ use super::deep_sea::DeepSeaConfig;
 use super::factory::FactoryConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
+use super::job_shop::JobShopConfig;
 use super::lever::LeverConfig;
 use super::lewis::LewisConfig;
 use super::lqr::LqrConfig;
@@ -17,6 +18,7 @@ use super::mpe::{
 use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
 use super::planted::PlantedConfig;
+use super::platoon::PlatoonConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
@@ -83,9 +85,11 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<SimpleReferenceConfig>(),
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
+    Kind::<Worlds>::of::<PlatoonConfig>(),
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),
+    Kind::<Worlds>::of::<JobShopConfig>(),
     Kind::<Worlds>::of::<FactoryConfig>(),
 ];
 

@@ -5,6 +5,7 @@ mod communication;
 mod critic;
 mod dqn;
 mod hierarchy;
+mod job_shop;
 mod kinds;
 mod lqr;
 mod ppo;

@@ -4,11 +4,13 @@ use crate::random::Random;
 use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::factory::FactoryConfig;
+use synod::env::job_shop::{JobShopConfig, Rule, Source};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::lewis::LewisConfig;
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
 use synod::env::noise::{NoiseConfig, Sight};
 use synod::env::planted::PlantedConfig;
+use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
@@ -45,9 +47,28 @@ pub fn configurations() -> Vec<WorldConfig> {
         ..FactoryConfig::large()
     }));
     all.push(WorldConfig::new(DeepSeaConfig { worlds: 3, size: 4, mapping_seed: 0 }));
+    let task = Task::Regulator(RegulatorConfig { lag: 0.3, ..RegulatorConfig::default() });
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 200,
+        max_episode_steps: 12,
+        task,
+        ..Default::default()
+    }));
+    let road =
+        RoadConfig { lanes: 3, assist: false, driven_cars: 2, driver: Driver::Cacc, ..RoadConfig::default() };
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 20,
+        cars: 0,
+        task: Task::Road(Box::new(road)),
+        ..Default::default()
+    }));
     all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));
     let noise = Sight::Gaussian;
     all.push(WorldConfig::new(NoiseConfig { worlds: 40, agents: 9, noise, steps: 3, ..Default::default() }));
+    let source = Source::Random { sizes: vec![[2, 3], [4, 2]], durations: [1, 9], alternatives: 2 };
+    let waiting =
+        JobShopConfig { worlds: 40, source, jobs: 5, machines: 4, may_wait: true, ..Default::default() };
+    all.push(WorldConfig::new(JobShopConfig { order: Rule::Fifo, coming: 0, ..waiting }));
     all.push(WorldConfig::new(PlantedConfig { worlds: 40, useless: 0, mute: 0, ..Default::default() }));
     all
 }
@@ -290,7 +311,7 @@ fn wrong_use_is_an_error() {
             let (mut actions, each) = (none.clone(), none.continuous.len() / lanes);
             if let Some(action) = actions.discrete.get_mut(active) {
                 *action = u32::MAX;
-                fails(env.step(&actions, &mut out), "actions go from 0");
+                fails(env.step(&actions, &mut out), "go from 0 to");
             } else {
                 actions.continuous[active * each] = f32::NAN;
                 fails(env.step(&actions, &mut out), "is not finite");

@@ -14,7 +14,7 @@ use synod::env::vectorised::{Rules, Vectorised};
 use synod::env::{Buffers, Pcg64, VecEnv};
 
 /// A folder of `$SYNOD_DATA`, else of `../shared/data`; `None` outside CI where it may be missing.
-fn data(folder: &str) -> Option<PathBuf> {
+pub fn data(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SYNOD_DATA").map(PathBuf::from);
     let path =
         root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")).join(folder);

@@ -20,25 +20,26 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 const MAX_FOLDER: usize = 1 << 16;
 
 pub(super) fn read(path: &Path) -> Result<String> {
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+/// The text of a regular file of at most so many bytes.
+pub(in crate::env) fn read_up_to(path: &Path, most: u64) -> Result<String> {
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let metadata = file.metadata().map_err(|e| Error::io(path, e))?;
     let too_large = |size: u64| {
-        Error::file(
-            path,
-            None,
-            format!("{size} bytes or more; files of up to {MAX_FILE_BYTES} bytes are read"),
-        )
+        Error::file(path, None, format!("{size} bytes or more; files of up to {most} bytes are read"))
     };
     if !metadata.is_file() {
         return Err(Error::file(path, None, "not a regular file"));
     }
-    if metadata.len() > MAX_FILE_BYTES {
+    if metadata.len() > most {
         return Err(too_large(metadata.len()));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // The file may grow while it is read.
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+    if bytes.len() as u64 > most {
         return Err(too_large(bytes.len() as u64));
     }
     String::from_utf8(bytes).map_err(|e| {

@@ -25,6 +25,7 @@ mod world;
 
 pub use config::{Collision, Observation, OnTarget, Order, PathfindingConfig, Planner, Source};
 pub use files::MAX_FILE_BYTES;
+pub(super) use files::read_up_to;
 pub use instance::Instance;
 pub use map::{Cell, MAX_SIDE, Map};
 pub use pcg64::Pcg64;

@@ -90,6 +90,9 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// Names of what an episode is judged by, beside `return` and `length`.
     const METRICS: &'static [&'static str] = &[];
 
+    /// Whether the worlds' instances have names ([`Rules::label`]), which reports then carry.
+    const LABELLED: bool = false;
+
     /// Worlds stepped at once.
     fn worlds(&self) -> usize;
 
@@ -125,6 +128,9 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// A world before its first episode, with room for everything.
     fn blank(&self) -> Self::World;
 
+    /// Tells a blank world its number. It is told once, so it is nothing that [`Rules::visit`] has to write.
+    fn number(&self, _world: &mut Self::World, _number: usize) {}
+
     /// Starts the world's episode number `episode` (from 0). All that the last episode left is replaced.
     fn reset(&self, world: &mut Self::World, episode: u64, random: &mut Pcg64);
 
@@ -141,6 +147,11 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// The values of [`Rules::METRICS`] at the end of an episode, in their order.
     fn metrics(&self, _world: &Self::World) -> Vec<f64> {
         Vec::new()
+    }
+
+    /// What the world's instance is called, at the end of an episode, where [`Rules::LABELLED`] says that it has a name.
+    fn label(&self, _world: &Self::World) -> String {
+        String::new()
     }
 
     /// What the world looks like, for pictures; `None` where it does not draw itself. Without a title it gets the
@@ -255,8 +266,10 @@ impl<R: Rules> Vectorised<R> {
         }
         memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
         let stream = |world: usize| {
+            let mut blank = rules.blank();
+            rules.number(&mut blank, world);
             Slot {
-                world: rules.blank(),
+                world: blank,
                 // The last word keeps streams of other lengths of seed apart.
                 random: Pcg64::from_entropy(&[seed as u32, (seed >> 32) as u32, world as u32, 1]),
                 started: false,
@@ -392,7 +405,8 @@ fn advance<R: Rules>(
         let agents = active.len();
         let mut values = vec![("return", slot.total / agents as f64), ("length", f64::from(slot.step))];
         values.extend(R::METRICS.iter().copied().zip(rules.metrics(&slot.world)));
-        EpisodeReport { world: index, label: String::new(), agents, values }
+        let label = if R::LABELLED { rules.label(&slot.world) } else { String::new() };
+        EpisodeReport { world: index, label, agents, values }
     });
     show(rules, slot, view);
     report
@@ -462,7 +476,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         }
         let _ = codec.one(&mut count);
         for report in &mut reports {
-            let _ = visit_report(report, &mut codec);
+            let _ = visit_report::<R>(report, &mut codec);
         }
         codec.into_bytes()
     }
@@ -497,7 +511,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         for _ in 0..count {
             let agents = self.layout.agents;
             let mut report = EpisodeReport { world: 0, label: String::new(), agents, values: names::<R>() };
-            visit_report(&mut report, &mut codec)?;
+            visit_report::<R>(&mut report, &mut codec)?;
             if report.world >= self.spec.worlds {
                 return Err(codec::broken("damaged"));
             }
@@ -552,7 +566,21 @@ fn names<R: Rules>() -> Vec<(&'static str, f64)> {
     ["return", "length"].iter().chain(R::METRICS).map(|name| (*name, 0.0)).collect()
 }
 
-fn visit_report(report: &mut EpisodeReport, codec: &mut Codec) -> Result<()> {
+/// Bytes that a label may have.
+const MOST_LABEL: u32 = 1 << 10;
+
+fn visit_report<R: Rules>(report: &mut EpisodeReport, codec: &mut Codec) -> Result<()> {
+    if R::LABELLED {
+        let mut bytes = std::mem::take(&mut report.label).into_bytes();
+        let mut length = bytes.len() as u32;
+        codec.one(&mut length)?;
+        if length > MOST_LABEL {
+            return Err(codec::broken("damaged"));
+        }
+        bytes.resize(length as usize, 0);
+        codec.all(&mut bytes)?;
+        report.label = String::from_utf8(bytes).map_err(|_| codec::broken("damaged"))?;
+    }
     let mut world = report.world as u64;
     codec.one(&mut world)?;
     report.world = usize::try_from(world).map_err(|_| codec::broken("damaged"))?;
