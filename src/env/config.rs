@@ -18,6 +18,7 @@ use super::mpe::{
 use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
 use super::planted::PlantedConfig;
+use super::platoon::PlatoonConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
@@ -84,6 +85,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<SimpleReferenceConfig>(),
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
+    Kind::<Worlds>::of::<PlatoonConfig>(),
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),

@@ -32,6 +32,7 @@ pub mod mpe;
 pub mod noise;
 pub mod pathfinding;
 pub mod planted;
+pub mod platoon;
 pub mod repeat_previous;
 pub mod signals;
 pub mod spoken;

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, traffic};
+use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, platoon, traffic};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::factory::FactoryConfig;
@@ -147,6 +147,17 @@ const PRESETS: &[Preset] = &[
         settings: || traffic::junction(Communication::new(Silence {}), 1),
     },
     Preset {
+        name: "platoon-lqr",
+        summary: "three vehicles learn to keep their gaps by PPO; what that costs at least is known (cost_ratio 1)",
+        settings: platoon::regulator,
+    },
+    Preset {
+        name: "platoon",
+        summary: "trucks and cars make room for an emergency vehicle, whose messages tell of it",
+        settings: || platoon::road(true),
+    },
+    Preset { name: "platoon-silent", summary: "the same without a word", settings: || platoon::road(false) },
+    Preset {
         name: "switch",
         summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",
         settings: || games::switch(true),
@@ -189,7 +200,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "superposition",
-        summary: "16 states in two numbers: eight encodings in superposition",
+        summary: "32 states in one number: eight encodings in superposition",
         settings: || {
             language::superposition(Channel::Superposition { states: 8, measured: Default::default() }, 64)
         },
@@ -204,7 +215,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "superposition-plain",
         summary: "the same with one encoding, and as many parameters",
-        settings: || language::superposition(Channel::default(), 79),
+        settings: || language::superposition(Channel::default(), 76),
     },
     Preset {
         name: "deep-sea-rnd",
@@ -322,7 +333,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "factory-small-silent",
         summary: "the same without a word; no play without one reaches more than .252 of the optimum",
-        settings: || factory::factory(FactoryConfig::small(), false, 3_000_000),
+        settings: || factory::factory(FactoryConfig::small(), false, 500_000),
     },
     Preset {
         name: "factory",
@@ -357,6 +368,7 @@ mod tests {
             ("tag", &["world.worlds=8"][..]),
             ("adversary", &["world.worlds=8", "show_last_action=true"]),
             ("speaker-listener", &["world.worlds=8"]),
+            ("factory-small", &["world.worlds=8", "learner.minibatches=2"]),
             ("switch", &["world.worlds=8", "learner.warmup=8", "learner.batch=8"]),
         ] {
             let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();

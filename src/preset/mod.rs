@@ -29,6 +29,7 @@ mod list;
 mod mazes;
 mod measure;
 mod particles;
+mod platoon;
 mod rows;
 mod settings;
 mod traffic;

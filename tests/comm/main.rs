@@ -6,4 +6,5 @@ mod random;
 
 mod channel;
 mod hearers;
+mod spoken;
 mod team;

@@ -10,6 +10,7 @@ use synod::env::lewis::LewisConfig;
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
 use synod::env::noise::{NoiseConfig, Sight};
 use synod::env::planted::PlantedConfig;
+use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
@@ -46,6 +47,21 @@ pub fn configurations() -> Vec<WorldConfig> {
         ..FactoryConfig::large()
     }));
     all.push(WorldConfig::new(DeepSeaConfig { worlds: 3, size: 4, mapping_seed: 0 }));
+    let task = Task::Regulator(RegulatorConfig { lag: 0.3, ..RegulatorConfig::default() });
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 200,
+        max_episode_steps: 12,
+        task,
+        ..Default::default()
+    }));
+    let road =
+        RoadConfig { lanes: 3, assist: false, driven_cars: 2, driver: Driver::Cacc, ..RoadConfig::default() };
+    all.push(WorldConfig::new(PlatoonConfig {
+        worlds: 20,
+        cars: 0,
+        task: Task::Road(Box::new(road)),
+        ..Default::default()
+    }));
     all.push(WorldConfig::new(LewisConfig { worlds: 40, states: 3, senders: 5, steps: 4 }));
     let noise = Sight::Gaussian;
     all.push(WorldConfig::new(NoiseConfig { worlds: 40, agents: 9, noise, steps: 3, ..Default::default() }));

@@ -10,5 +10,7 @@ mod games;
 mod job_shop;
 mod job_shop_files;
 mod mpe;
+mod platoon;
+mod platoon_records;
 mod signals;
 mod traffic_junction;
