@@ -5,7 +5,7 @@ use crate::agent::core::{CoreConfig, GruConfig, NoCore};
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::kinds::KindsConfig;
 use crate::agent::team::{Critic, TeamConfig};
-use crate::comm::{Communication, CommunicatorConfig, Silence};
+use crate::comm::{Combine, Communication, CommunicatorConfig, Silence};
 use crate::env::factory::FactoryConfig;
 use crate::optim::Schedule;
 use crate::train::ppo::PpoConfig;
@@ -18,7 +18,7 @@ pub(super) fn factory(world: FactoryConfig, talks: bool, steps: u64) -> Settings
         encoder: EncoderConfig::Linear { layers: 2 },
         core: if talks { CoreConfig::new(NoCore {}) } else { CoreConfig::new(GruConfig {}) },
         communication: match talks {
-            true => Communication::new(CommunicatorConfig::default()),
+            true => Communication::new(CommunicatorConfig { combine: Combine::Sum, ..Default::default() }),
             false => Communication::new(Silence {}),
         },
         critic: Critic::Central,
@@ -27,10 +27,13 @@ pub(super) fn factory(world: FactoryConfig, talks: bool, steps: u64) -> Settings
     let learner = PpoConfig {
         rollout: world.horizon,
         epochs: 4,
-        minibatches: 4,
-        learning_rate: 1e-3,
+        minibatches: 8,
+        learning_rate: 2e-3,
         schedule: Schedule::Linear { last: 0.0 },
-        gamma: 1.0,
+        gamma: 0.97,
+        gae_lambda: 0.9,
+        // With .1 what is learned follows the fading of the bonus; with .01 a run stayed at .83 of the optimum.
+        entropy_coefficient: 0.05,
         entropy_schedule: Schedule::Linear { last: 0.0 },
         learning_shards: 2,
         acting_shards: 2,

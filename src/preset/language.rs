@@ -123,7 +123,7 @@ pub(super) fn noise(gated: bool) -> Settings {
         hidden: 64,
         ..CommunicatorConfig::default()
     };
-    signalling(NoiseConfig { worlds: 32, ..NoiseConfig::default() }, talk, 8_000_000)
+    signalling(NoiseConfig { worlds: 32, ..NoiseConfig::default() }, talk, 2_000_000)
 }
 
 /// A graph between agents of which it is known which edges are of use.
@@ -134,14 +134,14 @@ pub(super) fn planted() -> Settings {
     signalling(PlantedConfig { worlds: 64, ..PlantedConfig::default() }, talk, 4_000_000)
 }
 
-/// Sixteen states in two numbers over a line with noise; hidden layers that make all three networks of one size.
+/// Thirty-two states in one number: more than any of the three ways can say. Hidden layers make their networks of one size.
 pub(super) fn superposition(channel: Channel, hidden: usize) -> Settings {
     let talk = CommunicatorConfig {
-        message: 2,
+        message: 1,
         hidden,
         channel,
         hearers: senders_to_receiver(),
         ..CommunicatorConfig::default()
     };
-    signalling(LewisConfig { worlds: 64, states: 16, ..LewisConfig::default() }, talk, 1_000_000)
+    signalling(LewisConfig { worlds: 64, states: 32, ..LewisConfig::default() }, talk, 2_000_000)
 }

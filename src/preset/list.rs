@@ -200,7 +200,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "superposition",
-        summary: "16 states in two numbers: eight encodings in superposition",
+        summary: "32 states in one number: eight encodings in superposition",
         settings: || {
             language::superposition(Channel::Superposition { states: 8, measured: Default::default() }, 64)
         },
@@ -215,7 +215,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "superposition-plain",
         summary: "the same with one encoding, and as many parameters",
-        settings: || language::superposition(Channel::default(), 79),
+        settings: || language::superposition(Channel::default(), 76),
     },
     Preset {
         name: "deep-sea-rnd",
@@ -333,7 +333,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "factory-small-silent",
         summary: "the same without a word; no play without one reaches more than .252 of the optimum",
-        settings: || factory::factory(FactoryConfig::small(), false, 3_000_000),
+        settings: || factory::factory(FactoryConfig::small(), false, 500_000),
     },
     Preset {
         name: "factory",
@@ -368,6 +368,7 @@ mod tests {
             ("tag", &["world.worlds=8"][..]),
             ("adversary", &["world.worlds=8", "show_last_action=true"]),
             ("speaker-listener", &["world.worlds=8"]),
+            ("factory-small", &["world.worlds=8", "learner.minibatches=2"]),
             ("switch", &["world.worlds=8", "learner.warmup=8", "learner.batch=8"]),
         ] {
             let items: Vec<String> = items.iter().map(|item| (*item).to_string()).collect();

@@ -175,7 +175,11 @@ impl JobShopConfig {
         }
         let room = |setting: usize, largest: usize| if setting == 0 { largest } else { setting };
         let (jobs, machines) = (room(self.jobs, largest[0]), room(self.machines, largest[1]));
-        Ok(Shop { config: self.clone(), instances, jobs, machines, operations })
+        let first = match instances.first() {
+            Some(first) => Arc::clone(first),
+            None => Arc::new(self.random(0).unwrap_or_else(Instance::least)),
+        };
+        Ok(Shop { config: self.clone(), instances, first, jobs, machines, operations })
     }
 
     fn check_room(&self, [jobs, machines]: [usize; 2], whose: &str) -> Result<()> {

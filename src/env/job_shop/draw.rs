@@ -22,11 +22,11 @@ pub(super) fn chart(play: &Play) -> Option<Drawing> {
     let bottom = machines as f32 + 0.5;
     let mut drawing = Drawing::new(LEFT + WIDTH + 1.0, machines as f32 + 1.3);
     drawing.title = instance.name().to_owned();
-    // The chart has room for a makespan twice the least; what lasts longer is drawn at its end.
-    let scale = WIDTH / (f64::from(instance.bound()) * 2.0).max(f64::from(play.bound())) as f32;
+    // The chart has room for a makespan half above the least; where it becomes longer the chart is drawn closer.
+    let scale = WIDTH / (f64::from(instance.bound()) * 1.5).max(f64::from(play.bound())) as f32;
     let across = |time: u32| LEFT + (time as f32 * scale).min(WIDTH);
     for machine in 0..machines {
-        let y = machine as f32 + 0.5;
+        let y = machine as f32 + 1.0;
         drawing.line(Role::Ground, [LEFT, y], [LEFT + WIDTH, y], LINE);
     }
     for (job, operations) in instance.jobs().iter().enumerate() {

@@ -19,6 +19,8 @@ pub struct Shop {
     pub(super) config: JobShopConfig,
     /// Of files; none where instances are random.
     pub(super) instances: Vec<Arc<Instance>>,
+    /// The one of seed or number 0, which all worlds share before their first episode.
+    pub(super) first: Arc<Instance>,
     pub(super) jobs: usize,
     pub(super) machines: usize,
     pub(super) operations: usize,
@@ -130,7 +132,7 @@ impl Rules for Shop {
     }
 
     fn blank(&self) -> Play {
-        let instance = self.instance(0);
+        let instance = Arc::clone(&self.first);
         let floor = Floor::new(&instance);
         Play { world: 0, drawn: 0, bound: instance.bound(), instance, floor }
     }
