@@ -333,7 +333,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "factory-small-silent",
         summary: "the same without a word; no play without one reaches more than .252 of the optimum",
-        settings: || factory::factory(FactoryConfig::small(), false, 500_000),
+        settings: || factory::factory(FactoryConfig::small(), false, 2_000_000),
     },
     Preset {
         name: "factory",

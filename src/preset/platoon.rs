@@ -83,5 +83,5 @@ pub(super) fn road(talks: bool) -> Settings {
         acting_shards: 2,
         ..PpoConfig::default()
     };
-    Settings { steps: 4_000_000, ..Settings::new(world, agent, learner) }
+    Settings { steps: 8_000_000, ..Settings::new(world, agent, learner) }
 }

@@ -198,9 +198,13 @@ impl RoadRules {
                 None => self.driven(traffic, vehicle),
             };
             let fastest = (body.top_speed - traffic.vehicles[vehicle].speed) / seconds;
-            let mut held = match vehicle == leader {
-                true => told,
-                false => told.clamp(-body.braking, body.acceleration).min(fastest),
+            // The leader does what its profile asks for.
+            let (told, mut held) = match vehicle == leader {
+                true => (told, told),
+                false => {
+                    let told = told.clamp(-body.braking, body.acceleration);
+                    (told, told.min(fastest))
+                }
             };
             if let (true, Some(ahead)) = (self.road().assist, traffic.ahead(vehicle)) {
                 held = held.min(self.layout.pair(traffic, vehicle, ahead).highest_acceleration(seconds));
@@ -430,6 +434,6 @@ impl Rules for RoadRules {
     }
 
     fn valid(&self, world: &Traffic) -> bool {
-        self.layout.valid(world)
+        self.layout.valid(world) && world.steps as usize <= self.config.max_episode_steps
     }
 }

@@ -34,7 +34,7 @@ pub struct Vehicle {
     pub criticality: f64,
     /// Seconds until it may change lanes again.
     pub pause: f64,
-    /// What its controller told it, before any limit.
+    /// What its controller told it, within what it can do.
     pub(super) told: f64,
     /// Where it started.
     pub(super) start: f64,
