@@ -182,3 +182,14 @@ pub(crate) fn sentence(schema: &Value) -> Option<String> {
     let end = line.match_indices(". ").map(|(at, _)| at).find(ends).map_or(line.len(), |at| at + 1);
     Some(line[..end].replace(['[', ']', '`'], ""))
 }
+
+/// Settings that stand within others name their keys as if they stood alone: this puts the right beginning before them.
+pub(crate) fn moved<T>(result: Result<T>, from: &str, to: &str) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::Config { key, message } => match key.strip_prefix(from) {
+            Some(rest) if !key.starts_with(to) => Error::Config { key: format!("{to}{rest}"), message },
+            _ => Error::Config { key, message },
+        },
+        other => other,
+    })
+}

@@ -37,6 +37,7 @@ use crate::error::{Error, Result, nearest};
 use crate::graph::Tensor;
 use crate::nn::Builder;
 use crate::registry::Member;
+use crate::schema::{self, moved};
 
 /// The settings of a team with a network for each kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +96,10 @@ impl Team {
         }
         let members = if all.members.is_empty() { std::slice::from_ref(all) } else { &all.members[..] };
         config.check_names(members)?;
+        schema::check("agent.team", &config.team)?;
+        for (name, own) in &config.own {
+            schema::check(&format!("agent.own.{name}"), own)?;
+        }
         let width: usize = all.observation.iter().product();
         let flat = |kind: &AgentKind| kind.observation.iter().product::<usize>();
         let common = match all.members.len() {
@@ -120,15 +125,19 @@ impl Team {
             };
             let kind = AgentKind { observation: shape, ..member.clone() };
             let own_spec = Spec { kinds: vec![kind], ..spec.clone() };
-            own.check(&own_spec, false)?;
-            let (body, ()) =
-                builder.within(&member.name, |b| Body::new(b, &own, &own_spec, false, |_| ()))?;
+            let at = match config.own.contains_key(&member.name) {
+                true => format!("agent.own.{}.", member.name),
+                false => "agent.team.".to_string(),
+            };
+            moved(own.check(&own_spec, false), "agent.", &at)?;
+            let made = builder.within(&member.name, |b| Body::new(b, &own, &own_spec, false, |_| ()));
+            let (body, ()) = moved(made, "agent.", &at)?;
             let states = body.state().len();
             let (agents, space) = ([first, member.count], member.actions.clone());
             parts.push(Part { body, agents, own: flat(member), space, first_state });
             (first, first_state) = (first + member.count, first_state + states);
         }
-        config.team.check_talk(spec, false)?;
+        moved(config.team.check_talk(spec, false), "agent.", "agent.team.")?;
         let features: Vec<usize> = parts.iter().map(|part| part.body.config.features).collect();
         let company = Company::of(spec, config.team.features)?;
         let talk = Talk::new(&mut builder, &config.team, &company, &features);

@@ -24,6 +24,7 @@ use super::{
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
 use crate::registry::Member;
+use crate::schema::moved;
 
 /// The settings of [`Spoken`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +65,10 @@ impl WorldSettings for SpokenConfig {
 
     fn build(&self, seed: u64) -> Result<Box<dyn VecEnv>> {
         self.check()?;
-        Ok(Box::new(Spoken::new(Uniform::of(self.world.build(seed)?)?, self)?))
+        Ok(Box::new(Spoken::new(
+            Uniform::of(moved(self.world.build(seed), "world.", "world.world.")?)?,
+            self,
+        )?))
     }
 
     fn check(&self) -> Result<()> {
@@ -72,7 +76,7 @@ impl WorldSettings for SpokenConfig {
         if self.world.get::<SpokenConfig>().is_some() {
             return Err(Error::config("world.world.kind", "a world in which nobody talks yet"));
         }
-        self.world.check()
+        moved(self.world.check(), "world.", "world.world.")
     }
 
     fn after_curriculum(&self) -> Option<WorldConfig> {
