@@ -58,7 +58,7 @@ pub(super) fn riddle_dial(agents: usize) -> Settings {
     let core = CoreConfig::new(GruConfig {});
     let agent = TeamConfig { features: 64, core, communication, ..TeamConfig::default() };
     Settings {
-        steps: 6_000_000,
+        steps: if agents > 3 { 10_000_000 } else { 6_000_000 },
         show_last_action: true,
         ..Settings::new(riddle(agents), agent, riddle_learner(agents))
     }
