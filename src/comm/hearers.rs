@@ -156,7 +156,7 @@ const HIGH: f32 = 1.1;
 /// In learning a gate is `min(1, max(0, s (1.1 - -.1) - .1))` with `s = sigmoid((log u - log(1 - u) + a) / (2/3))`, `u`
 /// uniform (equations 10 and 11); in acting the same with `s = sigmoid(a)` (equation 13), and 0 below the threshold. The
 /// loss grows by the price times the expected number of open gates, `sum of sigmoid(a - 2/3 log(.1 / 1.1))` (equation 12).
-/// What comes over an edge is scaled by its gate. Once it learns no more ([`LearnedGraph::settle`]) edges below the
+/// What comes over an edge is scaled by its gate. Once it learns no more ([`Layer::settle`](super::Layer::settle)) edges below the
 /// threshold are not in the computation at all.
 pub struct LearnedGraph {
     gates: Parameter,
