@@ -362,6 +362,7 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "simple_spread",
         "gridworld",
         "traffic_junction",
+        "noise",
     ];
     assert_eq!(tried, expected);
     untrained(at, "taxi", &WorldConfig::named("taxi").unwrap(), false);
