@@ -12,7 +12,6 @@ use super::{
     Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, neighbours, noise_key, state_inputs,
 };
 use crate::Device;
-use crate::action::distribution::Factor;
 use crate::cpu::Parallel;
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result};
@@ -189,8 +188,6 @@ struct Copies {
     copies: usize,
     /// For one agent, part by part: the name and the numbers of its state.
     state: Vec<(String, usize)>,
-    /// The options of each choice.
-    sizes: Vec<usize>,
 }
 
 impl Copies {
@@ -206,15 +203,7 @@ impl Copies {
         let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
         let real = kind.actions.distribution(first, masks, policy.bounded())?;
         let divergence = real.kl(&of, graph.input_u32("key", [2]))?;
-        let choices: Vec<_> = of
-            .factors()
-            .iter()
-            .filter_map(|factor| match factor {
-                Factor::Categorical(choice) => Some(choice.log_probabilities()),
-                _ => None,
-            })
-            .collect();
-        let logarithms = if choices.is_empty() { graph.full([0], 0.0) } else { graph.concat(&choices, -1) };
+        let logarithms = of.choices().unwrap_or_else(|| graph.full([0], 0.0));
         let value = match values {
             true => crate::action::allowed(unrolled.parameters, masks).max(&[-1]).reshape(lanes),
             false => unrolled.values,
@@ -225,8 +214,7 @@ impl Copies {
         program.set_parallel(Parallel::Pool);
         let numbers = |shape: &[usize]| shape.iter().product();
         let state = policy.state().into_iter().map(|part| (part.name, numbers(&part.shape))).collect();
-        let sizes = kind.actions.sizes();
-        Ok(Copies { program, kind, copies, state, sizes })
+        Ok(Copies { program, kind, copies, state })
     }
 
     /// A state of zeros, part by part `[agents, numbers]`.
@@ -333,27 +321,31 @@ impl Copies {
         let agents = self.kind.count;
         let outputs = self.program.outputs();
         let (logarithms, divergences, values) = (outputs.f32(0), outputs.f32(1), outputs.f32(2));
-        let options: usize = self.sizes.iter().sum();
+        let options = self.kind.actions.options();
         let continuous = self.kind.actions.floats() > 0;
         for hearer in (0..agents).filter(|hearer| moment.present[*hearer] > 0.0) {
             let lane = |copy: usize| hearer * self.copies + copy;
             let chances = |copy: usize| &logarithms[lane(copy) * options..][..options];
+            let from = |copies: Range<usize>| {
+                let mut sums = vec![0.0; options];
+                for copy in copies.clone() {
+                    sums.iter_mut().zip(chances(copy)).for_each(|(sum, log)| *sum += f64::from(*log).exp());
+                }
+                divergence(chances(0), &sums, copies.len())
+            };
             // What is not a choice has no mixture: its divergences alone are averaged.
             let rest = |copy: usize| match continuous {
-                true => {
-                    f64::from(divergences[lane(copy)]) - divergence(chances(0), &[chances(copy)], &self.sizes)
-                }
+                true => f64::from(divergences[lane(copy)]) - from(copy..copy + 1),
                 false => 0.0,
             };
             for &(speaker, silent, count) in blocks.iter().filter(|(speaker, ..)| *speaker != hearer) {
                 let at = (row * agents + hearer) * agents + speaker;
-                let removed = divergence(chances(0), &[chances(silent)], &self.sizes) + rest(silent);
+                let removed = from(silent..silent + 1) + rest(silent);
                 all.removed[at] = removed.max(0.0) as f32;
                 all.value[at] = values[lane(0)] - values[lane(silent)];
                 if count > 0 {
                     let copies = silent + 1..silent + 1 + count;
-                    let others: Vec<&[f32]> = copies.clone().map(chances).collect();
-                    let mixed = divergence(chances(0), &others, &self.sizes);
+                    let mixed = from(copies.clone());
                     let rest = copies.map(rest).sum::<f64>() / count as f64;
                     all.marginal[at] = (mixed + rest).max(0.0) as f32;
                 }
@@ -362,21 +354,13 @@ impl Copies {
     }
 }
 
-/// The divergence of choices with log-probabilities `of`, one after another, from the mixture of the others.
-fn divergence(of: &[f32], others: &[&[f32]], sizes: &[usize]) -> f64 {
-    let mut sum = 0.0;
-    let mut first = 0;
-    for size in sizes {
-        for option in first..first + size {
-            let own = f64::from(of[option]).exp();
-            let mixed =
-                others.iter().map(|row| f64::from(row[option]).exp()).sum::<f64>() / others.len() as f64;
-            if own > 1e-12 {
-                // Of equal ones exactly 0.
-                sum += own * (own / mixed.max(1e-30)).ln();
-            }
-        }
-        first += size;
-    }
-    sum
+/// The divergence of choices with log-probabilities `of` from a mixture, whose probabilities were summed over `count` rows.
+/// Several choices are independent: their options stand one after another, and their divergences add up.
+pub(crate) fn divergence(of: &[f32], sums: &[f64], count: usize) -> f64 {
+    let term = |(log, sum): (&f32, &f64)| {
+        let own = f64::from(*log).exp();
+        // Of equal ones exactly 0.
+        if own > 1e-12 { own * (own / (sum / count as f64).max(1e-30)).ln() } else { 0.0 }
+    };
+    of.iter().zip(sums).map(term).sum()
 }

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Body;
 use super::talk::Talk;
-use super::team::{Critic, Part, Plan, Team, TeamConfig};
+use super::team::{Critic, Part, Team, TeamConfig};
 use super::{AgentSettings, Policy, Sequence};
 use crate::Device;
 use crate::action::ActionSpace;
@@ -94,7 +94,7 @@ impl Team {
             let message = "false: each kind has a network of its own, and agents of a kind share it";
             return Err(Error::config("separate_parameters", message));
         }
-        let members = if all.members.is_empty() { std::slice::from_ref(all) } else { &all.members[..] };
+        let members = all.unlike();
         config.check_names(members)?;
         schema::check("agent.team", &config.team)?;
         for (name, own) in &config.own {
@@ -138,11 +138,22 @@ impl Team {
             (first, first_state) = (first + member.count, first_state + states);
         }
         moved(config.team.check_talk(spec, false), "agent.", "agent.team.")?;
-        let features: Vec<usize> = parts.iter().map(|part| part.body.config.features).collect();
+        let names = members.iter().map(|member| member.name.as_str());
+        let networks: Vec<_> =
+            names.zip(&parts).map(|(name, part)| (name, part.agents, part.body.config.features)).collect();
         let company = Company::of(spec, config.team.features)?;
-        let talk = Talk::new(&mut builder, &config.team, &company, &features);
-        let plan = Plan { config: config.team.clone(), parts, kinds: true, talk, common };
-        Ok(plan.with(builder.build(device)?, all))
+        let talk = Talk::new(&mut builder, &config.team, &company, &networks);
+        Ok(Team {
+            config: config.team.clone(),
+            parts,
+            kinds: true,
+            talk,
+            space: all.actions.clone(),
+            common,
+            observation: all.observation.clone(),
+            agents: all.count,
+            parameters: builder.build(device)?,
+        })
     }
 
     /// What a part sees of a sequence over all agents.

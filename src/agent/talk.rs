@@ -29,39 +29,31 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Layers as the settings say for the agents of `company`, of which each kind has so many features. The settings have
-    /// been checked.
-    pub fn new(builder: &mut Builder, config: &TeamConfig, company: &Company, features: &[usize]) -> Self {
-        let way = &config.communication;
+    /// Layers as the settings say for the agents of `company`. `networks` have the name, the first of the agents and their
+    /// number, and the features of each network that talks. The settings have been checked.
+    pub fn new(
+        builder: &mut Builder,
+        config: &TeamConfig,
+        company: &Company,
+        networks: &[(&str, [usize; 2], usize)],
+    ) -> Self {
+        let (way, all) = (&config.communication, company.features);
         let layers: Vec<_> = (0..config.rounds)
             .filter_map(|i| way.layer(builder, &format!("{}{i}", way.name()), company))
             .collect();
-        let mut first = 0;
-        let ports = company
-            .kinds
-            .iter()
-            .zip(features)
-            .map(|((name, count), own)| {
-                let all = company.features;
-                let maps = (*own != all && !layers.is_empty()).then(|| {
-                    builder.within(name, |b| {
-                        [
-                            Linear::new(b, "into_talk", *own, all, RELU_GAIN),
-                            Linear::new(b, "out_of_talk", all, *own, 1.0),
-                        ]
-                    })
-                });
-                let agents = [first, *count];
-                first += count;
-                Port { agents, maps }
-            })
-            .collect();
+        let mut port = |&(name, agents, own): &(&str, [usize; 2], usize)| {
+            let maps = (own != all && !layers.is_empty()).then(|| {
+                builder.within(name, |b| {
+                    [
+                        Linear::new(b, "into_talk", own, all, RELU_GAIN),
+                        Linear::new(b, "out_of_talk", all, own, 1.0),
+                    ]
+                })
+            });
+            Port { agents, maps }
+        };
+        let ports = networks.iter().map(&mut port).collect();
         Talk { layers, ports, residual: config.residual, first: config.talk_first, delay: way.delay() }
-    }
-
-    /// One network stands for agents of all kinds: their features are of one number, and need no ways in and out.
-    pub fn set_whole(&mut self, whole: &Company) {
-        self.ports = vec![Port { agents: [0, whole.agents()], maps: None }];
     }
 
     /// Rounds in a step.

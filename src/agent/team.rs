@@ -20,7 +20,7 @@ use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
 use crate::comm::{Communication, CommunicatorConfig, Company, Heard, Neighbours, Silence, keys};
-use crate::env::{AgentKind, Spec};
+use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Builder, Parameters, Weights};
@@ -194,27 +194,18 @@ pub(super) struct Part {
 
 /// A team with its parameters: of one kind of agent, or of several with a network each ([`Team::of_kinds`]).
 pub struct Team {
-    config: TeamConfig,
-    parts: Vec<Part>,
+    pub(super) config: TeamConfig,
+    pub(super) parts: Vec<Part>,
     /// Whether the parts are kinds of agent.
     pub(super) kinds: bool,
-    talk: Talk,
+    pub(super) talk: Talk,
     /// The actions of all parts as one.
     pub(super) space: ActionSpace,
     /// The first columns of an observation: those of the widest kind, with the marks of the kinds; and the shape of all.
     pub(super) common: usize,
     pub(super) observation: Vec<usize>,
-    agents: usize,
-    parameters: Parameters,
-}
-
-/// What a team is built from, its parameters apart.
-pub(super) struct Plan {
-    pub config: TeamConfig,
-    pub parts: Vec<Part>,
-    pub kinds: bool,
-    pub talk: Talk,
-    pub common: usize,
+    pub(super) agents: usize,
+    pub(super) parameters: Parameters,
 }
 
 impl Team {
@@ -231,19 +222,23 @@ impl Team {
         };
         config.check(spec, separate)?;
         let company = Company::of(spec, config.features)?;
-        let whole = Company { kinds: vec![(kind.name.clone(), kind.count)], ..company.clone() };
-        let talk = |b: &mut Builder| {
-            // One network for all kinds, and so one way in and out.
-            let mut talk = Talk::new(b, config, &company, &vec![config.features; company.kinds.len()]);
-            talk.set_whole(&whole);
-            talk
-        };
+        let agents = [0, kind.count];
+        // One network, whatever kinds there are.
+        let talk = |b: &mut Builder| Talk::new(b, config, &company, &[(&kind.name, agents, config.features)]);
         let (body, talk) = Body::new(&mut builder, config, spec, separate, talk)?;
         let own = kind.observation.iter().product();
-        let (agents, space) = ([0, kind.count], kind.actions.clone());
-        let parts = vec![Part { body, agents, own, space, first_state: 0 }];
-        let plan = Plan { config: config.clone(), parts, kinds: false, talk, common: own };
-        Ok(plan.with(builder.build(device)?, kind))
+        let space = kind.actions.clone();
+        Ok(Team {
+            config: config.clone(),
+            parts: vec![Part { body, agents, own, space: space.clone(), first_state: 0 }],
+            kinds: false,
+            talk,
+            space,
+            common: own,
+            observation: kind.observation.clone(),
+            agents: kind.count,
+            parameters: builder.build(device)?,
+        })
     }
 
     /// The parts of the network; of several kinds those that all have in common.
@@ -420,15 +415,6 @@ struct Now<'g> {
     rounds: Vec<Heard<'g>>,
     /// Of what was said over steps.
     price: Option<Tensor<'g>>,
-}
-
-impl Plan {
-    /// The team with its parameters.
-    pub fn with(self, parameters: Parameters, kind: &AgentKind) -> Team {
-        let Plan { config, parts, kinds, talk, common } = self;
-        let (space, observation, agents) = (kind.actions.clone(), kind.observation.clone(), kind.count);
-        Team { config, parts, kinds, talk, space, common, observation, agents, parameters }
-    }
 }
 
 impl Policy for Team {

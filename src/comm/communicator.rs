@@ -98,7 +98,7 @@ impl CommunicationSettings for CommunicatorConfig {
     fn describe(&self) -> String {
         let gate = if self.gated { " gated" } else { "" };
         let urgency = if self.is_limited() { " urgency" } else { "" };
-        let hearers = self.hearers.describe(false);
+        let hearers = self.hearers.describe();
         format!(
             "message={} hidden={} channel={} delay={}{gate}{urgency}{}{hearers}",
             self.message,
@@ -126,7 +126,7 @@ impl CommunicationSettings for CommunicatorConfig {
 
     fn check(&self, company: &Company) -> Result<()> {
         schema::check(AT, self)?;
-        self.hearers.check(company)?;
+        self.hearers.check(company, self.gated)?;
         for (key, column) in [("speaks_where", self.speaks_where), ("hears_where", self.hears_where)] {
             if let Some(column) = column.filter(|column| *column >= company.observation) {
                 let message = format!("a column below {}, got {column}", company.observation);
@@ -139,11 +139,6 @@ impl CommunicationSettings for CommunicatorConfig {
                 company.limit, self.delay
             );
             return Err(Error::config(format!("{AT}.delay"), message));
-        }
-        if self.gated && matches!(self.hearers, Hearers::All) {
-            // Every pair has gates then.
-            return Hearers::Learned { between: Default::default(), start: 0.5, threshold: 0.0, price: 0.0 }
-                .check(company);
         }
         Ok(())
     }

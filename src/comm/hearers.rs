@@ -75,11 +75,11 @@ fn price() -> f32 {
 const MOST_EDGES: usize = 1 << 24;
 
 impl Hearers {
-    /// Checks the settings against the agents that there are.
+    /// Checks the settings against the agents that there are. Where all hear all, edges are there for `gated` messages only.
     ///
     /// # Errors
     /// A kind that there is not, a graph without edges or with too many.
-    pub(super) fn check(&self, company: &Company) -> Result<()> {
+    pub(super) fn check(&self, company: &Company, gated: bool) -> Result<()> {
         const AT: &str = "agent.communication.hearers";
         match self {
             Hearers::Near { neighbours } => {
@@ -101,7 +101,7 @@ impl Hearers {
             Hearers::All | Hearers::Learned { .. } => {}
         }
         let agents = company.agents();
-        if matches!(self, Hearers::All) {
+        if matches!(self, Hearers::All) && !gated {
             return Ok(());
         }
         if agents.saturating_mul(agents) > MOST_EDGES {
@@ -116,11 +116,10 @@ impl Hearers {
     }
 
     /// In words for checkpoints: what other parameters follow from.
-    pub(super) fn describe(&self, gated: bool) -> String {
+    pub(super) fn describe(&self) -> String {
         match self {
             Hearers::Learned { between: Between::Kinds, .. } => "learned between kinds".into(),
             Hearers::Learned { between: Between::Agents, .. } => "learned between agents".into(),
-            _ if gated => "gated".into(),
             _ => String::new(),
         }
     }

@@ -111,10 +111,9 @@ impl Company {
     /// There are several kinds, and they were not made alike ([`Uniform`](crate::env::uniform::Uniform)).
     pub fn of(spec: &Spec, features: usize) -> Result<Self> {
         let kind = spec.only_kind("a way to communicate")?;
-        let members = if kind.members.is_empty() { std::slice::from_ref(kind) } else { &kind.members[..] };
         Ok(Company {
             features,
-            kinds: members.iter().map(|member| (member.name.clone(), member.count)).collect(),
+            kinds: kind.unlike().iter().map(|member| (member.name.clone(), member.count)).collect(),
             observation: kind.observation.iter().product(),
             limit: spec.limit,
         })

@@ -11,7 +11,7 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
-use super::{AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
+use super::{AgentKind, Buffers, EpisodeReport, Spec, VecEnv};
 use crate::action::Actions;
 use crate::error::{Error, Result};
 
@@ -151,28 +151,8 @@ impl VecEnv for LastAction {
         Ok(())
     }
 
-    fn draw(&self, world: usize) -> Option<Drawing> {
-        self.inner.draw(world)
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        self.inner.facts()
-    }
-
-    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
-        self.inner.fact_values(world, agent)
-    }
-
-    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
-        self.inner.useful_links()
-    }
-
-    fn action_names(&self, agent: usize) -> Vec<String> {
-        self.inner.action_names(agent)
-    }
-
-    fn agent_name(&self, agent: usize) -> String {
-        self.inner.agent_name(agent)
+    fn inner(&self) -> Option<&dyn VecEnv> {
+        Some(self.inner.as_ref())
     }
 }
 

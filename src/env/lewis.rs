@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::drawing::Drawing;
 use super::pathfinding::Pcg64;
-use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round, Sender};
+use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use super::{AgentKind, Fact};
 use crate::error::Result;
@@ -77,10 +77,6 @@ impl Rules for LewisConfig {
         signals::check_shown("senders", self.senders, self.states + 1)
     }
 
-    fn longest(&self) -> u32 {
-        self.steps as u32
-    }
-
     fn kinds(&self) -> Vec<AgentKind> {
         vec![
             AgentKind::discrete("sender", self.senders, self.states + 1, 1),
@@ -122,12 +118,7 @@ impl Rules for LewisConfig {
 
     /// Senders above, the receiver below; the sender that sees the state has a line to it.
     fn draw(&self, world: &Round) -> Option<Drawing> {
-        let sender = |row: &[f32]| Sender {
-            knows: row[self.states] == 1.0,
-            sees: signals::letters(&row[..self.states]),
-        };
-        let senders: Vec<_> = world.shown().chunks_exact(self.states + 1).map(sender).collect();
-        Some(world.draw(&senders, self.steps))
+        Some(world.draw_flagged(self.steps))
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {
@@ -140,9 +131,7 @@ impl Rules for LewisConfig {
     }
 
     fn fact_values(&self, world: &Round, agent: usize) -> Vec<Option<u32>> {
-        let row =
-            world.shown().chunks_exact(self.states + 1).nth(agent).filter(|row| row[self.states] == 1.0);
-        vec![row.map(|_| world.answer())]
+        vec![world.known_to(agent)]
     }
 
     fn visit(&self, world: &mut Round, codec: &mut Codec) -> Result<()> {

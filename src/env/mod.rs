@@ -76,6 +76,11 @@ impl AgentKind {
         AgentKind { name, count, observation, actions, members: Vec::new() }
     }
 
+    /// The kinds that it is made of, or itself where it is one alone.
+    pub fn unlike(&self) -> &[AgentKind] {
+        if self.members.is_empty() { std::slice::from_ref(self) } else { &self.members }
+    }
+
     /// A kind with flat observations of so many numbers and one choice of so many options.
     pub fn discrete(name: &str, count: usize, observation: usize, options: usize) -> Self {
         Self::new(name, count, &[observation], ActionSpace::Discrete(options))
@@ -296,38 +301,50 @@ pub trait VecEnv: Send {
     /// The bytes are cut short, or belong to an environment of other sizes.
     fn load(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// The worlds that this one stands around, where it does: what it has no answer of its own to, of the questions below,
+    /// they are asked.
+    fn inner(&self) -> Option<&dyn VecEnv> {
+        None
+    }
+
     /// What a world looks like now, where worlds of this kind draw themselves; `None` too before its first reset, or
     /// where there is no such world. Nothing is drawn unless it is asked for here.
-    fn draw(&self, _world: usize) -> Option<Drawing> {
-        None
+    fn draw(&self, world: usize) -> Option<Drawing> {
+        self.inner()?.draw(world)
     }
 
     /// The facts that each agent has a value of; empty where the world names none.
     fn facts(&self) -> Vec<Fact> {
-        Vec::new()
+        self.inner().map_or_else(Vec::new, VecEnv::facts)
     }
 
     /// The value of each of [`VecEnv::facts`] for an agent of a world now, in their order; `None` where it has none (another
     /// kind of agent has it). Agents are counted through all kinds.
-    fn fact_values(&self, _world: usize, _agent: usize) -> Vec<Option<u32>> {
-        vec![None; self.facts().len()]
+    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
+        match self.inner() {
+            Some(inner) => inner.fact_values(world, agent),
+            None => vec![None; self.facts().len()],
+        }
     }
 
     /// Who has to hear whom, as pairs (speaker, hearer) of agents counted through all kinds, where the world knows it: what a
     /// graph that agents learn is judged by.
     fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
-        None
+        self.inner()?.useful_links()
     }
 
     /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous
     /// numbers; empty where they have numbers only. Agents are counted through all kinds.
-    fn action_names(&self, _agent: usize) -> Vec<String> {
-        Vec::new()
+    fn action_names(&self, agent: usize) -> Vec<String> {
+        self.inner().map_or_else(Vec::new, |inner| inner.action_names(agent))
     }
 
     /// What an agent is called: its kind, with a number where there are several of it. Agents are counted through all
     /// kinds.
     fn agent_name(&self, agent: usize) -> String {
+        if let Some(inner) = self.inner() {
+            return inner.agent_name(agent);
+        }
         let mut number = agent;
         for kind in &self.spec().kinds {
             match kind.count {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::drawing::Drawing;
 use super::lqr::normal;
 use super::pathfinding::Pcg64;
-use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round, Sender};
+use super::signals::{self, MAX_STEPS, MOST_ANSWERS, Round};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use super::{AgentKind, Fact};
 use crate::error::Result;
@@ -92,10 +92,6 @@ impl Rules for NoiseConfig {
         signals::check_shown("agents", self.agents - 1, self.classes + 1)
     }
 
-    fn longest(&self) -> u32 {
-        self.steps as u32
-    }
-
     fn kinds(&self) -> Vec<AgentKind> {
         vec![
             AgentKind::discrete("sender", self.agents - 1, self.classes + 1, 1),
@@ -147,12 +143,7 @@ impl Rules for NoiseConfig {
 
     /// Senders above, the receiver below; the sender that knows the class has a line to it.
     fn draw(&self, world: &Round) -> Option<Drawing> {
-        let sender = |row: &[f32]| Sender {
-            knows: row[self.classes] == 1.0,
-            sees: signals::letters(&row[..self.classes]),
-        };
-        let senders: Vec<_> = world.shown().chunks_exact(self.classes + 1).map(sender).collect();
-        Some(world.draw(&senders, self.steps))
+        Some(world.draw_flagged(self.steps))
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {
@@ -165,9 +156,7 @@ impl Rules for NoiseConfig {
     }
 
     fn fact_values(&self, world: &Round, agent: usize) -> Vec<Option<u32>> {
-        let row =
-            world.shown().chunks_exact(self.classes + 1).nth(agent).filter(|row| row[self.classes] == 1.0);
-        vec![row.map(|_| world.answer())]
+        vec![world.known_to(agent)]
     }
 
     fn visit(&self, world: &mut Round, codec: &mut Codec) -> Result<()> {

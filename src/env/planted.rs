@@ -123,10 +123,6 @@ impl Rules for PlantedConfig {
         Ok(())
     }
 
-    fn longest(&self) -> u32 {
-        self.steps as u32
-    }
-
     fn kinds(&self) -> Vec<AgentKind> {
         let senders = self.sorts().map(|(name, count)| AgentKind::discrete(name, count, self.length(), 1));
         senders.chain([AgentKind::discrete("receiver", 1, 1, self.options())]).collect()

@@ -89,6 +89,24 @@ impl Round {
         state[self.answers as usize] = last;
     }
 
+    /// What senders are shown where each has `answers` numbers and a flag that says whether they matter, sender by sender.
+    fn flagged(&self) -> impl Iterator<Item = (&[f32], bool)> {
+        let answers = self.answers as usize;
+        self.shown.chunks_exact(answers + 1).map(move |row| (&row[..answers], row[answers] == 1.0))
+    }
+
+    /// As [`Round::draw`], of senders with such flags.
+    pub(super) fn draw_flagged(&self, steps: usize) -> Drawing {
+        let senders: Vec<_> =
+            self.flagged().map(|(seen, knows)| Sender { knows, sees: letters(seen) }).collect();
+        self.draw(&senders, steps)
+    }
+
+    /// The answer, for an agent whose flag says that it knows it.
+    pub(super) fn known_to(&self, agent: usize) -> Option<u32> {
+        self.flagged().nth(agent).filter(|(_, knows)| *knows).map(|_| self.answer)
+    }
+
     /// Writes or reads everything that changes.
     pub(super) fn visit(&mut self, codec: &mut Codec) -> Result<()> {
         codec.one(&mut self.answer)?;

@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::goals::Goal;
 use super::uniform::Uniform;
 use super::{
-    AgentKind, Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv, WorldConfig, WorldSettings,
-    switch::SwitchConfig,
+    AgentKind, Buffers, EpisodeReport, Spec, VecEnv, WorldConfig, WorldSettings, switch::SwitchConfig,
 };
 use crate::action::{ActionSpace, Actions};
 use crate::error::{Error, Result};
@@ -196,14 +195,13 @@ impl Spoken {
         body: impl FnOnce(&mut dyn VecEnv, &mut Buffers) -> Result<T>,
     ) -> Result<T> {
         out.check(&self.spec)?;
-        let mut swap = |own: &mut Buffers| {
-            std::mem::swap(&mut own.observations, &mut out.observations);
-            std::mem::swap(&mut own.masks, &mut out.masks);
+        let swap = |a: &mut Buffers, b: &mut Buffers| {
+            std::mem::swap(&mut a.observations, &mut b.observations);
+            std::mem::swap(&mut a.masks, &mut b.masks);
         };
-        swap(&mut self.own);
+        swap(&mut self.own, out);
         let result = body(self.inner.as_mut(), out);
-        std::mem::swap(&mut self.own.observations, &mut out.observations);
-        std::mem::swap(&mut self.own.masks, &mut out.masks);
+        swap(&mut self.own, out);
         result
     }
 
@@ -296,22 +294,6 @@ impl VecEnv for Spoken {
         Ok(())
     }
 
-    fn draw(&self, world: usize) -> Option<Drawing> {
-        self.inner.draw(world)
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        self.inner.facts()
-    }
-
-    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
-        self.inner.fact_values(world, agent)
-    }
-
-    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
-        self.inner.useful_links()
-    }
-
     fn action_names(&self, agent: usize) -> Vec<String> {
         let inner = self.inner.action_names(agent);
         let words = (0..self.words).map(|word| format!("says {word}"));
@@ -332,7 +314,7 @@ impl VecEnv for Spoken {
         }
     }
 
-    fn agent_name(&self, agent: usize) -> String {
-        self.inner.agent_name(agent)
+    fn inner(&self) -> Option<&dyn VecEnv> {
+        Some(self.inner.as_ref())
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollout::Experience;
 use crate::Device;
-use crate::action::distribution::Factor;
+use crate::agent::importance::divergence;
 use crate::agent::{
     Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, neighbours, noise_key, state_inputs,
 };
@@ -88,15 +88,7 @@ impl Influence {
         let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
         let masks = masks_input(&graph, spec.masked, kind, &lanes);
         let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
-        let choices: Vec<_> = of
-            .factors()
-            .iter()
-            .filter_map(|factor| match factor {
-                Factor::Categorical(choice) => Some(choice.log_probabilities()),
-                _ => None,
-            })
-            .collect();
-        let mut outputs = vec![graph.concat(&choices, -1)];
+        let mut outputs = vec![of.choices().unwrap_or_else(|| graph.full([0], 0.0))];
         outputs.extend(&unrolled.state);
         let mut program = device.compile(&graph, &outputs)?;
         program.set_parallel(Parallel::Pool);
@@ -161,7 +153,7 @@ impl Influence {
                         .map(|hearer| {
                             let row =
                                 (hearer * worlds + world) * options..(hearer * worlds + world + 1) * options;
-                            divergence(&real[t][row.clone()], &mixture[row], self.config.samples)
+                            divergence(&real[t][row.clone()], &mixture[row], self.config.samples).max(0.0)
                         })
                         .sum();
                     rewards[t * lanes + speaker * worlds + world] = self.config.weight * sum as f32;
@@ -238,14 +230,4 @@ fn another(experience: &Experience, agent: usize, stream: &mut Stream) -> Option
     (0..TRIES)
         .map(|_| (stream.below(time), stream.below(worlds)))
         .find(|(t, world)| experience.present[(t * agents + agent) * worlds + world] > 0.0)
-}
-
-/// The divergence of choices with log-probabilities `of` from a mixture, whose probabilities were summed over so many.
-fn divergence(of: &[f32], sums: &[f64], count: usize) -> f64 {
-    let term = |(log, sum): (&f32, &f64)| {
-        let own = f64::from(*log).exp();
-        // Of several choices the product of independent ones: the terms of all add up.
-        if own > 1e-12 { own * (own / (sum / count as f64).max(1e-30)).ln() } else { 0.0 }
-    };
-    of.iter().zip(sums).map(term).sum::<f64>().max(0.0)
 }

@@ -109,22 +109,18 @@ fn a_learned_graph_is_priced_cut_and_left_out() {
 fn gates_are_drawn_from_the_hard_concrete() {
     // What one gate between a single speaker and hearer lets through shows in how far the hearer's numbers move.
     let (team, world) = team(learned(Between::Kinds), false);
+    set(&team, "communicator0/own/bias", |_, _| 5.0);
+    // The receiver's row, world by world.
+    let of = |seed: u64, mode: Mode| -> Vec<f32> {
+        let (all, _) = run(&team, world.as_ref(), mode, seed);
+        all[all.len() / 7 * 6..].to_vec()
+    };
     for a in [-1.0f64, 0.3] {
-        set(&team, "communicator0/graph/gates", |_, _| a as f32);
-        set(&team, "communicator0/graph/gates", |i, x| if i == 3 * 4 { x } else { -60.0 });
-        // The receiver's row, world by world.
-        let of = |seed: u64, mode: Mode| -> Vec<f32> {
-            let (all, _) = run(&team, world.as_ref(), mode, seed);
-            all[all.len() / 7 * 6..].to_vec()
-        };
-        set(&team, "communicator0/own/bias", |_, _| 5.0);
         let draws = 300;
-        let shut = {
-            set(&team, "communicator0/graph/gates", |_, _| -60.0);
-            let shut = of(0, Mode::Acting);
-            set(&team, "communicator0/graph/gates", |i, _| if i == 12 { a as f32 } else { -60.0 });
-            shut
-        };
+        set(&team, "communicator0/graph/gates", |_, _| -60.0);
+        let shut = of(0, Mode::Acting);
+        // From the first kind to the receiver.
+        set(&team, "communicator0/graph/gates", |i, _| if i == 3 * 4 { a as f32 } else { -60.0 });
         let closed: usize = (0..draws)
             .map(|seed| {
                 let row = of(seed, Mode::Learning);

@@ -269,6 +269,17 @@ impl<'g> Distribution<'g> {
         &self.0
     }
 
+    /// The log-probabilities of the options of all choices, one choice after another, `[lanes.., options]`; `None` where there
+    /// is no choice.
+    pub fn choices(&self) -> Option<Tensor<'g>> {
+        let of = |factor: &Factor<'g>| match factor {
+            Factor::Categorical(choice) => Some(choice.log_probabilities()),
+            _ => None,
+        };
+        let all: Vec<_> = self.0.iter().filter_map(of).collect();
+        Some(all.first()?.graph().concat(&all, -1))
+    }
+
     /// A key for each factor; the key itself where there is one.
     fn keys(&self, key: Tensor<'g>) -> Vec<Tensor<'g>> {
         let count = self.0.len();

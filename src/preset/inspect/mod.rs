@@ -107,7 +107,7 @@ pub fn inspect(
     let mut watcher = Watcher::new(device, &team, spec, values_of_actions)?;
     watcher.record(&tape, &moments, &mut recording)?;
     recording.bonuses = bonuses(device, settings, run, &tape, kind)?;
-    if talk::talks(&team) {
+    if team.talks() {
         let others = Conversation::hold(&mut stage, &mut watcher, &team, inspection)?;
         let counted = talk::count(device, &team, &tape, &moments, &others.moments, &recording)?;
         let mut meaning = others.meaning(&team, kind);

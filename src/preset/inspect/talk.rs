@@ -7,12 +7,11 @@ use crate::Device;
 use crate::agent::importance::{Counterfactuals, MOST_AGENTS, Moment, of_messages};
 use crate::agent::team::Team;
 use crate::comm::meaning::{Table, entropy, topographic_similarity};
-use crate::comm::{Channel, CommunicatorConfig, Silence};
+use crate::comm::{Channel, CommunicatorConfig};
 use crate::env::{AgentKind, Fact};
 use crate::error::Result;
 use crate::picture::inspect::{Counted, FactTable, Listening, Meaning, Recording, Speech, groups};
 use crate::picture::kept;
-use crate::registry::Member;
 
 /// Other moments that stand for what a speaker might have said, where the work allows it, and the least.
 const SAMPLES: [usize; 2] = [4, 16];
@@ -28,11 +27,6 @@ const MOST_ROWS: usize = 256;
 const GROUPS: usize = 16;
 /// Joint actions that are told apart; of more only the first choice is looked at.
 const MOST_ACTIONS: usize = 4096;
-
-/// Whether a team says anything at all.
-pub(super) fn talks(team: &Team) -> bool {
-    team.config().communication.name() != Silence::NAME && team.config().rounds > 0
-}
 
 /// What was said in a round.
 #[derive(Default)]
@@ -82,10 +76,10 @@ impl Conversation {
             let (tape, _) = stage.play(inspection.episode.wrapping_add(episode))?;
             let moments = tape.moments();
             all.facts = tape.inner.facts();
-            let mut step = 0;
+            let mut step = 0usize;
             watcher.through(&tape, &moments, |_, _, _, made| {
                 // What is heard now was said some steps ago.
-                if let Some(said_at) = step_of(step, delay) {
+                if let Some(said_at) = step.checked_sub(delay) {
                     all.add(&tape, &moments, [said_at, step], made);
                 }
                 step += 1;
@@ -127,11 +121,10 @@ impl Conversation {
     /// What it means, kind by kind and round by round.
     pub fn meaning(&self, team: &Team, kind: &AgentKind) -> Meaning {
         let config = team.config().communication.get::<CommunicatorConfig>();
-        let members = if kind.members.is_empty() { std::slice::from_ref(kind) } else { &kind.members[..] };
         let mut speech = Vec::new();
         for (round, lines) in self.rounds.iter().enumerate() {
             let mut first = 0;
-            for member in members {
+            for member in kind.unlike() {
                 let range = first..first + member.count;
                 first = range.end;
                 let heard = |agent: usize| match team.links(round) {
@@ -148,10 +141,6 @@ impl Conversation {
         }
         Meaning { episodes: self.episodes, steps: self.steps, speech, listening: None }
     }
-}
-
-fn step_of(heard_at: usize, delay: usize) -> Option<usize> {
-    heard_at.checked_sub(delay)
 }
 
 /// How many joint choices are told apart.

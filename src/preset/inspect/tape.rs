@@ -6,7 +6,7 @@ use crate::action::Actions;
 use crate::agent::actors::{Choice, next_age};
 use crate::agent::importance::Moment;
 use crate::agent::team::Team;
-use crate::env::{Buffers, Drawing, EpisodeReport, Fact, Spec, VecEnv};
+use crate::env::{Buffers, EpisodeReport, Spec, VecEnv};
 use crate::error::{Error, Result};
 use crate::picture::inspect::{MOST_LISTENERS, Recording};
 use crate::preset::Settings;
@@ -63,28 +63,8 @@ impl VecEnv for Tape {
         self.inner.load(bytes)
     }
 
-    fn draw(&self, world: usize) -> Option<Drawing> {
-        self.inner.draw(world)
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        self.inner.facts()
-    }
-
-    fn fact_values(&self, world: usize, agent: usize) -> Vec<Option<u32>> {
-        self.inner.fact_values(world, agent)
-    }
-
-    fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
-        self.inner.useful_links()
-    }
-
-    fn action_names(&self, agent: usize) -> Vec<String> {
-        self.inner.action_names(agent)
-    }
-
-    fn agent_name(&self, agent: usize) -> String {
-        self.inner.agent_name(agent)
+    fn inner(&self) -> Option<&dyn VecEnv> {
+        Some(self.inner.as_ref())
     }
 }
 

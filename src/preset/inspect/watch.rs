@@ -3,7 +3,6 @@
 use super::tape::Tape;
 use crate::Device;
 use crate::action::ActionSpace;
-use crate::action::distribution::Factor;
 use crate::agent::importance::Moment;
 use crate::agent::neighbours;
 use crate::agent::team::Team;
@@ -188,14 +187,7 @@ fn program(
     } else {
         let masks = masks_input(&graph, spec.masked, kind, &lanes);
         let of = kind.actions.distribution(unrolled.parameters, masks, team.bounded())?;
-        let choices = of.factors().iter().filter_map(|factor| match factor {
-            Factor::Categorical(choice) => Some(choice.log_probabilities().exp()),
-            _ => None,
-        });
-        match choices.collect::<Vec<_>>() {
-            choices if choices.is_empty() => graph.full([0], 0.0),
-            choices => graph.concat(&choices, -1),
-        }
+        of.choices().map_or_else(|| graph.full([0], 0.0), |choices| choices.exp())
     };
     let mut outputs = vec![preferences, unrolled.values];
     let rounds = heard
