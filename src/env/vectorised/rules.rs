@@ -81,7 +81,7 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// Checks the settings; [`Rules::kinds`] and all others are only called after it.
     ///
     /// # Errors
-    /// [`Error::Config`] with the first setting out of range.
+    /// [`Error::Config`](crate::Error::Config) with the first setting out of range.
     fn check(&self) -> Result<()>;
 
     /// The kinds of agent in a world.
