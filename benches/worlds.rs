@@ -46,6 +46,7 @@ fn benches(criterion: &mut Criterion) {
     {
         steps(criterion, "env/mpe", kind, 4096);
     }
+    steps(criterion, "env/warehouse", "warehouse", 1024);
     for kind in ["matrix_game", "repeat_previous", "switch", "taxi"] {
         steps(criterion, "env/small", kind, 4096);
     }

@@ -4,6 +4,7 @@ use super::VecEnv;
 use super::chain::ChainConfig;
 use super::deep_sea::DeepSeaConfig;
 use super::factory::FactoryConfig;
+use super::foraging::ForagingConfig;
 use super::goals::Goal;
 use super::gridworld::GridworldConfig;
 use super::job_shop::JobShopConfig;
@@ -24,6 +25,7 @@ use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
 use super::traffic_junction::TrafficJunctionConfig;
+use super::warehouse::WarehouseConfig;
 use crate::error::{Error, Result};
 use crate::registry::{Kind, Table, family};
 
@@ -91,6 +93,8 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<PlantedConfig>(),
     Kind::<Worlds>::of::<JobShopConfig>(),
     Kind::<Worlds>::of::<FactoryConfig>(),
+    Kind::<Worlds>::of::<WarehouseConfig>(),
+    Kind::<Worlds>::of::<ForagingConfig>(),
 ];
 
 family! {

@@ -19,6 +19,7 @@ mod config;
 pub mod deep_sea;
 pub mod drawing;
 pub mod factory;
+pub mod foraging;
 pub mod goals;
 pub mod gridworld;
 pub mod job_shop;
@@ -41,6 +42,7 @@ pub mod taxi;
 pub mod traffic_junction;
 pub mod uniform;
 pub mod vectorised;
+pub mod warehouse;
 
 pub use config::{WorldConfig, WorldSettings, Worlds};
 pub use drawing::Drawing;

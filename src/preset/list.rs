@@ -2,7 +2,10 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use super::{Settings, exploration, factory, games, jobshop, language, mazes, particles, platoon, traffic};
+use super::{
+    Settings, exploration, factory, foraging, games, jobshop, language, mazes, particles, platoon, traffic,
+    warehouse,
+};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::factory::FactoryConfig;
@@ -11,6 +14,7 @@ use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
 };
 use crate::env::pathfinding::Rewards;
+use crate::env::warehouse::LayoutSource;
 use crate::error::{Error, Result, nearest};
 use crate::train::curiosity::CuriosityConfig;
 use crate::train::mixer::{Mixing, QmixConfig};
@@ -339,6 +343,31 @@ const PRESETS: &[Preset] = &[
         name: "factory",
         summary: "three sensors, two processors and four actuators run four machines",
         settings: || factory::factory(FactoryConfig::large(), true, 12_000_000),
+    },
+    Preset {
+        name: "rware-tiny-2ag",
+        summary: "two robots bring requested shelves to goals and put them back (RWARE's tiny warehouse)",
+        settings: || warehouse::rware(LayoutSource::Tiny {}, 2, 20_000_000),
+    },
+    Preset {
+        name: "rware-tiny-4ag",
+        summary: "four robots in the same warehouse",
+        settings: || warehouse::rware(LayoutSource::Tiny {}, 4, 20_000_000),
+    },
+    Preset {
+        name: "rware-small-4ag",
+        summary: "four robots in one twice as large",
+        settings: || warehouse::rware(LayoutSource::Small {}, 4, 20_000_000),
+    },
+    Preset {
+        name: "lbf-coop",
+        summary: "two players load food that neither can load alone, seen from everywhere (level-based foraging)",
+        settings: || foraging::cooperative(0, 4_000_000),
+    },
+    Preset {
+        name: "lbf-2s-coop",
+        summary: "the same where players see two cells far",
+        settings: || foraging::cooperative(2, 4_000_000),
     },
 ];
 

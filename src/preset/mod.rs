@@ -20,6 +20,7 @@ mod evaluate;
 mod exploration;
 mod factory;
 mod filming;
+mod foraging;
 mod games;
 mod inspect;
 mod jobshop;
@@ -33,6 +34,7 @@ mod platoon;
 mod rows;
 mod settings;
 mod traffic;
+mod warehouse;
 
 pub use describe::{Setting, describe};
 pub use episode::record;

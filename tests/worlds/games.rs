@@ -4,6 +4,7 @@ use crate::random::Random;
 use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::factory::FactoryConfig;
+use synod::env::foraging::ForagingConfig;
 use synod::env::job_shop::{JobShopConfig, Rule, Source};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::lewis::LewisConfig;
@@ -13,6 +14,7 @@ use synod::env::planted::PlantedConfig;
 use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
+use synod::env::warehouse::{Battery, LayoutSource, Priorities, Reward, WarehouseConfig};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
 
 /// A fresh seed, shown where a test fails.
@@ -70,6 +72,32 @@ pub fn configurations() -> Vec<WorldConfig> {
         JobShopConfig { worlds: 40, source, jobs: 5, machines: 4, may_wait: true, ..Default::default() };
     all.push(WorldConfig::new(JobShopConfig { order: Rule::Fifo, coming: 0, ..waiting }));
     all.push(WorldConfig::new(PlantedConfig { worlds: 40, useless: 0, mute: 0, ..Default::default() }));
+    // All that a warehouse can have, on ground so narrow that robots get into each other's way.
+    all.push(WorldConfig::new(WarehouseConfig {
+        worlds: 60,
+        agents: 7,
+        layout: LayoutSource::Text { text: "xxc.\nxg..\nxx.g\n....".into() },
+        requests: 2,
+        reward: Reward::TwoStage,
+        max_episode_steps: 31,
+        max_inactivity_steps: 29,
+        sensor_range: 2,
+        message_bits: 1,
+        battery: Battery { capacity: 20, ..Battery::default() },
+        service: 2,
+        priorities: Priorities { weights: vec![1.0, 2.5], deadline: [3, 9], late: 0.5 },
+        ..Default::default()
+    }));
+    all.push(WorldConfig::new(ForagingConfig {
+        worlds: 90,
+        agents: 5,
+        size: 6,
+        sight: 2,
+        penalty: 0.25,
+        show_levels: false,
+        max_episode_steps: 20,
+        ..Default::default()
+    }));
     all
 }
 

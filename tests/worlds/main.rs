@@ -6,6 +6,7 @@ mod random;
 
 mod drawing;
 mod factory;
+mod foraging;
 mod games;
 mod job_shop;
 mod job_shop_files;
@@ -14,3 +15,4 @@ mod platoon;
 mod platoon_records;
 mod signals;
 mod traffic_junction;
+mod warehouse;

@@ -104,6 +104,25 @@ impl Pcg64 {
         }
     }
 
+    /// `count` different numbers below `bound`, as `choice(bound, count, replace=False)` draws them for bounds up to 10,000
+    /// (Floyd's algorithm, then a shuffle by bounded draws). A count above the bound counts as the bound.
+    pub fn choose(&mut self, bound: u32, count: u32) -> Vec<u32> {
+        let count = count.min(bound);
+        let mut taken = vec![false; bound as usize];
+        let mut chosen = Vec::with_capacity(count as usize);
+        for last in bound - count..bound {
+            let drawn = self.below(last + 1);
+            let number = if taken[drawn as usize] { last } else { drawn };
+            taken[number as usize] = true;
+            chosen.push(number);
+        }
+        for last in (1..chosen.len()).rev() {
+            let other = self.below(last as u32 + 1) as usize;
+            chosen.swap(last, other);
+        }
+        chosen
+    }
+
     /// One draw of `binomial(1, probability)` by inversion; a probability of 0 draws nothing.
     pub fn bernoulli(&mut self, probability: f64) -> bool {
         if probability <= 0.0 {
