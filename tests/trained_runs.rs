@@ -332,7 +332,7 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         let short = if name == "pathfinding" { &["--steps", "8"][..] } else { &[] };
         let eval = [&["eval", name, "--json", "--rows", "--episodes", "2"], agents, short].concat();
         // What its agents see grows with their number.
-        if name == "simple_spread" {
+        if ["simple_spread", "foraging"].contains(&name) {
             refuses(&eval, at, &["trained for 3 agents cannot act for 2", "sees"]);
         } else {
             let result = json(&eval, at);
@@ -363,6 +363,8 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "gridworld",
         "traffic_junction",
         "noise",
+        "warehouse",
+        "foraging",
     ];
     assert_eq!(tried, expected);
     untrained(at, "taxi", &WorldConfig::named("taxi").unwrap(), false);
