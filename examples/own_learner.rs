@@ -1,9 +1,9 @@
-//! A learner of one's own with the whole command line around it: advantage actor-critic (A2C, Mnih et al. 2016), one
-//! step of Adam a rollout.
+//! A learner of one's own with the whole command line around it: an actor-critic written down from its loss, one step of
+//! Adam a rollout. (The crate has this algorithm too, made of PPO's parts: `learner=a2c`.)
 //!
 //! ```sh
-//! cargo run --release --example own_learner -- train lever-commnet --set learner=a2c --set learner.rollout=2
-//! cargo run --release --example own_learner -- train spread-ippo --set learner=a2c --steps 1e6
+//! cargo run --release --example own_learner -- train lever-commnet --set learner=actor_critic --set learner.rollout=2
+//! cargo run --release --example own_learner -- train spread-ippo --set learner=actor_critic --steps 1e6
 //! ```
 
 use std::process::ExitCode;
@@ -20,11 +20,11 @@ use synod::train::rollout::Rollout;
 use synod::train::{self, LearnerSettings, Learners, Making, Report, Trainer};
 use synod::{Graph, Program, Result, schema};
 
-/// The settings, which are a table `[learner]` with `kind = "a2c"`.
+/// The settings, which are a table `[learner]` with `kind = "actor_critic"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "synod::serde", default, deny_unknown_fields)]
 #[schemars(crate = "synod::schemars")]
-struct A2c {
+struct ActorCriticConfig {
     /// Steps of a rollout.
     #[schemars(range(min = 1, max = 1 << 16))]
     rollout: usize,
@@ -39,18 +39,18 @@ struct A2c {
     entropy: f32,
 }
 
-impl Default for A2c {
+impl Default for ActorCriticConfig {
     fn default() -> Self {
-        A2c { rollout: 8, learning_rate: 1e-3, gamma: 0.99, entropy: 0.01 }
+        ActorCriticConfig { rollout: 8, learning_rate: 1e-3, gamma: 0.99, entropy: 0.01 }
     }
 }
 
-impl Member for A2c {
-    const NAME: &'static str = "a2c";
-    const SUMMARY: &'static str = "advantage actor-critic: one step a rollout";
+impl Member for ActorCriticConfig {
+    const NAME: &'static str = "actor_critic";
+    const SUMMARY: &'static str = "an actor-critic in one file: one step a rollout";
 }
 
-impl LearnerSettings for A2c {
+impl LearnerSettings for ActorCriticConfig {
     fn check(&self, _worlds: usize) -> Result<()> {
         schema::check("learner", self)
     }
@@ -59,7 +59,7 @@ impl LearnerSettings for A2c {
         let (device, config, seed) = (making.device, self.clone(), making.seed);
         let policy = self.policy(making, world.spec())?;
         let spec = world.spec().clone();
-        let kind = spec.only_kind("A2C")?;
+        let kind = spec.only_kind("this learner")?;
         let rollout = Rollout::new(device, policy.as_ref(), world, config.rollout, 1, seed)?;
         let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(1e-5))?;
         // The whole learning step is one graph: loss, gradient, optimiser.
@@ -87,7 +87,7 @@ impl LearnerSettings for A2c {
 }
 
 struct ActorCritic {
-    config: A2c,
+    config: ActorCriticConfig,
     policy: Box<dyn Policy>,
     rollout: Rollout,
     optimiser: Optimiser,
@@ -142,5 +142,5 @@ impl Trainer for ActorCritic {
 }
 
 fn main() -> ExitCode {
-    synod::command::main_with(|| Learners::registry().register(Kind::<Learners>::of::<A2c>()))
+    synod::command::main_with(|| Learners::registry().register(Kind::<Learners>::of::<ActorCriticConfig>()))
 }

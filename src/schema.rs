@@ -105,8 +105,17 @@ fn visit(at: &str, schema: &Value, value: &Value, tell: &mut dyn FnMut(&str, &Va
                 visit(&key, of, value, tell);
             }
         }
+        (Some(fields), None) => match entries(schema) {
+            Some(of) => fields.iter().for_each(|(key, value)| visit(&format!("{at}.{key}"), of, value, tell)),
+            None => tell(at, schema, value),
+        },
         _ => tell(at, schema, value),
     }
+}
+
+/// What the entries of a table look like whose keys are anybody's to choose.
+pub(crate) fn entries(schema: &Value) -> Option<&Value> {
+    schema.get("additionalProperties").filter(|of| of.is_object())
 }
 
 /// The form that a value has, where there are several: that of its kind, or that of something where it may be nothing.
@@ -130,6 +139,12 @@ pub(crate) fn range(schema: &Value) -> String {
     let names = names(schema);
     if !names.is_empty() {
         return names.join(", ");
+    }
+    if let Some(of) = entries(schema) {
+        return match range(of) {
+            of if of.is_empty() => of,
+            of => format!("for each name {of}"),
+        };
     }
     // The format's own bounds (0 to 2^64) say nothing.
     let low = bound(schema, "minimum");

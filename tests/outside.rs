@@ -97,7 +97,7 @@ fn a_learner_from_outside_learns_and_resumes_to_the_bit() {
                 "train",
                 "climbing",
                 "--set",
-                "learner=a2c",
+                "learner=actor_critic",
                 "--set",
                 "learner.rollout=25",
                 "--set",

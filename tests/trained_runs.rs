@@ -190,6 +190,13 @@ fn a_run_starts_from_the_weights_of_another() {
     assert!(said.contains("from source: ") && said.contains("left as drawn: "), "{said}");
     let config = std::fs::read_to_string(at.join("part/config.toml")).unwrap();
     assert!(config.contains("init_from = \"source\"") && config.contains("init_only = \"encoder\""));
+    // What was taken may be frozen.
+    let frozen = ["source", "--only", "encoder", "--set", "learner.rates.encoder=0", "--set"];
+    works(&from(&[&frozen[..], &["learner.warmup=32", "--out", "frozen"]].concat()), at);
+    let end = read(at, "frozen/checkpoint.safetensors");
+    let stays = |name: &&String| end.tensors[*name] == source.tensors[*name];
+    assert!(end.tensors.keys().filter(|name| name.starts_with("agent/encoder")).all(|name| stays(&name)));
+    assert!(!end.tensors.keys().filter(|name| name.starts_with("agent/actor")).any(|name| stays(&name)));
     works(&from(&["source/best.safetensors", "--out", "best"]), at);
     // It goes on from its own weights, with or without the other run.
     let end = std::fs::read(at.join("best/checkpoint.safetensors")).unwrap();

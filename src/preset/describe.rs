@@ -10,7 +10,7 @@ use crate::comm::Communications;
 use crate::env::Worlds;
 use crate::error::Result;
 use crate::registry::{Family, Table, tree};
-use crate::schema::{self, FAMILY, names, range, sentence, variant};
+use crate::schema::{self, FAMILY, entries, names, range, sentence, variant};
 use crate::train::Learners;
 
 /// One setting.
@@ -61,6 +61,12 @@ fn walk(at: &str, schema: &Value, value: &Value, default: Option<&Value>, tell: 
                     continue;
                 }
                 walk(&path, properties.get(key).unwrap_or(&Value::Null), value, default, tell);
+            }
+        }
+        // A table whose keys are anybody's to choose: what stands in it, or that nothing does.
+        (Some(fields), None) if entries(form).is_some() && !fields.is_empty() => {
+            for (key, value) in fields {
+                walk(&format!("{at}.{key}"), entries(form).unwrap_or(&Value::Null), value, None, tell);
             }
         }
         _ => tell(Setting {

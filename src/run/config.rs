@@ -249,7 +249,13 @@ impl Layer<'_> {
         let result: T = match serde_json::from_value(changed.clone()) {
             Ok(value) => value,
             Err(error) => {
-                if let Some(change) = unknown.first() {
+                // An entry of a table that is there may also be the right one with a wrong value.
+                let is_entry = |change: &Change| {
+                    let table = &change.keys[..change.keys.len() - 1];
+                    lookup(&known, table).is_some_and(Value::is_object)
+                };
+                let wrong_value = error.to_string().contains("invalid type");
+                if let Some(change) = unknown.first().filter(|change| !(wrong_value && is_entry(change))) {
                     return Err(unknown_key(change, &known));
                 }
                 return Err(self.culprit::<T>(&known, &error));

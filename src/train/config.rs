@@ -1,6 +1,7 @@
 //! The list of learners, and the settings of one of any kind.
 
 use super::Trainer;
+use super::a2c::A2cConfig;
 use super::curiosity::CuriosityConfig;
 use super::dqn::DqnConfig;
 use super::hierarchy::HierarchyConfig;
@@ -96,6 +97,7 @@ pub trait LearnerSettings: Table {
 /// Every learner of this crate.
 const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<PpoConfig>(),
+    Kind::<Learners>::of::<A2cConfig>(),
     Kind::<Learners>::of::<DqnConfig>(),
     Kind::<Learners>::of::<HierarchyConfig>(),
 ];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Checkpoint;
+use super::rates::{belongs, no_part};
 use crate::agent::Policy;
 use crate::error::{Error, Result};
 use crate::nn::Parameters;
@@ -38,7 +39,7 @@ impl Inherited {
 
     /// Whether a parameter of that name is to be taken.
     fn takes(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.starts_with(only.as_str()))
+        self.only.as_ref().is_none_or(|only| belongs(name, only))
     }
 
     /// Compares what is to be taken with an agent.
@@ -60,14 +61,8 @@ impl Inherited {
             .map(|(name, shape)| (format!("{AGENT}{name}"), &shape[..]))
             .collect();
         if expected.is_empty() {
-            let mut parts: Vec<&str> =
-                agent.parameters().iter().filter_map(|(name, _)| name.split('/').next()).collect();
-            parts.dedup();
             let only = self.only.as_deref().unwrap_or_default();
-            return Err(Error::Usage(format!(
-                "no parameter's name begins with `{only}`; the agent has {}",
-                parts.join(", ")
-            )));
+            return Err(Error::Usage(no_part(only, &[agent.parameters()])));
         }
         let mut theirs = Checkpoint::new();
         for (name, tensor) in &self.checkpoint.tensors {

@@ -13,6 +13,7 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
+pub mod a2c;
 mod config;
 pub mod curiosity;
 pub mod dqn;
@@ -22,14 +23,19 @@ mod inherit;
 pub mod mixer;
 pub mod player;
 pub mod ppo;
+mod rates;
+pub mod reduce;
 pub mod replay;
 pub mod rollout;
 mod sum_tree;
 
 pub use config::{LearnerConfig, LearnerSettings, Learners, Making};
 pub use inherit::{Inherited, Taken};
+pub use rates::Rates;
 
 pub use crate::tensors::{Checkpoint, ElementType, TensorData};
+
+use std::sync::Arc;
 
 use crate::cpu::Parallel;
 use crate::env::EpisodeReport;
@@ -91,6 +97,16 @@ pub trait Trainer: Send {
     /// An error that names the missing, superfluous and mis-shaped tensors ([`Checkpoint::check`] gives it). The
     /// trainer is unchanged then.
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()>;
+
+    /// Puts `reduce` between the gradients of the shards and the optimisers' steps, where otherwise they are summed
+    /// ([`reduce`]): in every set of parameters that the trainer learns, at every update from now on.
+    ///
+    /// # Errors
+    /// A trainer that has no such place, or what compilation reports.
+    fn set_reduce(&mut self, reduce: Arc<dyn reduce::Reduce>) -> Result<()> {
+        drop(reduce);
+        Err(Error::Usage("this learner lets nobody at its gradients".into()))
+    }
 
     /// What the program of one learning shard is made of, and how many such shards there are: by that `--device auto`
     /// chooses. `None` where there is no such program; then it is the CPU.

@@ -1,5 +1,6 @@
 //! Agents and their trainers on small problems with known answers.
 
+mod a2c;
 mod actions;
 mod communication;
 mod critic;
@@ -9,3 +10,5 @@ mod job_shop;
 mod kinds;
 mod lqr;
 mod ppo;
+mod rates;
+mod reduce;

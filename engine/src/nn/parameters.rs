@@ -161,13 +161,37 @@ impl Parameters {
     /// # Errors
     /// An op on the way has no gradient, or the loss uses none of the parameters.
     pub fn gradient<'g>(&self, loss: Tensor<'g>, weights: &Weights<'g>) -> Result<Tensor<'g>> {
+        self.gradient_of(loss, weights, |_| true)
+    }
+
+    /// As [`Parameters::gradient`] for the parameters whose names are wanted; zeros for the others, of whose gradients
+    /// nothing is computed.
+    ///
+    /// # Errors
+    /// As [`Parameters::gradient`], of the parameters that are wanted.
+    pub fn gradient_of<'g>(
+        &self,
+        loss: Tensor<'g>,
+        weights: &Weights<'g>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Tensor<'g>> {
         let graph = weights.graph;
         let seed = graph.full(loss.shape(), 1.0);
-        let gradients = graph.vjp(&[loss], &[seed], &weights.tensors)?;
+        let is_wanted: Vec<bool> = self.entries.iter().map(|entry| wanted(&entry.name)).collect();
+        let targets: Vec<Tensor<'g>> = weights
+            .tensors
+            .iter()
+            .zip(&is_wanted)
+            .filter(|(_, is)| **is)
+            .map(|(tensor, _)| *tensor)
+            .collect();
+        let mut found = graph.vjp(&[loss], &[seed], &targets)?.into_iter();
+        let gradients: Vec<Option<Tensor<'g>>> =
+            is_wanted.iter().map(|is| if *is { found.next().flatten() } else { None }).collect();
         if gradients.iter().all(Option::is_none) {
             return Err(Error::NoGradient {
                 op: "grad".into(),
-                message: "the loss depends on none of the model's parameters".into(),
+                message: "the loss depends on none of the model's parameters that are to change".into(),
             });
         }
         let mut pieces = Vec::new();

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::Device;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
-use crate::nn::Parameters;
+use crate::nn::{Parameters, Weights};
 use crate::op::adam::AdamScalars;
 use crate::shape::TensorType;
 use crate::tensors::{Checkpoint, TensorData};
@@ -135,7 +135,8 @@ impl Optimiser {
     }
 
     /// Treats the parameters whose names begin with `prefix` as a group: learning rate and weight decay times these
-    /// factors. A later group wins over an earlier one.
+    /// factors. A later group wins over an earlier one. A rate of 0 freezes the group: its parameters and moments keep
+    /// their bits.
     pub fn with_group(mut self, prefix: &str, rate: f32, decay: f32) -> Self {
         self.groups.push(Group { prefix: prefix.to_string(), rate, decay });
         self
@@ -153,18 +154,58 @@ impl Optimiser {
         self.groups.iter().flat_map(of).collect()
     }
 
+    /// The group of a parameter.
+    fn group_of(&self, name: &str) -> usize {
+        self.groups.iter().rposition(|group| name.starts_with(&group.prefix)).unwrap_or(0)
+    }
+
+    /// Whether a parameter of that name keeps its bits.
+    fn is_frozen(&self, name: &str) -> bool {
+        self.groups[self.group_of(name)].rate == 0.0
+    }
+
+    /// Whether all parameters keep their bits.
+    pub fn is_all_frozen(&self) -> bool {
+        self.parameters.iter().all(|(name, _)| self.is_frozen(name))
+    }
+
+    /// The gradient of `loss` for [`Optimiser::update`], `[length]`: [`Parameters::gradient`] with zeros for what is
+    /// frozen, of whose gradient nothing is computed and nothing counts in the norm.
+    ///
+    /// # Errors
+    /// As [`Parameters::gradient`], of what is not frozen. Where all is frozen there is none.
+    pub fn gradient<'g>(&self, loss: Tensor<'g>, weights: &Weights<'g>) -> Result<Tensor<'g>> {
+        if self.is_all_frozen() {
+            return Ok(weights.graph().full([self.parameters.length()], 0.0));
+        }
+        self.parameters.gradient_of(loss, weights, |name| !self.is_frozen(name))
+    }
+
     /// Builds the step for a gradient `[length]` laid out like [`Parameters::flat`]: at the end of a run the parameters
     /// and the moments have changed. The program then has the input [`STEP_INPUT`].
     pub fn update<'g>(&self, graph: &'g Graph, gradient: Tensor<'g>) {
-        let numbers = graph.input(STEP_INPUT, [self.groups.len(), NUMBERS]);
+        update_all(graph, &[self], gradient);
+    }
+
+    /// As [`Optimiser::update`] by a part of a longer gradient and of the numbers of more groups, which begin there.
+    fn update_by<'g>(
+        &self,
+        graph: &'g Graph,
+        (gradient, at): (Tensor<'g>, usize),
+        (numbers, groups): (Tensor<'g>, usize),
+    ) {
         let flat = graph.variable(self.parameters.flat());
         let moments: Vec<Tensor<'g>> = self.moments.iter().map(|m| graph.variable(m)).collect();
         let mut pieces: Vec<Vec<Tensor<'g>>> = vec![Vec::new(); 1 + moments.len()];
         for (first, length, group) in self.segments() {
             let cut = |x: Tensor<'g>| x.slice(0, first, length);
-            let numbers = numbers.slice(0, group, 1).reshape([NUMBERS]);
             let moments: Vec<Tensor<'g>> = moments.iter().map(|m| cut(*m)).collect();
-            let stepped = self.one_step(cut(flat), cut(gradient), &moments, numbers);
+            let stepped = if self.groups[group].rate == 0.0 {
+                [&[cut(flat)], &moments[..]].concat()
+            } else {
+                let numbers = numbers.slice(0, groups + group, 1).reshape([NUMBERS]);
+                self.one_step(cut(flat), gradient.slice(0, at + first, length), &moments, numbers)
+            };
             for (piece, tensor) in pieces.iter_mut().zip(stepped) {
                 piece.push(tensor);
             }
@@ -201,7 +242,7 @@ impl Optimiser {
     fn segments(&self) -> Vec<(usize, usize, usize)> {
         let mut segments: Vec<(usize, usize, usize)> = Vec::new();
         for (name, first, end) in self.parameters.extents() {
-            let group = self.groups.iter().rposition(|g| name.starts_with(&g.prefix)).unwrap_or(0);
+            let group = self.group_of(name);
             match segments.last_mut() {
                 Some((_, length, last)) if *last == group => *length += end - first,
                 _ => segments.push((first, end - first, group)),
@@ -233,6 +274,19 @@ impl Optimiser {
         }
         self.step = step;
         Ok(())
+    }
+}
+
+/// Builds the steps of several models from their gradients one after another, `[lengths together]`. The program's input
+/// [`STEP_INPUT`] is then `[groups of all, 7]`: what [`Optimiser::advance`] gives of one after another.
+pub fn update_all<'g>(graph: &'g Graph, optimisers: &[&Optimiser], gradient: Tensor<'g>) {
+    let groups = optimisers.iter().map(|optimiser| optimiser.groups.len()).sum::<usize>();
+    let numbers = graph.input(STEP_INPUT, [groups, NUMBERS]);
+    let (mut at, mut group) = (0, 0);
+    for optimiser in optimisers {
+        optimiser.update_by(graph, (gradient, at), (numbers, group));
+        at += optimiser.parameters.length();
+        group += optimiser.groups.len();
     }
 }
 

@@ -4,6 +4,7 @@ use crate::common::{Case, Random, check_covers, compare, uniform};
 use synod_engine::nn::{Builder, Linear};
 use synod_engine::op::adam::AdamScalars;
 use synod_engine::optim::{Optimiser, Rule, STEP_INPUT};
+use synod_engine::tensors::{Checkpoint, TensorData};
 use synod_engine::{Error, Graph};
 
 const COVERS: &[&str] = &["adam"];
@@ -193,6 +194,64 @@ fn groups_of_parameters_have_their_own_rates() {
         for (i, rate) in [0.0, 0.75, 0.25].into_iter().enumerate() {
             let own = &steps[i * each..(i + 1) * each];
             assert!(own.iter().all(|s| (s - rate).abs() < 1e-6), "{}: group {i}: {own:?}", device.name());
+        }
+    }
+}
+
+/// A frozen group keeps every bit of its parameters and moments, whatever the rule, and counts for nothing in the norm;
+/// the rest goes on as it would alone.
+#[test]
+fn a_frozen_group_keeps_its_bits() {
+    for device in crate::common::devices() {
+        for rule in [
+            Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 },
+            Rule::Sgd { momentum: 0.9 },
+            Rule::RmsProp { decay: 0.9, epsilon: 1e-8 },
+        ] {
+            let mut builder = Builder::new(3);
+            let body = Linear::new(&mut builder, "body", 3, 4, 1.0);
+            let head = Linear::new(&mut builder, "head", 4, 2, 1.0);
+            let parameters = builder.build(&device).unwrap();
+            // Zeros with a sign are bits too.
+            let mut values = parameters.flat().read().unwrap();
+            values[0] = -0.0;
+            parameters.flat().write(&values).unwrap();
+            let mut optimiser =
+                Optimiser::new(&device, &parameters, rule).unwrap().with_group("body", 0.0, 1.0);
+            let graph = Graph::new();
+            let weights = parameters.weights(&graph);
+            let x = graph.constant([5, 3], &[0.5; 15]);
+            let y = head.forward(&weights, body.forward(&weights, x).tanh());
+            let gradient = optimiser.gradient((y - 1.0).square().sum_all(), &weights).unwrap();
+            optimiser.update(&graph, gradient);
+            let mut program = device.compile(&graph, &[gradient]).unwrap();
+            // Moments that stand at something.
+            let mut state = Checkpoint::new();
+            optimiser.save(&mut state).unwrap();
+            for (name, tensor) in &mut state.tensors {
+                if name.contains("moment") {
+                    let quarter = vec![0.25; tensor.shape().iter().product()];
+                    *tensor = TensorData::f32(tensor.shape(), &quarter).unwrap();
+                }
+            }
+            optimiser.load(&state).unwrap();
+            for _ in 0..3 {
+                program.run(&[(STEP_INPUT, &optimiser.advance(0.1))]).unwrap();
+            }
+            let after = parameters.flat().read().unwrap();
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            for (name, start, end) in parameters.extents() {
+                let own = start..end;
+                let same = bits(&after[own.clone()]) == bits(&values[own.clone()]);
+                assert_eq!(same, name.starts_with("body"), "{name} under {rule:?} on {}", device.name());
+                let gradient = &program.outputs().f32(0)[own];
+                assert_eq!(gradient.iter().all(|g| *g == 0.0), name.starts_with("body"), "{name}");
+            }
+            let mut later = Checkpoint::new();
+            optimiser.save(&mut later).unwrap();
+            for (name, tensor) in state.tensors.iter().filter(|(name, _)| name.contains("moment")) {
+                assert_eq!(later.tensors[name] == *tensor, name.contains("/body/"), "{name} under {rule:?}");
+            }
         }
     }
 }

@@ -18,9 +18,12 @@
 mod icm;
 mod rnd;
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::Experience;
 use super::{Checkpoint, TensorData};
 use crate::Device;
@@ -30,7 +33,7 @@ use crate::env::AgentKind;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Parameters, Weights};
-use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
+use crate::optim::{Optimiser, Rule};
 use crate::program::Program;
 
 /// The settings of curiosity.
@@ -177,6 +180,9 @@ impl Moments {
     }
 }
 
+/// The norm that a module's gradient is clipped to.
+const LARGEST_GRADIENT: f32 = 10.0;
+
 /// What one rollout was worth.
 pub(super) struct Absorbed {
     /// `[time, agents, worlds]`: the bonus of each step, normalised and with its coefficient; 0 where there is none.
@@ -190,8 +196,9 @@ pub(super) struct Absorbed {
 pub(super) struct Curiosity {
     config: RndConfig,
     module: Box<dyn Module>,
-    optimiser: Optimiser,
-    learn: Program,
+    kind: AgentKind,
+    rollout: Lanes,
+    learn: Descent,
     /// Values what is drawn from a replay, for trainers that have one.
     assess: Option<Program>,
     gamma: f32,
@@ -231,12 +238,15 @@ impl Curiosity {
             return Err(Error::config("learner.curiosity.kind", "rollouts of at least 2 steps"));
         }
         let optimiser = Optimiser::new(device, module.parameters(), Rule::adam(1e-8))?;
-        let learn = program(device, module.as_ref(), kind, rollout, Some(&optimiser))?;
-        let assess = drawn.map(|lanes| program(device, module.as_ref(), kind, lanes, None)).transpose()?;
+        let learn = Descent::new(device, "curiosity", vec![optimiser], 1, |graph, optimisers| {
+            learning(graph, module.as_ref(), kind, rollout, &optimisers[0])
+        })?;
+        let assess = drawn.map(|lanes| assessing(device, module.as_ref(), kind, lanes)).transpose()?;
         Ok(Some(Curiosity {
             config: shared,
             module,
-            optimiser,
+            kind: kind.clone(),
+            rollout,
             learn,
             assess,
             gamma,
@@ -244,6 +254,13 @@ impl Curiosity {
             returns: Moments::default(),
             sums: vec![0.0; rollout[1] * rollout[2]],
         }))
+    }
+
+    /// Puts `reduce` before the module's steps.
+    pub fn set_reduce(&mut self, device: &Device, reduce: Arc<dyn Reduce>) -> Result<()> {
+        self.learn.set_reduce(device, reduce, |graph, optimisers| {
+            learning(graph, self.module.as_ref(), &self.kind, self.rollout, &optimisers[0])
+        })
     }
 
     /// Values the steps of a rollout, and learns from them.
@@ -260,23 +277,28 @@ impl Curiosity {
             .map(|i| f32::from(u8::from(experience.weights[i] > 0.0 && !experience.terminated[i])))
             .collect();
         let count = valid.iter().sum::<f32>().max(1.0);
-        let learn = &mut self.learn;
-        learn.input_mut("observations")?.copy_from_slice(&experience.observations);
-        fill_actions(learn, &experience.actions);
-        for (to, from) in learn.input_mut("valid")?.iter_mut().zip(&valid) {
-            *to = from / count;
-        }
+        let fill = |_: usize, learn: &mut Program| -> Result<()> {
+            learn.input_mut("observations")?.copy_from_slice(&experience.observations);
+            fill_actions(learn, &experience.actions);
+            for (to, from) in learn.input_mut("valid")?.iter_mut().zip(&valid) {
+                *to = from / count;
+            }
+            Ok(())
+        };
         let mut bonuses = vec![0.0; experience.time * lanes];
         let mut loss = 0.0;
         for epoch in 0..self.config.epochs {
-            let numbers = self.optimiser.advance(self.config.learning_rate);
-            let out = self.learn.run(&[(STEP_INPUT, &numbers)])?;
-            if epoch == 0 {
-                for i in 0..steps {
-                    bonuses[i] = out.f32(0)[i] * valid[i];
+            let look = |learners: &[Program]| {
+                if epoch == 0 {
+                    let outputs = learners[0].outputs();
+                    for i in 0..steps {
+                        bonuses[i] = outputs.f32(1)[i] * valid[i];
+                    }
+                    loss = f64::from(outputs.scalar(2));
                 }
-                loss = f64::from(out.scalar(1));
-            }
+                Ok(())
+            };
+            self.learn.step(self.config.learning_rate, LARGEST_GRADIENT, fill, look)?;
         }
         if self.config.normalise {
             for t in 0..experience.time - 1 {
@@ -312,7 +334,7 @@ impl Curiosity {
         if !self.module.whitens() {
             return Ok(());
         }
-        for program in std::iter::once(&mut self.learn).chain(&mut self.assess) {
+        for program in self.learn.shards_mut().iter_mut().chain(&mut self.assess) {
             for (to, from) in program.input_mut("mean")?.iter_mut().zip(&self.observations) {
                 *to = from.mean as f32;
             }
@@ -330,7 +352,7 @@ impl Curiosity {
         if let Some(fixed) = self.module.fixed() {
             fixed.save("fixed", &mut own)?;
         }
-        self.optimiser.save(&mut own)?;
+        self.learn.save(&mut own)?;
         let all = self.observations.iter().chain([&self.returns]);
         let moments: Vec<f64> = all.flat_map(|m| [m.count, m.mean, m.squares]).collect();
         own.insert("moments", TensorData::f64(&[moments.len()], &moments)?);
@@ -358,7 +380,7 @@ impl Curiosity {
         if let Some(fixed) = self.module.fixed() {
             fixed.load("fixed", &own)?;
         }
-        self.optimiser.load(&own)?;
+        self.learn.load(&own)?;
         let read = |m: &[f64]| Moments { count: m[0], mean: m[1], squares: m[2] };
         let (observations, returns) = moments.split_at(3 * self.observations.len());
         self.observations = observations.chunks_exact(3).map(read).collect();
@@ -422,24 +444,45 @@ fn fill_actions(program: &mut Program, actions: &Actions) {
     }
 }
 
-/// A program that values steps `[time, agents, batch]`, and with an optimiser learns from them. Outputs: the bonuses
-/// `[time - 1, agents, batch]`, and the loss where it learns.
-fn program(
-    device: &Device,
+/// A program that values steps `[time, agents, batch]`. Output: the bonuses `[time - 1, agents, batch]`.
+fn assessing(device: &Device, module: &dyn Module, kind: &AgentKind, lanes: Lanes) -> Result<Program> {
+    let graph = Graph::new();
+    let weights = module.parameters().weights(&graph);
+    let assessed = assess(&weights, module, kind, lanes)?;
+    device.compile(&graph, &[assessed.bonus])
+}
+
+/// The loss of the steps of a rollout, and its gradient. Outputs: the bonuses and the loss.
+fn learning<'g>(
+    graph: &'g Graph,
+    module: &dyn Module,
+    kind: &AgentKind,
+    lanes: Lanes,
+    optimiser: &Optimiser,
+) -> Result<Loss<'g>> {
+    let weights = module.parameters().weights(graph);
+    let assessed = assess(&weights, module, kind, lanes)?;
+    let [time, agents, batch] = lanes;
+    let loss = (assessed.loss * graph.input("valid", [time - 1, agents, batch])).sum_all();
+    let gradient = optimiser.gradient(loss, &weights)?;
+    Ok(Loss { gradient, outputs: vec![assessed.bonus, loss] })
+}
+
+/// What the module makes of steps.
+fn assess<'g>(
+    weights: &Weights<'g>,
     module: &dyn Module,
     kind: &AgentKind,
     [time, agents, batch]: Lanes,
-    optimiser: Option<&Optimiser>,
-) -> Result<Program> {
-    let graph = Graph::new();
-    let weights = module.parameters().weights(&graph);
+) -> Result<Assessed<'g>> {
+    let graph = weights.graph();
     let size: usize = kind.observation.iter().product();
     let mut observations = graph.input("observations", [time, agents, batch, size]);
     if module.whitens() {
         observations = observations - graph.input("mean", [size]);
         observations = (observations * graph.input("scale", [size])).clamp(-5.0, 5.0);
     }
-    let Action { discrete, continuous } = Action::input(&graph, &kind.actions, &[time, agents, batch]);
+    let Action { discrete, continuous } = Action::input(graph, &kind.actions, &[time, agents, batch]);
     let actions = Action {
         discrete: discrete.map(|x| x.slice(0, 0, time - 1)),
         continuous: continuous.map(|x| x.slice(0, 0, time - 1)),
@@ -450,13 +493,5 @@ fn program(
         actions,
         acted: actions.features(&kind.actions)?,
     };
-    let assessed = module.assess(&weights, seen)?;
-    let mut outputs = vec![assessed.bonus];
-    if let Some(optimiser) = optimiser {
-        let loss = (assessed.loss * graph.input("valid", [time - 1, agents, batch])).sum_all();
-        let gradient = module.parameters().gradient(loss, &weights)?;
-        optimiser.update(&graph, clip_by_global_norm(gradient, graph.scalar(10.0)).0);
-        outputs.push(loss);
-    }
-    device.compile(&graph, &outputs)
+    module.assess(weights, seen)
 }

@@ -15,6 +15,7 @@ use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
 use crate::train::mixer::Mixing;
+use crate::train::rates::Rates;
 
 /// The settings of Q-learning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +63,8 @@ pub struct DqnConfig {
     /// Adam's epsilon.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub adam_epsilon: f32,
+    /// Factors of the learning rate for parts of the agent, named as `--only` does (`rates.encoder = 0.1`); 0 freezes one.
+    pub rates: Rates,
     /// The gradient's norm is clipped to this.
     #[schemars(range(min = 0.0))]
     pub max_gradient_norm: f32,
@@ -118,6 +121,7 @@ impl Default for DqnConfig {
             learning_rate: 5e-4,
             schedule: Schedule::Constant,
             adam_epsilon: 1e-8,
+            rates: Rates::default(),
             max_gradient_norm: 10.0,
             gamma: 0.99,
             double: true,

@@ -20,21 +20,23 @@ pub(super) mod program;
 
 pub use config::DqnConfig;
 
+use std::sync::Arc;
+
 use super::curiosity::Curiosity;
 use super::mixer::{Mixer, Mixing, Qmix};
+use super::reduce::{Descent, Reduce};
 use super::replay::{Draw, Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
 use crate::agent::{Policy, fill_noise, neighbours, noise_key};
-use crate::cpu::map_mut;
-use crate::env::VecEnv;
+use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result};
-use crate::graph::Data;
+use crate::nn::Parameters;
 use crate::nn::initial::Stream;
-use crate::optim::{Rule, STEP_INPUT};
+use crate::optim::Rule;
 use crate::program::{Program, Summary};
-use program::{Learned, Parts, STATISTICS, loss_program, target_program, update_program};
+use program::{Learned, Parts, STATISTICS, loss, target_program};
 
 /// Q-learning for one kind of agent.
 pub struct Dqn {
@@ -43,10 +45,10 @@ pub struct Dqn {
     policy: Box<dyn Policy>,
     rollout: Rollout,
     replay: Replay,
+    spec: Spec,
+    mixer: Mixer,
     learned: Vec<Learned>,
-    learners: Vec<Program>,
-    /// The optimiser step; none where there is one shard, whose program does it all.
-    update: Option<Program>,
+    descent: Descent,
     target: Program,
     curiosity: Option<Curiosity>,
     saves_replay: bool,
@@ -114,26 +116,15 @@ impl Dqn {
             }
         };
         let rule = Rule::adam(config.adam_epsilon);
-        let learned = [Some(policy.parameters()), mixer.parameters()]
-            .into_iter()
-            .flatten()
-            .map(|parameters| Learned::new(device, parameters, rule))
-            .collect::<Result<Vec<_>>>()?;
-        let parts = Parts {
-            config: &config,
-            policy: policy.as_ref(),
-            kind,
-            mixer: &mixer,
-            world_state: spec.state,
-            masked: spec.masked,
-            learned: &learned,
-        };
-        let first = loss_program(device, &parts, config.batch / learning, learning == 1)?;
-        let learners = shards(first, learning)?;
-        let update = match learning {
-            1 => None,
-            shards => Some(update_program(device, &learned, shards)?),
-        };
+        let sets: Vec<&Parameters> =
+            [Some(policy.parameters()), mixer.parameters()].into_iter().flatten().collect();
+        let optimisers = config.rates.optimisers("learner.rates", device, &sets, rule)?;
+        let learned = sets.iter().map(|set| Learned::new(device, set)).collect::<Result<Vec<_>>>()?;
+        let parts = loss_parts(&config, policy.as_ref(), &spec, &mixer, &learned);
+        let batch = config.batch / learning;
+        let descent = Descent::new(device, "agent", optimisers, learning, |graph, optimisers| {
+            loss(graph, &parts, batch, optimisers)
+        })?;
         let target = target_program(device, &learned)?;
         let (agents, worlds) = (kind.count, spec.worlds);
         let steps = [config.rollout, agents, worlds];
@@ -146,9 +137,10 @@ impl Dqn {
             policy,
             rollout,
             replay,
+            spec,
+            mixer,
             learned,
-            learners,
-            update,
+            descent,
             target,
             curiosity,
             saves_replay: true,
@@ -178,7 +170,7 @@ impl Dqn {
 
     /// Updates so far.
     fn updates(&self) -> u64 {
-        self.learned[0].optimiser.steps()
+        self.descent.updates()
     }
 
     /// How much of the training is done, 0 to 1.
@@ -215,45 +207,36 @@ impl Dqn {
             .collect::<Result<_>>()?;
         let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
         let share = (1.0 / counted.max(1.0)) as f32;
-        let each = config.batch / self.learners.len();
-        let (seed, updates) = (self.seed, self.updates());
-        let step = self.update.is_none().then(|| self.advance(learning_rate));
+        let each = config.batch / self.descent.count();
+        let (seed, updates, steps) = (self.seed, self.updates(), self.steps);
         let (config, replay, policy, agents) =
             (&self.config, &self.replay, self.policy.as_ref(), self.agents);
-        let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
+        let fill = |i: usize, learner: &mut Program| -> Result<()> {
             let own = i * each..(i + 1) * each;
             replay.fill(learner, &draws[own.clone()])?;
             let length = config.length();
             fill_noise(learner, each, |t, j| noise_key([seed, updates], (i * each + j) * length + t));
             neighbours::fill(learner, policy, [config.length(), agents, each])?;
-            fill_targets(learner, &draws[own.clone()], &targets[own], share)?;
-            match &step {
-                Some(step) => {
-                    let inputs: [(&str, &dyn Data); 2] =
-                        [(STEP_INPUT, step), ("gradient limit", &config.max_gradient_norm)];
-                    learner.run(&inputs).map(|_| ())
-                }
-                None => learner.run(&[]).map(|_| ()),
-            }
-        });
-        done.into_iter().collect::<Result<()>>()?;
-        let mut statistics = [0f64; 4];
-        for learner in &self.learners {
-            for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
-                *sum += f64::from(*value);
-            }
-        }
-        for (name, value) in STATISTICS.iter().zip(statistics) {
-            finite(name, value, self.steps)?;
-        }
-        statistics[3] = match &step {
-            Some(_) => f64::from(self.learners[0].outputs().scalar(0)),
-            None => self.apply(learning_rate)?,
+            fill_targets(learner, &draws[own.clone()], &targets[own], share)
         };
-        finite("gradient", statistics[3], self.steps)?;
+        let look = |learners: &[Program]| -> Result<[f64; 4]> {
+            let mut statistics = [0f64; 4];
+            for learner in learners {
+                for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
+                    *sum += f64::from(*value);
+                }
+            }
+            let mut named = STATISTICS.iter().zip(statistics);
+            named.try_for_each(|(name, value)| finite(name, value, steps))?;
+            Ok(statistics)
+        };
+        let (mut statistics, norm) =
+            self.descent.step(learning_rate, config.max_gradient_norm, fill, look)?;
+        finite("gradient", norm, self.steps)?;
+        statistics[3] = norm;
         let errors: Vec<f32> = (0..self.config.batch)
             .map(|i| {
-                let errors = self.learners[i / each].outputs().f32(2);
+                let errors = self.descent.shards()[i / each].outputs().f32(2);
                 sequence_error(errors, &targets[i].weights, self.config.sequence * units, each, i % each)
             })
             .collect();
@@ -265,37 +248,22 @@ impl Dqn {
         Ok(statistics)
     }
 
-    /// Counts a step of every optimiser; their numbers are the same.
-    fn advance(&mut self, learning_rate: f32) -> Vec<f32> {
-        let mut numbers = Vec::new();
-        for learned in &mut self.learned {
-            numbers = learned.optimiser.advance(learning_rate);
-        }
-        numbers
-    }
-
-    /// The optimisers' step from the shards' gradients, which are looked at before any parameter changes.
-    fn apply(&mut self, learning_rate: f32) -> Result<f64> {
-        let length: usize = self.learned.iter().map(|l| l.parameters.length()).sum();
-        let Some(update) = &mut self.update else { return Ok(0.0) };
-        let input = update.input_mut("gradients")?;
-        for (learner, row) in self.learners.iter().zip(input.chunks_exact_mut(length)) {
-            row.copy_from_slice(learner.outputs().f32(0));
-        }
-        let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            return Ok(norm);
-        }
-        let numbers = self.advance(learning_rate);
-        let limit = self.config.max_gradient_norm;
-        let Some(update) = &mut self.update else { return Ok(0.0) };
-        Ok(f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0)))
-    }
-
     /// Names of the sets of parameters in checkpoints.
     fn prefixes(&self) -> impl Iterator<Item = &'static str> {
         ["agent", "team"].into_iter().take(self.learned.len())
     }
+}
+
+/// What the loss of these is made from.
+fn loss_parts<'a>(
+    config: &'a DqnConfig,
+    policy: &'a dyn Policy,
+    spec: &'a Spec,
+    mixer: &'a Mixer,
+    learned: &'a [Learned],
+) -> Parts<'a> {
+    let (kind, world_state, masked) = (&spec.kinds[0], spec.state, spec.masked);
+    Parts { config, policy, kind, mixer, world_state, masked, learned }
 }
 
 /// Writes targets `[sequence, units]` of every draw into the inputs of a loss program.
@@ -332,7 +300,17 @@ fn sequence_error(errors: &[f32], weights: &[f32], rows: usize, each: usize, dra
 
 impl Trainer for Dqn {
     fn learning(&self) -> Option<(Summary, usize)> {
-        Some((self.learners[0].summary(), self.learners.len()))
+        Some((self.descent.summary(), self.descent.count()))
+    }
+
+    fn set_reduce(&mut self, reduce: Arc<dyn Reduce>) -> Result<()> {
+        if let Some(curiosity) = &mut self.curiosity {
+            curiosity.set_reduce(&self.device, reduce.clone())?;
+        }
+        let batch = self.config.batch / self.descent.count();
+        let parts = loss_parts(&self.config, self.policy.as_ref(), &self.spec, &self.mixer, &self.learned);
+        self.descent
+            .set_reduce(&self.device, reduce, |graph, optimisers| loss(graph, &parts, batch, optimisers))
     }
 
     fn step(&mut self) -> Result<Report> {
@@ -378,6 +356,7 @@ impl Trainer for Dqn {
         for (learned, prefix) in self.learned.iter().zip(self.prefixes()) {
             learned.save(&mut checkpoint, prefix)?;
         }
+        self.descent.save(&mut checkpoint)?;
         self.rollout.save(&mut checkpoint)?;
         if self.saves_replay {
             self.replay.save(&mut checkpoint)?;
@@ -418,6 +397,7 @@ impl Trainer for Dqn {
             for (learned, prefix) in trainer.learned.iter_mut().zip(prefixes) {
                 learned.load(from, prefix)?;
             }
+            trainer.descent.load(from)?;
             if let Some(curiosity) = &mut trainer.curiosity {
                 curiosity.load(from)?;
             }

@@ -1,4 +1,4 @@
-//! The programs of Q-learning: loss and gradient of a shard, the optimiser's step, the target network's.
+//! The programs of Q-learning: loss and gradient of a shard, and the target network's step.
 
 use super::config::DqnConfig;
 use crate::Device;
@@ -10,27 +10,26 @@ use crate::env::AgentKind;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
 use crate::nn::{Parameters, Weights};
-use crate::optim::{Optimiser, Rule, clip_by_global_norm};
+use crate::optim::Optimiser;
 use crate::program::Program;
 use crate::shape::TensorType;
 use crate::train::Checkpoint;
 use crate::train::mixer::Mixer;
+use crate::train::reduce::Loss;
 
 /// Statistics of an update, in the order in which the loss program gives them.
 pub(in crate::train) const STATISTICS: [&str; 3] = ["loss", "q", "td_error"];
 
-/// A set of parameters that learns: with its optimiser, and with a copy that targets come from.
+/// A set of parameters that learns, with a copy that targets come from.
 pub(in crate::train) struct Learned {
     pub parameters: Parameters,
-    pub optimiser: Optimiser,
     pub target: Variable,
 }
 
 impl Learned {
-    pub fn new(device: &Device, parameters: &Parameters, rule: Rule) -> Result<Self> {
+    pub fn new(device: &Device, parameters: &Parameters) -> Result<Self> {
         let values = parameters.flat().read()?;
         Ok(Learned {
-            optimiser: Optimiser::new(device, parameters, rule)?,
             target: device.variable("target", TensorType::f32([values.len()]), &values)?,
             parameters: parameters.clone(),
         })
@@ -44,14 +43,12 @@ impl Learned {
 
     pub fn save(&self, checkpoint: &mut Checkpoint, prefix: &str) -> Result<()> {
         self.parameters.save(prefix, checkpoint)?;
-        self.parameters.save_flat(&self.target, &format!("target/{prefix}"), checkpoint)?;
-        self.optimiser.save(checkpoint)
+        self.parameters.save_flat(&self.target, &format!("target/{prefix}"), checkpoint)
     }
 
     pub fn load(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<()> {
         self.parameters.load(prefix, checkpoint)?;
-        self.parameters.load_flat(&self.target, &format!("target/{prefix}"), checkpoint)?;
-        self.optimiser.load(checkpoint)
+        self.parameters.load_flat(&self.target, &format!("target/{prefix}"), checkpoint)
     }
 }
 
@@ -69,43 +66,42 @@ pub(in crate::train) struct Parts<'a> {
     pub learned: &'a [Learned],
 }
 
-/// Loss and gradient of `batch` sequences. Outputs: the gradients one after another (or, with `whole`, the gradient's
-/// norm, the step being part of the program); the [`STATISTICS`]; the size of every error `[sequence, units, batch]`.
+/// Loss and gradient of `batch` sequences, with the [`STATISTICS`] and the size of every error `[sequence, units, batch]`.
+/// The optimisers are those of the parameters that learn.
 ///
 /// # Errors
-/// Actions are not of one discrete choice, or what compilation reports.
-pub(in crate::train) fn loss_program(
-    device: &Device,
+/// Actions are not of one discrete choice, or what the network reports.
+pub(in crate::train) fn loss<'g>(
+    graph: &'g Graph,
     parts: &Parts<'_>,
     batch: usize,
-    whole: bool,
-) -> Result<Program> {
-    let graph = Graph::new();
+    optimisers: &[Optimiser],
+) -> Result<Loss<'g>> {
     let Parts { config, policy, kind, mixer, .. } = parts;
     kind.actions.one_choice("Q-learning")?;
     let (length, agents) = (config.length(), kind.count);
     let lanes = [length, agents, batch];
-    let sequence = Sequence::input(&graph, *policy, lanes, &kind.observation, Mode::Learning);
+    let sequence = Sequence::input(graph, *policy, lanes, &kind.observation, Mode::Learning);
     // Noise of its own for each of the two networks.
     let keys = keys(sequence.key, 2);
     let kept = policy.state();
     let zeros = |part: &StatePart| graph.full([&[agents, batch], &part.shape[..]].concat(), 0.0);
     let state: Vec<Tensor<'_>> = match config.stored_state {
-        true => state_inputs(&graph, *policy, [agents, batch]),
+        true => state_inputs(graph, *policy, [agents, batch]),
         false => kept.iter().map(zeros).collect(),
     };
-    let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(&graph)).collect();
+    let weights: Vec<[Weights<'_>; 2]> = parts.learned.iter().map(|l| l.weights(graph)).collect();
 
     let values = |which: usize| -> Result<Unrolled<'_>> {
         let weights = &weights[0][which];
         let sequence = Sequence { key: keys[which], ..sequence };
         let burn_in = config.burn_in;
         if burn_in == 0 {
-            return policy.unroll(&graph, weights, sequence, &state);
+            return policy.unroll(graph, weights, sequence, &state);
         }
-        let before = policy.unroll(&graph, weights, sequence.steps(0, burn_in), &state)?;
+        let before = policy.unroll(graph, weights, sequence.steps(0, burn_in), &state)?;
         let state: Vec<Tensor<'_>> = before.state.iter().map(|s| s.detach()).collect();
-        policy.unroll(&graph, weights, sequence.steps(burn_in, length - burn_in), &state)
+        policy.unroll(graph, weights, sequence.steps(burn_in, length - burn_in), &state)
     };
     // From here on time begins after the burn-in.
     let (learning, target) = (values(0)?, values(1)?.parameters);
@@ -114,7 +110,7 @@ pub(in crate::train) fn loss_program(
     let window = (config.burn_in, steps);
     let actions = graph.input_u32(ACTION_INPUTS[0], lanes).slice(0, config.burn_in, config.sequence);
     let chosen = learning.slice(0, 0, config.sequence).take_along_last(actions);
-    let masks = masks_input(&graph, parts.masked, kind, &lanes).map(|masks| cut(masks, window));
+    let masks = masks_input(graph, parts.masked, kind, &lanes).map(|masks| cut(masks, window));
     let best = allowed(if config.double { learning } else { target }, masks).argmax();
     let next = target.take_along_last(best);
 
@@ -153,17 +149,14 @@ pub(in crate::train) fn loss_program(
         // All shards of a batch together pay it once.
         loss = loss + price.reshape([]) * (batch as f32 / config.batch as f32);
     }
-    let gradients = parts
-        .learned
+    let gradients = optimisers
         .iter()
         .zip(&weights)
-        .map(|(learned, [own, _])| learned.parameters.gradient(loss, own))
+        .map(|(optimiser, [own, _])| optimiser.gradient(loss, own))
         .collect::<Result<Vec<_>>>()?;
-    let gradient = graph.concat(&gradients, 0);
     let statistics: Vec<Tensor<'_>> =
         [loss, (chosen * plain).sum_all(), (size * plain).sum_all()].iter().map(|s| s.reshape([1])).collect();
-    let first = if whole { step(&graph, parts.learned, gradient) } else { gradient };
-    device.compile(&graph, &[first, graph.concat(&statistics, 0), size])
+    Ok(Loss { gradient: graph.concat(&gradients, 0), outputs: vec![graph.concat(&statistics, 0), size] })
 }
 
 fn cut<'g>(x: Tensor<'g>, (first, count): (usize, usize)) -> Tensor<'g> {
@@ -183,31 +176,6 @@ fn mix<'g>(
         Mixer::None => values,
         _ => mixer.mix(weights, values * cut(present, window), world.map(|w| cut(w, window))),
     }
-}
-
-/// Builds the optimisers' steps for the gradients one after another, clipped as one; gives the norm.
-fn step<'g>(graph: &'g Graph, learned: &[Learned], gradient: Tensor<'g>) -> Tensor<'g> {
-    let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
-    let mut at = 0;
-    for learned in learned {
-        let length = learned.parameters.length();
-        learned.optimiser.update(graph, gradient.slice(0, at, length));
-        at += length;
-    }
-    norm
-}
-
-/// The optimisers' step from the gradients of all shards. Output: the gradient's norm before clipping.
-pub(in crate::train) fn update_program(
-    device: &Device,
-    learned: &[Learned],
-    shards: usize,
-) -> Result<Program> {
-    let graph = Graph::new();
-    let length: usize = learned.iter().map(|l| l.parameters.length()).sum();
-    let gradient = graph.input("gradients", [shards, length]).sum(&[0]);
-    let norm = step(&graph, learned, gradient);
-    device.compile(&graph, &[norm])
 }
 
 /// Moves the targets towards the parameters by the input `rate`. Output: that rate.

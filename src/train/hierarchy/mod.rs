@@ -10,7 +10,7 @@
 //!
 //! Which goals there are and when they hold is the world's to say (`env::goals`); the agent as it acts is
 //! `agent::hierarchy`, the loss and its programs are `train::dqn`'s. Settings stand in `config`, the options under way
-//! in `options`, a network with its replay in `level`.
+//! in `options`, a level's network in `level` and what it learns from in `transitions`.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -24,9 +24,13 @@
 mod config;
 mod level;
 mod options;
+mod transitions;
 
 pub use config::HierarchyConfig;
 
+use std::sync::Arc;
+
+use super::reduce::Reduce;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
 use crate::action::Actions;
@@ -36,8 +40,9 @@ use crate::agent::hierarchy::{Hierarchy, levels};
 use crate::env::{Buffers, VecEnv};
 use crate::error::Result;
 use crate::program::Summary;
-use level::{Level, STATISTICS, Transition};
+use level::{Level, STATISTICS};
 use options::{Event, Options};
+use transitions::Transition;
 
 /// Q-learning in two levels for one kind of agent.
 pub struct HierarchicalDqn {
@@ -275,6 +280,11 @@ impl HierarchicalDqn {
 impl Trainer for HierarchicalDqn {
     fn learning(&self) -> Option<(Summary, usize)> {
         Some((self.worker.summary(), 1))
+    }
+
+    fn set_reduce(&mut self, reduce: Arc<dyn Reduce>) -> Result<()> {
+        self.manager.set_reduce(&self.device, self.agent.manager(), reduce.clone())?;
+        self.worker.set_reduce(&self.device, self.agent.worker(), reduce)
     }
 
     fn step(&mut self) -> Result<Report> {

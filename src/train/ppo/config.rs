@@ -13,6 +13,7 @@ use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
 use crate::train::influence::InfluenceConfig;
+use crate::train::rates::Rates;
 
 /// The settings of PPO.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,8 @@ pub struct PpoConfig {
     /// Adam's epsilon.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub adam_epsilon: f32,
+    /// Factors of the learning rate for parts of the agent, named as `--only` does (`rates.encoder = 0.1`); 0 freezes one.
+    pub rates: Rates,
     /// Discount of a step.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f32,
@@ -52,6 +55,8 @@ pub struct PpoConfig {
     /// How far a value may move from the old one before its gradient stops; 0 for no limit.
     #[schemars(range(min = 0.0))]
     pub value_clip: f32,
+    /// Advantages are shifted and scaled to mean 0 and deviation 1 over the minibatch.
+    pub normalise_advantages: bool,
     /// Advantages are divided by their deviation over the minibatch and this, in units of reward: what is much smaller
     /// counts as noise. With a mere trace (1e-5 or so, against a division by zero) the errors of a critic that has
     /// nothing to predict yet are blown up to the size of a signal: the policy drifts with them, its entropy falls, and
@@ -92,10 +97,12 @@ impl Default for PpoConfig {
             kl_target: 0.0,
             highest_learning_rate: 4e-3,
             adam_epsilon: 1e-5,
+            rates: Rates::default(),
             gamma: 0.99,
             gae_lambda: 0.95,
             clip: 0.2,
             value_clip: 0.0,
+            normalise_advantages: true,
             advantage_epsilon: 0.05,
             value_coefficient: 0.5,
             entropy_coefficient: 0.01,
@@ -175,6 +182,11 @@ impl PpoConfig {
             let default = PpoConfig::default().highest_learning_rate;
             let reason = "where learner.kl_target is 0";
             idle("learner.highest_learning_rate", self.highest_learning_rate, default, reason)?;
+        }
+        if !self.normalise_advantages {
+            let default = PpoConfig::default().advantage_epsilon;
+            let reason = "where learner.normalise_advantages is false";
+            idle("learner.advantage_epsilon", self.advantage_epsilon, default, reason)?;
         }
         Ok(PpoConfig { minibatches, learning_shards, acting_shards, ..self.clone() })
     }

@@ -5,7 +5,7 @@
 //! another's memories. Each minibatch is cut into a fixed number of shards; a thread runs a whole program on its shard,
 //! the gradients are summed in a fixed order, and one optimiser step follows. A network with noise of its own
 //! gets the keys with which its agents acted: what was said is said again, so that the ratio of probabilities is that of two
-//! networks and not of two draws. The programs stand in `program`, the settings in `config`.
+//! networks and not of two draws. The loss stands in `program`, the settings in `config`.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -21,20 +21,22 @@ mod program;
 
 pub use config::PpoConfig;
 
+use std::sync::Arc;
+
 use super::curiosity::Curiosity;
 use super::influence::Influence;
+use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shards, take_up};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
 use crate::agent::{Policy, mixed_key, neighbours};
-use crate::cpu::map_mut;
-use crate::env::VecEnv;
+use crate::env::{Spec, VecEnv};
 use crate::error::Result;
-use crate::graph::Data;
+use crate::graph::Graph;
 use crate::nn::initial::Stream;
-use crate::optim::{KlAdaptive, Optimiser, Rule, STEP_INPUT};
+use crate::optim::{KlAdaptive, Optimiser, Rule};
 use crate::program::{Program, Summary};
-use program::{STATISTICS, loss_program, update_program};
+use program::{STATISTICS, loss};
 
 /// PPO for one kind of agent.
 pub struct Ppo {
@@ -42,10 +44,8 @@ pub struct Ppo {
     device: Device,
     policy: Box<dyn Policy>,
     rollout: Rollout,
-    optimiser: Optimiser,
-    learners: Vec<Program>,
-    /// The optimiser step; none where there is one shard, whose program does it all.
-    update: Option<Program>,
+    spec: Spec,
+    descent: Descent,
     curiosity: Option<Curiosity>,
     influence: Option<Influence>,
     learning_rate: f32,
@@ -74,15 +74,10 @@ impl Ppo {
         let (acting, learning) =
             if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
         let rollout = Rollout::new(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
-        let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?;
-        let sizes = (spec.agents(), spec.worlds / config.minibatches / learning);
-        let whole = (learning == 1).then_some(&optimiser);
-        let first = loss_program(device, policy.as_ref(), &config, sizes, &spec, whole)?;
-        let learners = shards(first, learning)?;
-        let update = match learning {
-            1 => None,
-            shards => Some(update_program(device, policy.as_ref(), &optimiser, shards)?),
-        };
+        let rule = Rule::adam(config.adam_epsilon);
+        let optimisers = config.rates.optimisers("learner.rates", device, &[policy.parameters()], rule)?;
+        let loss = shard_loss(&config, policy.as_ref(), &spec, learning);
+        let descent = Descent::new(device, "agent", optimisers, learning, loss)?;
         let learning_rate = config.learning_rate;
         let lanes = [config.rollout, spec.agents(), spec.worlds];
         let curiosity =
@@ -95,9 +90,8 @@ impl Ppo {
             device,
             policy,
             rollout,
-            optimiser,
-            learners,
-            update,
+            spec,
+            descent,
             curiosity,
             influence,
             learning_rate,
@@ -122,75 +116,53 @@ impl Ppo {
     fn learn(&mut self, advantages: &[f32], returns: &[f32], worlds: &[usize]) -> Result<[f64; 6]> {
         let experience = self.rollout.experience();
         let (mean, scale, count) = moments(experience, advantages, worlds, self.config.advantage_epsilon);
-        let each = worlds.len() / self.learners.len();
+        let (mean, scale) = if self.config.normalise_advantages { (mean, scale) } else { (0.0, 1.0) };
+        let each = worlds.len() / self.descent.count();
         let config = &self.config;
         let policy = self.policy.as_ref();
         let entropy = config.entropy_coefficient * config.entropy_schedule.factor(self.progress());
-        let (seed, updates) = (self.seed, self.optimiser.steps());
-        let step = self.update.is_none().then(|| self.optimiser.advance(self.learning_rate));
-        let done = map_mut(&mut self.learners, |i, learner| -> Result<()> {
+        let numbers = [config.clip, config.value_clip, config.value_coefficient, entropy];
+        let (seed, updates, steps) = (self.seed, self.descent.updates(), self.steps);
+        let fill = |i: usize, learner: &mut Program| -> Result<()> {
             let own = &worlds[i * each..(i + 1) * each];
             experience.fill(learner, own)?;
             if let Some(input) = learner.find_input_u32("entropy key") {
                 input.copy_from_slice(&mixed_key([seed, updates], i as u64));
             }
             neighbours::fill(learner, policy, [experience.time, experience.agents, each])?;
+            learner.input_mut("numbers")?.copy_from_slice(&numbers);
             let rows = experience.time * experience.agents;
-            let mut put = |name: &str, of: &dyn Fn(usize) -> f32| -> Result<()> {
+            let mut put = |name: &str, of: &dyn Fn(usize) -> f32| {
                 // Without a limit on values nothing asks for the old ones.
-                let Some(input) = learner.find_input(name) else { return Ok(()) };
+                let Some(input) = learner.find_input(name) else { return };
                 for row in 0..rows {
                     for (j, &world) in own.iter().enumerate() {
                         input[row * each + j] = of(row * experience.worlds + world);
                     }
                 }
-                Ok(())
             };
-            put("advantages", &|lane| (advantages[lane] - mean) * scale)?;
-            put("returns", &|lane| returns[lane])?;
-            put("old values", &|lane| experience.values[lane])?;
-            put("old log-probabilities", &|lane| experience.log_probabilities[lane])?;
-            put("weights", &|lane| experience.weights[lane] / count)?;
-            let numbers = [config.clip, config.value_clip, config.value_coefficient, entropy];
-            let limit = config.max_gradient_norm;
-            match &step {
-                Some(step) => {
-                    let inputs: [(&str, &dyn Data); 3] =
-                        [("numbers", &numbers), (STEP_INPUT, step), ("gradient limit", &limit)];
-                    learner.run(&inputs).map(|_| ())
-                }
-                None => learner.run(&[("numbers", &numbers)]).map(|_| ()),
-            }
-        });
-        done.into_iter().collect::<Result<()>>()?;
-        let mut statistics = [0f64; 6];
-        for learner in &self.learners {
-            for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
-                *sum += f64::from(*value);
-            }
-        }
-        for (name, value) in STATISTICS.iter().zip(statistics) {
-            finite(name, value, self.steps)?;
-        }
-        statistics[5] = match &mut self.update {
-            None => f64::from(self.learners[0].outputs().scalar(0)),
-            Some(update) => {
-                let length = self.policy.parameters().length();
-                let input = update.input_mut("gradients")?;
-                for (learner, row) in self.learners.iter().zip(input.chunks_exact_mut(length)) {
-                    row.copy_from_slice(learner.outputs().f32(0));
-                }
-                // The gradient is looked at before the parameters change.
-                let norm = input.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-                if !norm.is_finite() {
-                    return finite("gradient", norm, self.steps).map(|()| statistics);
-                }
-                let numbers = self.optimiser.advance(self.learning_rate);
-                let limit = self.config.max_gradient_norm;
-                f64::from(update.run(&[(STEP_INPUT, &numbers), ("gradient limit", &limit)])?.scalar(0))
-            }
+            put("advantages", &|lane| (advantages[lane] - mean) * scale);
+            put("returns", &|lane| returns[lane]);
+            put("old values", &|lane| experience.values[lane]);
+            put("old log-probabilities", &|lane| experience.log_probabilities[lane]);
+            put("weights", &|lane| experience.weights[lane] / count);
+            Ok(())
         };
-        finite("gradient", statistics[5], self.steps)?;
+        let look = |learners: &[Program]| -> Result<[f64; 6]> {
+            let mut statistics = [0f64; 6];
+            for learner in learners {
+                for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
+                    *sum += f64::from(*value);
+                }
+            }
+            let mut named = STATISTICS.iter().zip(statistics);
+            named.try_for_each(|(name, value)| finite(name, value, steps))?;
+            Ok(statistics)
+        };
+        let limit = config.max_gradient_norm;
+        let (mut statistics, norm) = self.descent.step(self.learning_rate, limit, fill, look)?;
+        finite("gradient", norm, self.steps)?;
+        statistics[5] = norm;
         Ok(statistics)
     }
 
@@ -198,6 +170,17 @@ impl Ppo {
     fn progress(&self) -> f64 {
         self.steps as f64 / self.budget.max(1) as f64
     }
+}
+
+/// Builds the loss of one of so many shards of a minibatch.
+fn shard_loss<'a>(
+    config: &'a PpoConfig,
+    policy: &'a dyn Policy,
+    spec: &'a Spec,
+    shards: usize,
+) -> impl for<'g> Fn(&'g Graph, &[Optimiser]) -> Result<Loss<'g>> + 'a {
+    let sizes = (spec.agents(), spec.worlds / config.minibatches / shards);
+    move |graph, optimisers| loss(graph, policy, config, sizes, spec, &optimisers[0])
 }
 
 /// Mean and inverse deviation of the advantages of these worlds, and how many there are.
@@ -222,7 +205,15 @@ fn moments(experience: &Experience, advantages: &[f32], worlds: &[usize], epsilo
 
 impl Trainer for Ppo {
     fn learning(&self) -> Option<(Summary, usize)> {
-        Some((self.learners[0].summary(), self.learners.len()))
+        Some((self.descent.summary(), self.descent.count()))
+    }
+
+    fn set_reduce(&mut self, reduce: Arc<dyn Reduce>) -> Result<()> {
+        if let Some(curiosity) = &mut self.curiosity {
+            curiosity.set_reduce(&self.device, reduce.clone())?;
+        }
+        let loss = shard_loss(&self.config, self.policy.as_ref(), &self.spec, self.descent.count());
+        self.descent.set_reduce(&self.device, reduce, loss)
     }
 
     fn step(&mut self) -> Result<Report> {
@@ -296,14 +287,14 @@ impl Trainer for Ppo {
         values.push(("value".into(), value));
         values.push(("learning_rate".into(), f64::from(used_rate)));
         values.push(("active".into(), lived / (self.config.rollout * self.rollout.lanes()) as f64));
-        Ok(Report { steps: self.steps, updates: self.optimiser.steps(), values })
+        Ok(Report { steps: self.steps, updates: self.descent.updates(), values })
     }
 
     fn save(&self) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::new();
         checkpoint.set("architecture", self.policy.architecture());
         self.policy.parameters().save("agent", &mut checkpoint)?;
-        self.optimiser.save(&mut checkpoint)?;
+        self.descent.save(&mut checkpoint)?;
         self.rollout.save(&mut checkpoint)?;
         if let Some(curiosity) = &self.curiosity {
             curiosity.save(&mut checkpoint)?;
@@ -329,7 +320,7 @@ impl Trainer for Ppo {
             let rate = from.tensor("trainer/learning_rate")?.to_f32()?;
             trainer.rollout.load(from)?;
             trainer.policy.parameters().load("agent", from)?;
-            trainer.optimiser.load(from)?;
+            trainer.descent.load(from)?;
             if let Some(curiosity) = &mut trainer.curiosity {
                 curiosity.load(from)?;
             }

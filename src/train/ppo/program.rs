@@ -1,35 +1,32 @@
-//! PPO's programs: the loss and gradient of a shard, and the optimiser step from the gradients of all.
+//! PPO's program: the loss and gradient of a shard.
 
 use super::PpoConfig;
-use crate::Device;
 use crate::action::Action;
 use crate::agent::{Mode, Policy, Sequence, masks_input, state_inputs};
 use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::optim::{Optimiser, clip_by_global_norm};
-use crate::program::Program;
+use crate::optim::Optimiser;
+use crate::train::reduce::Loss;
 
-/// Statistics of a minibatch, in the order in which the loss program gives them.
+/// Statistics of a minibatch, in the order in which the program gives them.
 pub(super) const STATISTICS: [&str; 5] = ["loss/policy", "loss/value", "entropy", "kl", "clipped"];
 
-/// Loss and gradient of a shard of so many agents and worlds. Outputs: the gradient, flat; the [`STATISTICS`]. With an
-/// optimiser its step is part of the program, and the first output is the gradient's norm.
-pub(super) fn loss_program(
-    device: &Device,
+/// Loss and gradient of a shard of so many agents and worlds, with the [`STATISTICS`].
+pub(super) fn loss<'g>(
+    graph: &'g Graph,
     policy: &dyn Policy,
     config: &PpoConfig,
     (agents, worlds): (usize, usize),
     spec: &Spec,
-    optimiser: Option<&Optimiser>,
-) -> Result<Program> {
-    let graph = Graph::new();
+    optimiser: &Optimiser,
+) -> Result<Loss<'g>> {
     let lanes = [config.rollout, agents, worlds];
-    let weights = policy.parameters().weights(&graph);
+    let weights = policy.parameters().weights(graph);
     let kind = &spec.kinds[0];
-    let sequence = Sequence::input(&graph, policy, lanes, &kind.observation, Mode::Learning);
-    let state = state_inputs(&graph, policy, [agents, worlds]);
-    let unrolled = policy.unroll(&graph, &weights, sequence, &state)?;
+    let sequence = Sequence::input(graph, policy, lanes, &kind.observation, Mode::Learning);
+    let state = state_inputs(graph, policy, [agents, worlds]);
+    let unrolled = policy.unroll(graph, &weights, sequence, &state)?;
     let input = |name: &str| graph.input(name, lanes);
     let (advantages, returns, old_values) = (input("advantages"), input("returns"), input("old values"));
     let (old, share) = (input("old log-probabilities"), input("weights"));
@@ -37,9 +34,9 @@ pub(super) fn loss_program(
     let number = |i: usize| numbers.slice(0, i, 1);
     let (clip, value_clip) = (number(0), number(1));
 
-    let masks = masks_input(&graph, spec.masked, kind, &lanes);
+    let masks = masks_input(graph, spec.masked, kind, &lanes);
     let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
-    let log_ratio = of.log_probability(Action::input(&graph, &kind.actions, &lanes))? - old;
+    let log_ratio = of.log_probability(Action::input(graph, &kind.actions, &lanes))? - old;
     let ratio = log_ratio.exp();
     let clipped = ratio.maximum(1.0 - clip).minimum(1.0 + clip);
     // Schulman et al. 2017, equation 7.
@@ -59,33 +56,11 @@ pub(super) fn loss_program(
         // All shards of a minibatch together pay it once.
         loss = loss + price.reshape([]) * (worlds as f32 * config.minibatches as f32 / spec.worlds as f32);
     }
-    let gradient = policy.parameters().gradient(loss, &weights)?;
+    let gradient = optimiser.gradient(loss, &weights)?;
     // (r - 1) - log r: an estimate without bias and of little variance (Schulman 2020).
     let divergence = ((ratio - 1.0 - log_ratio) * share).sum_all();
     let beyond = ((ratio - 1.0).abs().greater(clip) * share).sum_all();
     let statistics: Vec<Tensor<'_>> =
         [policy_loss, value_loss, entropy, divergence, beyond].iter().map(|s| s.reshape([1])).collect();
-    let first = match optimiser {
-        Some(optimiser) => {
-            let (gradient, norm) = clip_by_global_norm(gradient, graph.input("gradient limit", []));
-            optimiser.update(&graph, gradient);
-            norm
-        }
-        None => gradient,
-    };
-    device.compile(&graph, &[first, graph.concat(&statistics, 0)])
-}
-
-/// The optimiser step from the gradients of all shards. Output: the gradient's norm before clipping.
-pub(super) fn update_program(
-    device: &Device,
-    policy: &dyn Policy,
-    optimiser: &Optimiser,
-    shards: usize,
-) -> Result<Program> {
-    let graph = Graph::new();
-    let gradients = graph.input("gradients", [shards, policy.parameters().length()]);
-    let (gradient, norm) = clip_by_global_norm(gradients.sum(&[0]), graph.input("gradient limit", []));
-    optimiser.update(&graph, gradient);
-    device.compile(&graph, &[norm])
+    Ok(Loss { gradient, outputs: vec![graph.concat(&statistics, 0)] })
 }
