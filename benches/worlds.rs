@@ -15,8 +15,12 @@ fn steps(criterion: &mut Criterion, group: &str, kind: &str, worlds: usize) {
     let spec = env.spec().clone();
     let mut random = Pcg64::new(1);
     let mut draw = || {
-        let each = spec.kinds.iter().flat_map(|k| vec![k.actions.options() as u32; worlds * k.count]);
-        each.map(|options| random.below(options)).collect::<Vec<u32>>().into()
+        let choices = spec.kinds.iter().filter(|kind| kind.actions.integers() > 0);
+        let each = choices.flat_map(|k| vec![k.actions.options() as u32; worlds * k.count]);
+        let discrete = each.map(|options| random.below(options)).collect();
+        let [_, floats] = spec.action_lengths();
+        let continuous = (0..floats).map(|_| 2.0 * random.double() as f32 - 1.0).collect();
+        Actions { discrete, continuous }
     };
     let actions: Vec<Actions> = (0..32).map(|_| draw()).collect();
     let mut out = Buffers::new(&spec);
@@ -46,7 +50,12 @@ fn benches(criterion: &mut Criterion) {
     {
         steps(criterion, "env/mpe", kind, 4096);
     }
-    steps(criterion, "env/warehouse", "warehouse", 1024);
+    for kind in ["warehouse", "foraging"] {
+        steps(criterion, "env/grids", kind, 1024);
+    }
+    for kind in ["navigation", "transport", "wheel", "kinematic_bicycle", "give_way"] {
+        steps(criterion, "env/vmas", kind, 1024);
+    }
     for kind in ["matrix_game", "repeat_previous", "switch", "taxi"] {
         steps(criterion, "env/small", kind, 4096);
     }

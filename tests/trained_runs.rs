@@ -372,6 +372,10 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "noise",
         "warehouse",
         "foraging",
+        "navigation",
+        "transport",
+        "wheel",
+        "kinematic_bicycle",
     ];
     assert_eq!(tried, expected);
     untrained(at, "taxi", &WorldConfig::named("taxi").unwrap(), false);

@@ -25,6 +25,7 @@ use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
 use super::traffic_junction::TrafficJunctionConfig;
+use super::vmas::{GiveWayConfig, KinematicBicycleConfig, NavigationConfig, TransportConfig, WheelConfig};
 use super::warehouse::WarehouseConfig;
 use crate::error::{Error, Result};
 use crate::registry::{Kind, Table, family};
@@ -95,6 +96,11 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<FactoryConfig>(),
     Kind::<Worlds>::of::<WarehouseConfig>(),
     Kind::<Worlds>::of::<ForagingConfig>(),
+    Kind::<Worlds>::of::<NavigationConfig>(),
+    Kind::<Worlds>::of::<TransportConfig>(),
+    Kind::<Worlds>::of::<WheelConfig>(),
+    Kind::<Worlds>::of::<GiveWayConfig>(),
+    Kind::<Worlds>::of::<KinematicBicycleConfig>(),
 ];
 
 family! {

@@ -32,6 +32,7 @@ pub(crate) mod memory;
 pub mod mpe;
 pub mod noise;
 pub mod pathfinding;
+mod plane;
 pub mod planted;
 pub mod platoon;
 pub mod repeat_previous;
@@ -42,6 +43,7 @@ pub mod taxi;
 pub mod traffic_junction;
 pub mod uniform;
 pub mod vectorised;
+pub mod vmas;
 pub mod warehouse;
 
 pub use config::{WorldConfig, WorldSettings, Worlds};

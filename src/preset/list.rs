@@ -14,6 +14,7 @@ use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
 };
 use crate::env::pathfinding::Rewards;
+use crate::env::vmas::{KinematicBicycleConfig, NavigationConfig};
 use crate::env::warehouse::LayoutSource;
 use crate::error::{Error, Result, nearest};
 use crate::train::curiosity::CuriosityConfig;
@@ -368,6 +369,22 @@ const PRESETS: &[Preset] = &[
         name: "lbf-2s-coop",
         summary: "the same where players see two cells far",
         settings: || foraging::cooperative(2, 4_000_000),
+    },
+    Preset {
+        name: "navigation-ippo",
+        summary: "four agents push themselves to their goals without touching each other (VMAS)",
+        settings: || {
+            particles::vehicles(NavigationConfig { worlds: 64, ..NavigationConfig::default() }, 4_000_000)
+        },
+    },
+    Preset {
+        name: "bicycle-ippo",
+        summary: "two vehicles steer to their goals (VMAS's kinematic bicycle)",
+        settings: || {
+            let goals =
+                KinematicBicycleConfig { worlds: 64, goals: true, ..KinematicBicycleConfig::default() };
+            particles::vehicles(goals, 2_000_000)
+        },
     },
 ];
 

@@ -87,3 +87,24 @@ pub(super) fn particles(world: impl Member + WorldSettings, critic: Critic) -> S
         ..Settings::new(world, agent, learner)
     }
 }
+
+/// Vehicles that are pushed or steer, all with the same parameters; what one does counts for a second or two.
+pub(super) fn vehicles(world: impl Member + WorldSettings, steps: u64) -> Settings {
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent =
+        TeamConfig { features: 64, encoder, identity: false, critic: Critic::Own, ..TeamConfig::default() };
+    let learner = PpoConfig {
+        rollout: 64,
+        epochs: 4,
+        minibatches: 4,
+        learning_rate: 1e-3,
+        schedule: Schedule::Linear { last: 0.05 },
+        gamma: 0.95,
+        advantage_epsilon: 1e-3,
+        entropy_coefficient: 0.0,
+        learning_shards: 1,
+        acting_shards: 1,
+        ..PpoConfig::default()
+    };
+    Settings { steps, ..Settings::new(world, agent, learner) }
+}

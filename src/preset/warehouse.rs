@@ -21,7 +21,7 @@ pub(super) fn rware(layout: LayoutSource, agents: usize, steps: u64) -> Settings
         rollout: 64,
         epochs: 4,
         minibatches: 4,
-        learning_rate: 1e-3,
+        learning_rate: 2e-3,
         schedule: Schedule::Linear { last: 0.05 },
         gamma: 0.99,
         gae_lambda: 0.95,

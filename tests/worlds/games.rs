@@ -14,6 +14,7 @@ use synod::env::planted::PlantedConfig;
 use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
+use synod::env::vmas::KinematicBicycleConfig;
 use synod::env::warehouse::{Battery, LayoutSource, Priorities, Reward, WarehouseConfig};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
 
@@ -98,6 +99,8 @@ pub fn configurations() -> Vec<WorldConfig> {
         max_episode_steps: 20,
         ..Default::default()
     }));
+    let vehicles = KinematicBicycleConfig { worlds: 90, agents: 3, goals: true, ..Default::default() };
+    all.push(WorldConfig::new(KinematicBicycleConfig { max_episode_steps: 30, ..vehicles }));
     all
 }
 

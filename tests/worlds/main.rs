@@ -15,4 +15,5 @@ mod platoon;
 mod platoon_records;
 mod signals;
 mod traffic_junction;
+mod vmas;
 mod warehouse;

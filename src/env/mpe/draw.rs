@@ -2,28 +2,16 @@
 
 use super::particles::{Particles, Vector};
 use crate::env::drawing::{Drawing, Role, names};
+use crate::env::plane::{framed, place, scaled};
 
-/// Cells of a drawing in a unit of length: an agent is then about as large as on a grid.
-const SCALE: f64 = 4.0;
 /// Starts lie within 1 of the middle; so much is always seen.
 const NEAR: f64 = 1.3;
-/// Who is further off than this is drawn here.
-const FAR: f64 = 4.0;
 
 /// A drawing under way.
 pub(super) struct Sheet<'a> {
     world: &'a Particles,
     size: Box<dyn Fn(usize) -> f64 + 'a>,
     drawing: Drawing,
-}
-
-fn place(at: Vector) -> [f32; 2] {
-    let along = |x: f64| (x.clamp(-FAR, FAR) * SCALE) as f32;
-    [along(at[0]), along(-at[1])]
-}
-
-fn length(length: f64) -> f32 {
-    (length * SCALE) as f32
 }
 
 impl<'a> Sheet<'a> {
@@ -34,12 +22,12 @@ impl<'a> Sheet<'a> {
 
     pub fn landmarks(&mut self, role: Role, radius: f64) {
         for landmark in self.world.landmarks() {
-            self.drawing.disc(role, place(*landmark), length(radius));
+            self.drawing.disc(role, place(*landmark), scaled(radius));
         }
     }
 
     pub fn ring(&mut self, role: Role, at: Vector, radius: f64) {
-        self.drawing.ring(role, place(at), length(radius), 0.0);
+        self.drawing.ring(role, place(at), scaled(radius), 0.0);
     }
 
     /// The word that a speaker said last, or the loudest of several, above it. Agents who speak come first.
@@ -51,7 +39,7 @@ impl<'a> Sheet<'a> {
         let said = usize::from(self.world.said[speaker]);
         if let Some(word) = said.checked_sub(1).or(loudest) {
             let [x, y] = place(self.world.agents()[speaker]);
-            let above = y - length((self.size)(speaker)) - 0.4;
+            let above = y - scaled((self.size)(speaker)) - 0.4;
             self.drawing.label(Role::Agent(speaker), [x, above], 0.5, format!("\"{word}\""));
         }
     }
@@ -59,19 +47,9 @@ impl<'a> Sheet<'a> {
     /// The agents on top, and the frame about all of it.
     pub fn finish(mut self) -> Drawing {
         for (agent, at) in self.world.agents().iter().enumerate() {
-            self.drawing.disc(Role::Agent(agent), place(*at), length((self.size)(agent)));
+            self.drawing.disc(Role::Agent(agent), place(*at), scaled((self.size)(agent)));
         }
-        let near = length(NEAR);
-        let mut frame = [-near, -near, near, near];
-        for mark in &self.drawing.marks {
-            let [left, top, right, bottom] = mark.shape.bounds();
-            frame[0] = frame[0].min(left - 0.2);
-            frame[1] = frame[1].min(top - 0.2);
-            frame[2] = frame[2].max(right + 0.2);
-            frame[3] = frame[3].max(bottom + 0.2);
-        }
-        self.drawing.frame = frame;
-        self.drawing
+        framed(self.drawing, NEAR)
     }
 }
 

@@ -5,19 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ActionSpace;
 use crate::env::pathfinding::Pcg64;
+use crate::env::plane::repulsion;
+pub(super) use crate::env::plane::{Vector, minus, squared};
 use crate::env::vectorised::{Chosen, Codec};
 use crate::error::Result;
-
-/// A place, a velocity or a force.
-pub(super) type Vector = [f64; 2];
 
 /// Seconds a step.
 const TIME: f64 = 0.1;
 /// The part of a velocity that a step takes.
 const DAMPING: f64 = 0.25;
-/// Strength and softness of a contact.
+/// The strength of a contact.
 const CONTACT_FORCE: f64 = 100.0;
-const CONTACT_MARGIN: f64 = 1e-3;
 
 /// Movement actions.
 pub(super) const MOVES: usize = 5;
@@ -72,16 +70,6 @@ pub struct Particles {
     /// What reports are made of.
     pub(super) sums: [f64; 3],
     forces: Vec<Vector>,
-}
-
-#[inline]
-pub(super) fn minus(a: Vector, b: Vector) -> Vector {
-    [a[0] - b[0], a[1] - b[1]]
-}
-
-#[inline]
-pub(super) fn squared(v: Vector) -> f64 {
-    v[0] * v[0] + v[1] * v[1]
 }
 
 impl Particles {
@@ -202,14 +190,7 @@ impl Particles {
             for b in a + 1..count {
                 let apart = minus(self.positions[a], self.positions[b]);
                 let other_size = if b < agents { body(b).size } else { landmark_size.unwrap_or(0.0) };
-                let distance = squared(apart).sqrt();
-                let depth = (size + other_size - distance) / CONTACT_MARGIN;
-                // The force falls as exp(depth): at -40 it is far below what an f64 beside 1 can hold.
-                if depth < -40.0 || distance == 0.0 {
-                    continue;
-                }
-                let penetration = (depth.max(0.0) + (-depth.abs()).exp().ln_1p()) * CONTACT_MARGIN;
-                let force = apart.map(|part| CONTACT_FORCE * part / distance * penetration);
+                let Some(force) = repulsion(apart, size + other_size, CONTACT_FORCE) else { continue };
                 for axis in 0..2 {
                     self.forces[a][axis] += force[axis];
                     if b < agents {

@@ -112,6 +112,11 @@ impl<R: Rules> Vectorised<R> {
         self.slots.get(index).filter(|slot| slot.started).map(|slot| &slot.world)
     }
 
+    /// A world to be set up by hand: scenes that no reset draws. What agents see of it is written by the next step.
+    pub fn world_mut(&mut self, index: usize) -> Option<&mut R::World> {
+        self.slots.get_mut(index).filter(|slot| slot.started).map(|slot| &mut slot.world)
+    }
+
     /// Gives a world another stream of random numbers, to draw its next episodes from.
     ///
     /// # Errors
