@@ -21,6 +21,7 @@ pub mod hierarchy;
 pub mod influence;
 mod inherit;
 pub mod mixer;
+mod moments;
 pub mod player;
 pub mod ppo;
 mod rates;

@@ -1,6 +1,7 @@
 //! Agents and their trainers on small problems with known answers.
 
 mod a2c;
+mod absent;
 mod actions;
 mod communication;
 mod critic;
@@ -12,3 +13,4 @@ mod lqr;
 mod ppo;
 mod rates;
 mod reduce;
+mod values;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::moments::Moments;
 use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::Experience;
 use super::{Checkpoint, TensorData};
@@ -151,33 +152,6 @@ trait Module: Send {
     fn whitens(&self) -> bool;
 
     fn assess<'g>(&self, weights: &Weights<'g>, seen: Seen<'g>) -> Result<Assessed<'g>>;
-}
-
-/// Count, mean and sum of squared deviations, joined batch by batch (Chan et al. 1983).
-#[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, values: impl Iterator<Item = f64> + Clone) {
-        let count = values.clone().count() as f64;
-        if count == 0.0 {
-            return;
-        }
-        let mean = values.clone().sum::<f64>() / count;
-        let squares: f64 = values.map(|v| (v - mean).powi(2)).sum();
-        let (total, apart) = (self.count + count, mean - self.mean);
-        self.squares += squares + apart * apart * self.count * count / total;
-        self.mean += apart * count / total;
-        self.count = total;
-    }
-
-    fn deviation(&self) -> f64 {
-        (self.squares / self.count.max(1.0)).sqrt()
-    }
 }
 
 /// The norm that a module's gradient is clipped to.
@@ -354,7 +328,7 @@ impl Curiosity {
         }
         self.learn.save(&mut own)?;
         let all = self.observations.iter().chain([&self.returns]);
-        let moments: Vec<f64> = all.flat_map(|m| [m.count, m.mean, m.squares]).collect();
+        let moments: Vec<f64> = all.flat_map(Moments::numbers).collect();
         own.insert("moments", TensorData::f64(&[moments.len()], &moments)?);
         own.insert("sums", TensorData::f64(&[self.sums.len()], &self.sums)?);
         for (name, tensor) in own.tensors {
@@ -381,10 +355,9 @@ impl Curiosity {
             fixed.load("fixed", &own)?;
         }
         self.learn.load(&own)?;
-        let read = |m: &[f64]| Moments { count: m[0], mean: m[1], squares: m[2] };
         let (observations, returns) = moments.split_at(3 * self.observations.len());
-        self.observations = observations.chunks_exact(3).map(read).collect();
-        self.returns = read(returns);
+        self.observations = observations.chunks_exact(3).map(Moments::of).collect::<Result<_>>()?;
+        self.returns = Moments::of(returns)?;
         self.sums = sums;
         self.statistics()
     }

@@ -64,6 +64,9 @@ pub struct PpoConfig {
     /// about 1 for what is wanted.
     #[schemars(range(min = 1e-12))]
     pub advantage_epsilon: f32,
+    /// The critic learns returns of mean 0 and deviation 1 by their statistics so far (Yu et al. 2022, arXiv 2103.01955), so
+    /// that it does not matter how much worlds pay. What it says is then in these units, and so is value_clip.
+    pub normalise_values: bool,
     /// Weight of the value loss.
     #[schemars(range(min = 0.0))]
     pub value_coefficient: f32,
@@ -104,6 +107,7 @@ impl Default for PpoConfig {
             value_clip: 0.0,
             normalise_advantages: true,
             advantage_epsilon: 0.05,
+            normalise_values: false,
             value_coefficient: 0.5,
             entropy_coefficient: 0.01,
             entropy_schedule: Schedule::Constant,

@@ -18,6 +18,7 @@
 
 mod config;
 mod program;
+mod values;
 
 pub use config::PpoConfig;
 
@@ -37,6 +38,7 @@ use crate::nn::initial::Stream;
 use crate::optim::{KlAdaptive, Optimiser, Rule};
 use crate::program::{Program, Summary};
 use program::{STATISTICS, loss};
+use values::ValueScale;
 
 /// PPO for one kind of agent.
 pub struct Ppo {
@@ -48,6 +50,7 @@ pub struct Ppo {
     descent: Descent,
     curiosity: Option<Curiosity>,
     influence: Option<Influence>,
+    values: Option<ValueScale>,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -84,6 +87,7 @@ impl Ppo {
             Curiosity::new(device, &config.curiosity, &spec.kinds[0], lanes, None, config.gamma, seed)?;
         let influence = Influence::new(device, &config.influence, policy.as_ref(), &spec, seed)?;
         let device = device.clone();
+        let values = config.normalise_values.then(ValueScale::default);
         let (steps, iteration) = (0, 0);
         Ok(Ppo {
             config,
@@ -94,6 +98,7 @@ impl Ppo {
             descent,
             curiosity,
             influence,
+            values,
             learning_rate,
             budget,
             steps,
@@ -236,11 +241,18 @@ impl Trainer for Ppo {
             let rewards = &mut self.rollout.experience_mut().rewards;
             rewards.iter_mut().zip(influence).for_each(|(reward, bonus)| *reward += bonus);
         }
+        let (gamma, lambda) = (self.config.gamma, self.config.gae_lambda);
+        let (advantages, returns, value) = match &mut self.values {
+            Some(values) => values.advantages(self.rollout.experience_mut(), gamma, lambda)?,
+            None => {
+                let experience = self.rollout.experience();
+                let (advantages, returns) = experience.advantages(gamma, lambda)?;
+                let sum = experience.values.iter().map(|v| f64::from(*v)).sum::<f64>();
+                (advantages, returns, sum / experience.values.len() as f64)
+            }
+        };
         let experience = self.rollout.experience();
-        let (advantages, returns) = experience.advantages(self.config.gamma, self.config.gae_lambda)?;
         let lived: f64 = experience.weights.iter().map(|w| f64::from(*w)).sum();
-        let value =
-            experience.values.iter().map(|v| f64::from(*v)).sum::<f64>() / experience.values.len() as f64;
         let worlds = experience.worlds;
         self.steps += (experience.time * experience.agents * worlds) as u64;
         self.iteration += 1;
@@ -299,6 +311,9 @@ impl Trainer for Ppo {
         if let Some(curiosity) = &self.curiosity {
             curiosity.save(&mut checkpoint)?;
         }
+        if let Some(values) = &self.values {
+            checkpoint.insert("trainer/values", TensorData::f64(&[3], &values.numbers())?);
+        }
         checkpoint.insert("trainer/counters", TensorData::u64(&[2], &[self.steps, self.iteration])?);
         checkpoint.insert("trainer/learning_rate", TensorData::f32(&[1], &[self.learning_rate])?);
         Ok(checkpoint)
@@ -323,6 +338,9 @@ impl Trainer for Ppo {
             trainer.descent.load(from)?;
             if let Some(curiosity) = &mut trainer.curiosity {
                 curiosity.load(from)?;
+            }
+            if let Some(values) = &mut trainer.values {
+                values.take(&from.tensor("trainer/values")?.to_f64()?)?;
             }
             let counters = from.counters("trainer/counters", 2)?;
             (trainer.steps, trainer.iteration) = (counters[0], counters[1]);
