@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use super::foraging::Sight;
 use super::{
     Settings, exploration, factory, foraging, games, jobshop, language, mazes, particles, platoon, traffic,
     warehouse,
@@ -348,12 +349,12 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "rware-tiny-2ag",
         summary: "two robots bring requested shelves to goals and put them back (RWARE's tiny warehouse)",
-        settings: || warehouse::rware(LayoutSource::Tiny {}, 2, 20_000_000),
+        settings: || warehouse::rware(LayoutSource::Tiny {}, 2, 12_000_000),
     },
     Preset {
         name: "rware-tiny-4ag",
         summary: "four robots in the same warehouse",
-        settings: || warehouse::rware(LayoutSource::Tiny {}, 4, 20_000_000),
+        settings: || warehouse::rware(LayoutSource::Tiny {}, 4, 12_000_000),
     },
     Preset {
         name: "rware-small-4ag",
@@ -363,12 +364,12 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "lbf-coop",
         summary: "two players load food that neither can load alone, seen from everywhere (level-based foraging)",
-        settings: || foraging::cooperative(0, 4_000_000),
+        settings: || foraging::cooperative(Sight::Everything, 6_000_000),
     },
     Preset {
         name: "lbf-2s-coop",
-        summary: "the same where players see two cells far",
-        settings: || foraging::cooperative(2, 4_000_000),
+        summary: "the same where players see two cells far, and remember",
+        settings: || foraging::cooperative(Sight::Near(2), 8_000_000),
     },
     Preset {
         name: "navigation-ippo",
