@@ -8,8 +8,8 @@ use crate::optim::Schedule;
 use crate::train::ppo::PpoConfig;
 
 /// Independent PPO with parameters that all robots share, which see what is around them and remember nothing
-/// (`agent.core=gru` is better, and several times slower). A delivery is rare: advantages of a hundredth are no noise. With
-/// a bonus of .003 for entropy, or half the learning rate, fewer shelves are delivered in as many steps.
+/// (`agent.core=gru` is better, and several times slower). A delivery is rare: advantages of a hundredth are no noise.
+/// With a bonus of .003 for entropy, or half the learning rate, fewer shelves are delivered in as many steps.
 pub(super) fn rware(layout: LayoutSource, agents: usize, steps: u64) -> Settings {
     let world =
         WarehouseConfig { worlds: 64, agents, layout, normalised_coordinates: true, ..Default::default() };

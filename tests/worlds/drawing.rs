@@ -1,6 +1,7 @@
 //! Every world draws itself, within its frame, and names its actions.
 
-use crate::games::{configurations, fresh, play};
+use crate::configurations::configurations;
+use crate::games::{fresh, play};
 use synod::env::chain::ChainConfig;
 use synod::env::drawing::Shape;
 use synod::env::factory::FactoryConfig;

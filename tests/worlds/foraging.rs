@@ -90,8 +90,8 @@ fn recorded_episodes_are_replayed() {
     }
 }
 
-/// Both go to the first food that is left by whatever brings them nearer, and load beside it. Whoever stands in the way of
-/// the other, or of itself, now and then takes a step aside.
+/// Both go to the first food that is left by whatever brings them nearer, and load beside it. Whoever stands in the way
+/// of the other, or of itself, now and then takes a step aside.
 fn together(env: &Foraging, worlds: usize, random: &mut Random) -> Vec<u32> {
     let mut actions = Vec::new();
     for world in 0..worlds {

@@ -4,6 +4,7 @@
 #[path = "../../engine/tests/common/random.rs"]
 mod random;
 
+mod configurations;
 mod drawing;
 mod factory;
 mod foraging;

@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 /// The settings of [`Foraging`]: rules of `Foraging-{size}x{size}-{agents}p-{foods}f-v3`.
 ///
 /// Actions: 0 none, 1 north (a row up), 2 south, 3 west, 4 east, 5 load. A move off the field or onto food, and a load
-/// without food beside, are none. All move at once: a cell that two claim, or one in which somebody stays, is entered by
-/// nobody; two may change places. Then those that load beside the same food take it together where their levels sum to its
-/// own at least, and share its level by theirs, in parts of all levels at the start with `normalised`; otherwise each pays
-/// `penalty`. The episode ends when nothing is left. It is truncated after `max_episode_steps`, so that learners value what
-/// would come after; `lbforaging` calls that terminated.
+/// without food beside, are none. All move at once: a cell that two claim, or one in which somebody stays, is entered
+/// by nobody; two may change places. Then those that load beside the same food take it together where their levels sum
+/// to its own at least, and share its level by theirs, in parts of all levels at the start with `normalised`; otherwise
+/// each pays `penalty`. The episode ends when nothing is left. It is truncated after `max_episode_steps`, so that
+/// learners value what would come after; `lbforaging` calls that terminated.
 ///
-/// Observation: the food in sight, row by row, each (row, column, level), and (-1, -1, 0) for what is missing; then oneself
-/// and the others in sight in the same way. Rows and columns count from the upper left corner of the window, which does not
-/// leave the field. The window of other players is `lbforaging`'s: near the upper and left edges it reaches up to twice as
-/// far as that of food. The state for a centralised critic is all observations.
+/// Observation: the food in sight, row by row, each (row, column, level), and (-1, -1, 0) for what is missing; then
+/// oneself and the others in sight in the same way. Rows and columns count from the upper left corner of the window,
+/// which does not leave the field. The window of other players is `lbforaging`'s: near the upper and left edges it
+/// reaches up to twice as far as that of food. The state for a centralised critic is all observations.
 ///
 /// Reports have `team_return`, the sum over players that is published (with `normalised` and no penalty the part of the
 /// food's levels that was eaten), and `eaten`, the part of the foods.
@@ -39,7 +39,8 @@ pub struct ForagingConfig {
     /// How far a player sees in each direction; 0 for the whole field.
     #[schemars(range(min = 0, max = 256))]
     pub sight: usize,
-    /// Every food has the highest level: the lowest three players, or all where they are fewer, have to load it together.
+    /// Every food has the highest level: the lowest three players, or all where they are fewer, have to load it
+    /// together.
     pub cooperative: bool,
     /// The lowest and the highest level of players.
     pub player_levels: [u32; 2],

@@ -1,8 +1,8 @@
-//! Level-based foraging: food is taken by players next to it whose levels together reach its own. The rules are those of
-//! `lbforaging` 2.0.0 (Christianos, Schäfer and Albrecht 2020, "Shared Experience Actor-Critic for Multi-Agent
-//! Reinforcement Learning", arXiv 2006.07169; Papoudakis et al. 2021, arXiv 2006.07869). Starts are drawn as there: with
-//! [`Vectorised::set_random`](super::vectorised::Vectorised::set_random) and `Pcg64::new(seed)` an episode is that of its
-//! `reset(seed)`, and those that follow are those of `reset()`.
+//! Level-based foraging: food is taken by players next to it whose levels together reach its own. The rules are those
+//! of `lbforaging` 2.0.0 (Christianos, Schäfer and Albrecht 2020, "Shared Experience Actor-Critic for Multi-Agent
+//! Reinforcement Learning", arXiv 2006.07169; Papoudakis et al. 2021, arXiv 2006.07869). Starts are drawn as there:
+//! with [`Vectorised::set_random`](super::vectorised::Vectorised::set_random) and `Pcg64::new(seed)` an episode is that
+//! of its `reset(seed)`, and those that follow are those of `reset()`.
 //!
 //! ```
 //! use synod::env::{Buffers, WorldConfig};

@@ -104,8 +104,8 @@ impl Pcg64 {
         }
     }
 
-    /// `count` different numbers below `bound`, as `choice(bound, count, replace=False)` draws them for bounds up to 10,000
-    /// (Floyd's algorithm, then a shuffle by bounded draws). A count above the bound counts as the bound.
+    /// `count` different numbers below `bound`, as `choice(bound, count, replace=False)` draws them for bounds up to
+    /// 10,000 (Floyd's algorithm, then a shuffle by bounded draws). A count above the bound counts as the bound.
     pub fn choose(&mut self, bound: u32, count: u32) -> Vec<u32> {
         let count = count.min(bound);
         let mut taken = vec![false; bound as usize];

@@ -28,17 +28,17 @@ pub enum Integration {
     Rk4,
 }
 
-/// The settings of [`KinematicBicycle`] (VMAS's `kinematic_bicycle`, and the vehicles of its `road_traffic`): the kinematic
-/// bicycle model (Polack et al. 2017, "The kinematic bicycle model", equation 2).
+/// The settings of [`KinematicBicycle`] (VMAS's `kinematic_bicycle`, and the vehicles of its `road_traffic`): the
+/// kinematic bicycle model (Polack et al. 2017, "The kinematic bicycle model", equation 2).
 ///
-/// An action is a speed of -1 to 1 and an angle of steering. The model says where the vehicle would be after the step, and
-/// the force and torque for that are applied; drag and limits of speed act beside, so that it does not quite get there.
-/// Vehicles do not touch each other. In VMAS nothing is paid. With `goals` each vehicle has a goal, and is paid how much
-/// nearer it came, and 1 when it gets within .1 of it, which is its end for this episode; vehicles that have arrived take no
-/// further part.
+/// An action is a speed of -1 to 1 and an angle of steering. The model says where the vehicle would be after the step,
+/// and the force and torque for that are applied; drag and limits of speed act beside, so that it does not quite get
+/// there. Vehicles do not touch each other. In VMAS nothing is paid. With `goals` each vehicle has a goal, and is paid
+/// how much nearer it came, and 1 when it gets within .1 of it, which is its end for this episode; vehicles that have
+/// arrived take no further part.
 ///
-/// Observation: position and velocity; with `goals` sine and cosine of the direction and the goal as seen from the vehicle
-/// (ahead, to the left). Reports have `on_goal`, the part of the vehicles that have arrived.
+/// Observation: position and velocity; with `goals` sine and cosine of the direction and the goal as seen from the
+/// vehicle (ahead, to the left). Reports have `on_goal`, the part of the vehicles that have arrived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KinematicBicycleConfig {

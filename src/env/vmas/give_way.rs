@@ -48,10 +48,10 @@ const WALLS: [([f64; 2], f64, f64); 8] = [
 
 /// The settings of [`GiveWay`] (VMAS's `give_way`).
 ///
-/// An action is the velocity that is wanted, from -.5 to .5 to the right and upwards; what is faster in all is held to .5, and
-/// what is slower than .08 is nothing. A controller (proportional, integral, differential) makes forces of it. Both are
-/// paid how much nearer both came to their goals at the other end, and .01 a step while both are there. Nothing ends an
-/// episode before its limit. Observation: position and velocity; the other is not seen.
+/// An action is the velocity that is wanted, from -.5 to .5 to the right and upwards; what is faster in all is held to
+/// .5, and what is slower than .08 is nothing. A controller (proportional, integral, differential) makes forces of it.
+/// Both are paid how much nearer both came to their goals at the other end, and .01 a step while both are there.
+/// Nothing ends an episode before its limit. Observation: position and velocity; the other is not seen.
 ///
 /// Reports have `on_goal`, the part of the agents on their goals at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,7 +91,8 @@ impl GiveWayConfig {
     }
 }
 
-/// The force by which an agent comes to the velocity that it wants. It remembers the sum of its errors and the last one.
+/// The force by which an agent comes to the velocity that it wants. It remembers the sum of its errors and the last
+/// one.
 fn control(wanted: Vector, velocity: Vector, [sum, last]: &mut [Vector; 2]) -> Vector {
     let [gain, slow, ahead] = CONTROL;
     // The sum alone may ask for half the most force.

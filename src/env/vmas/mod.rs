@@ -1,9 +1,9 @@
 //! Vehicles and particles of VMAS (Bettini, Kortvelesy, Blumenkamp and Prorok 2022, "VMAS: A Vectorized Multi-Agent
-//! Simulator for Collective Robot Learning", arXiv 2207.03530) with the physics, observations and rewards of `vmas` 1.5.2
-//! and continuous actions: navigation, transport, wheel, give way, and vehicles that steer like bicycles. Starts are drawn
-//! from the worlds' own streams, not from torch's. What has to follow from a state follows to 1e-5. Episodes are truncated
-//! after `max_episode_steps`. In all worlds the state for a centralised critic is the agents' observations, one after
-//! another.
+//! Simulator for Collective Robot Learning", arXiv 2207.03530) with the physics, observations and rewards of `vmas`
+//! 1.5.2 and continuous actions: navigation, transport, wheel, give way, and vehicles that steer like bicycles. Starts
+//! are drawn from the worlds' own streams, not from torch's. What has to follow from a state follows to 1e-5. Episodes
+//! are truncated after `max_episode_steps`. In all worlds the state for a centralised critic is the agents'
+//! observations, one after another.
 //!
 //! ```
 //! use synod::env::{Buffers, WorldConfig};

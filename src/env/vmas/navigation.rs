@@ -35,13 +35,13 @@ static DIRECTIONS: LazyLock<[[f64; 2]; RAYS]> = LazyLock::new(|| {
 
 /// The settings of [`Navigation`] (VMAS's `navigation`).
 ///
-/// An action is a force of -1 to 1 to the right and upwards. Every step pays how much nearer agents came to their goals,
-/// summed over all with `shared`, and .01 where all are on them; each agent that touches another pays `collision_cost`. The
-/// episode ends when all are within their own radius (.1) of their goals. Observation: position, velocity, position less
-/// that of the goal, and for twelve rays by how much less than its range each sees.
+/// An action is a force of -1 to 1 to the right and upwards. Every step pays how much nearer agents came to their
+/// goals, summed over all with `shared`, and .01 where all are on them; each agent that touches another pays
+/// `collision_cost`. The episode ends when all are within their own radius (.1) of their goals. Observation: position,
+/// velocity, position less that of the goal, and for twelve rays by how much less than its range each sees.
 ///
-/// Reports have `on_goal`, the part of the agents within .1 of their goals at the end, and `collisions`, pairs that touch
-/// summed over steps.
+/// Reports have `on_goal`, the part of the agents within .1 of their goals at the end, and `collisions`, pairs that
+/// touch summed over steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NavigationConfig {

@@ -27,9 +27,9 @@ const LENGTH: usize = 11;
 
 /// The settings of [`Transport`] (VMAS's `transport` with one package).
 ///
-/// An action is a push of -1 to 1 to the right and upwards. Every step pays all 100 times how much nearer the package came to
-/// its goal, and nothing once it is there, which ends the episode. Observation: position, velocity, the package less its
-/// goal, the package less oneself, its velocity, whether it is on its goal.
+/// An action is a push of -1 to 1 to the right and upwards. Every step pays all 100 times how much nearer the package
+/// came to its goal, and nothing once it is there, which ends the episode. Observation: position, velocity, the package
+/// less its goal, the package less oneself, its velocity, whether it is on its goal.
 ///
 /// Reports have `delivered`: 1 where the package is on its goal at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

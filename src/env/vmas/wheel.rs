@@ -22,10 +22,10 @@ const LENGTH: usize = 13;
 
 /// The settings of [`Wheel`] (VMAS's `wheel`).
 ///
-/// An action is a push of -1 to 1 to the right and upwards. A line that cannot leave its place turns as it is pushed, and all
-/// pay by how much its speed (radians per second, either way) differs from the one that is wanted. Observation: position,
-/// velocity, the line's middle and its two ends less oneself, its angle within half a turn, its speed, and what that
-/// differs by.
+/// An action is a push of -1 to 1 to the right and upwards. A line that cannot leave its place turns as it is pushed,
+/// and all pay by how much its speed (radians per second, either way) differs from the one that is wanted. Observation:
+/// position, velocity, the line's middle and its two ends less oneself, its angle within half a turn, its speed, and
+/// what that differs by.
 ///
 /// Reports have `speed`, the line's at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -107,25 +107,25 @@ impl Priorities {
 /// The settings of [`Warehouse`](super::Warehouse): RWARE's rules (Papoudakis et al. 2021, arXiv 2006.07869), those of
 /// `rware` 2.0.0.
 ///
-/// Actions: 0 nothing, 1 forward, 2 turn left, 3 turn right, 4 take up or set down a shelf; with message bits a choice of
-/// two for each bit after it. Shelves are not set down on lanes, and a robot that carries one does not drive under another.
-/// A requested shelf on a goal is delivered and another is requested in its place, which may not be one that is.
-/// Robots drive at the same time: a queue into an empty cell moves together, rings of three or more turn, two do not swap,
-/// and of the queues for one cell the longest goes.
+/// Actions: 0 nothing, 1 forward, 2 turn left, 3 turn right, 4 take up or set down a shelf; with message bits a choice
+/// of two for each bit after it. Shelves are not set down on lanes, and a robot that carries one does not drive under
+/// another. A requested shelf on a goal is delivered and another is requested in its place, which may not be one that
+/// is. Robots drive at the same time: a queue into an empty cell moves together, rings of three or more turn, two do
+/// not swap, and of the queues for one cell the longest goes.
 ///
 /// An episode is truncated after `max_episode_steps`, so that learners value what would come after; RWARE calls it
 /// terminated. `max_inactivity_steps` terminates.
 ///
-/// Observation: x and y, whether it carries a shelf, its direction (up, down, left, right), whether it is on a lane; with
-/// batteries its charge and whether it stands where it is charged; with `service` over 1 for each goal the part of the
-/// service that is done and the robots, in parts of all, whose requested shelf is nearest to it. Then the cells within
-/// `sensor_range`, row by row: whether there is a robot, its direction (up where there is none), its message, whether there
-/// is a shelf, whether it is requested; with priorities its worth in parts of the highest, and the part of the longest
-/// deadline that is left. The state for a centralised critic is all observations.
+/// Observation: x and y, whether it carries a shelf, its direction (up, down, left, right), whether it is on a lane;
+/// with batteries its charge and whether it stands where it is charged; with `service` over 1 for each goal the part of
+/// the service that is done and the robots, in parts of all, whose requested shelf is nearest to it. Then the cells
+/// within `sensor_range`, row by row: whether there is a robot, its direction (up where there is none), its message,
+/// whether there is a shelf, whether it is requested; with priorities its worth in parts of the highest, and the part
+/// of the longest deadline that is left. The state for a centralised critic is all observations.
 ///
 /// Reports have `team_return`, the sum over robots that is published for RWARE, `deliveries`, `late` (deliveries after
-/// their deadline), `blocked` (times that a robot could not drive forward), `queued` (those with a requested shelf), `empty`
-/// (robots without charge at the end).
+/// their deadline), `blocked` (times that a robot could not drive forward), `queued` (those with a requested shelf),
+/// `empty` (robots without charge at the end).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WarehouseConfig {

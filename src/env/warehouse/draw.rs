@@ -7,8 +7,9 @@ use crate::env::drawing::{Cells, DISC, Drawing, Role, Shape, middle};
 /// Cells that a picture has room for.
 const MOST_CELLS: usize = 4096;
 
-/// Goals are squares of the colour of what went well, shelves boxes, requested ones with a mark of the colour of what is
-/// wanted; robots discs with a line that points forward, ringed where they carry a shelf. Too large layouts are not drawn.
+/// Goals are squares of the colour of what went well, shelves boxes, requested ones with a mark of the colour of what
+/// is wanted; robots discs with a line that points forward, ringed where they carry a shelf. Too large layouts are not
+/// drawn.
 pub(super) fn plan(rules: &Warehouse, floor: &Floor) -> Option<Drawing> {
     let layout = rules.layout();
     let (columns, rows) = (layout.width(), layout.height());

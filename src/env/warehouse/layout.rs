@@ -116,8 +116,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Blocks of shelves two cells wide between lanes, goals in the middle of the lowest row, no shelves in the middle of
-    /// the lowest blocks; robots charge in the two upper corners.
+    /// Blocks of shelves two cells wide between lanes, goals in the middle of the lowest row, no shelves in the middle
+    /// of the lowest blocks; robots charge in the two upper corners.
     ///
     /// # Errors
     /// An even number of columns, nothing, or too many cells.
@@ -198,7 +198,8 @@ impl Layout {
     /// Reads a layout from a text file.
     ///
     /// # Errors
-    /// With the file, and the line where it is one line's fault: it cannot be read, is larger than 1 MiB, or is no layout.
+    /// With the file, and the line where it is one line's fault: it cannot be read, is larger than 1 MiB, or is no
+    /// layout.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = read_up_to(path, MAX_FILE_BYTES)?;

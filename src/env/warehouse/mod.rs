@@ -1,6 +1,6 @@
 //! A warehouse where robots bring shelves that are requested to goals, and put them back: the rules of RWARE 2.0.0
-//! (Papoudakis, Christianos, Schäfer and Albrecht 2021, "Benchmarking Multi-Agent Deep Reinforcement Learning Algorithms in
-//! Cooperative Tasks", arXiv 2006.07869). Starts and requests are drawn as there: with
+//! (Papoudakis, Christianos, Schäfer and Albrecht 2021, "Benchmarking Multi-Agent Deep Reinforcement Learning
+//! Algorithms in Cooperative Tasks", arXiv 2006.07869). Starts and requests are drawn as there: with
 //! [`Vectorised::set_random`](super::vectorised::Vectorised::set_random) and `Pcg64::new(seed)` an episode is that of
 //! RWARE's `reset(seed)`. Batteries, stations that take their time and requests of unlike worth can be had beside them.
 //!

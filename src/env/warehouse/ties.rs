@@ -1,6 +1,7 @@
-//! Which of two equally long queues RWARE 2.0.0 lets through. It takes the first of a node's predecessors in a copy of a
-//! part of a networkx graph, whose order is that in which cells were first mentioned, or, where the part holds less than
-//! half of all cells, the order of a CPython set of (x, y). Both are followed here, so that recorded episodes can be.
+//! Which of two equally long queues RWARE 2.0.0 lets through. It takes the first of a node's predecessors in a copy of
+//! a part of a networkx graph, whose order is that in which cells were first mentioned, or, where the part holds less
+//! than half of all cells, the order of a CPython set of (x, y). Both are followed here, so that recorded episodes can
+//! be.
 
 use super::ground::Ground;
 use super::traffic::Wish;

@@ -76,8 +76,8 @@ impl Traffic {
     }
 
     /// Decides who moves. Who stays keeps its cell, and whoever drives at it fails, with all behind. A ring of three or
-    /// more moves whole, a ring of two does not, and nobody gets into either. Of the queues into an empty cell the longest
-    /// moves, one robot after another; all others fail.
+    /// more moves whole, a ring of two does not, and nobody gets into either. Of the queues into an empty cell the
+    /// longest moves, one robot after another; all others fail.
     pub fn resolve(&mut self, tie: Tie) {
         let robots = self.wishes.len();
         self.behind.fill(0);

@@ -1,4 +1,5 @@
-//! The rules of the world: robots drive, turn, take shelves up and set them down; what is requested is paid for at goals.
+//! The rules of the world: robots drive, turn, take shelves up and set them down; what is requested is paid for at
+//! goals.
 
 use serde::{Serialize, Serializer};
 
