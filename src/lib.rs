@@ -75,6 +75,7 @@ pub mod door;
 pub mod env;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+pub mod memory;
 pub mod picture;
 pub mod preset;
 pub mod registry;

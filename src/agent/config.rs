@@ -2,6 +2,7 @@
 
 use super::Policy;
 use super::kinds::KindsConfig;
+use super::slots::SharedMemoryConfig;
 use super::srmt::SrmtConfig;
 use super::team::{Critic, Team, TeamConfig};
 use crate::Device;
@@ -48,6 +49,7 @@ pub trait AgentSettings: Table {
 const AGENTS: &[Kind<Agents>] = &[
     Kind::<Agents>::of::<TeamConfig>(),
     Kind::<Agents>::of::<SrmtConfig>(),
+    Kind::<Agents>::of::<SharedMemoryConfig>(),
     Kind::<Agents>::of::<KindsConfig>(),
 ];
 

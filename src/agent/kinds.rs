@@ -26,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
+use super::recall::Recall;
 use super::talk::Talk;
 use super::team::{Critic, Part, Team, TeamConfig};
 use super::{AgentSettings, Policy, Sequence};
@@ -35,6 +36,7 @@ use crate::comm::{Communication, Company, Silence};
 use crate::env::{AgentKind, Spec};
 use crate::error::{Error, Result, nearest};
 use crate::graph::Tensor;
+use crate::memory::{MemoryConfig, NoMemory};
 use crate::nn::Builder;
 use crate::registry::Member;
 use crate::schema::{self, moved};
@@ -43,8 +45,8 @@ use crate::schema::{self, moved};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KindsConfig {
-    /// The network of every kind that has no settings of its own, and how all kinds talk: what is said and heard has its
-    /// `features`, whatever those of the kinds.
+    /// The network of every kind that has no settings of its own, and how all kinds talk and what memory they share: what is
+    /// said, heard and recalled has its `features`, whatever those of the kinds.
     pub team: TeamConfig,
     /// Settings of single kinds by their names, over those of a team: `agent.own.speaker.features = 32`.
     pub own: BTreeMap<String, TeamConfig>,
@@ -71,7 +73,9 @@ impl AgentSettings for KindsConfig {
     fn said(&self) -> usize {
         let memory = |parts: &TeamConfig| parts.core.said(parts.features);
         let most = self.own.values().chain([&self.team]).map(memory).max().unwrap_or(0);
-        most.saturating_add(self.team.rounds.saturating_mul(self.team.communication.said(self.team.features)))
+        let team = &self.team;
+        let talk = team.rounds.saturating_mul(team.communication.said(team.features));
+        most.saturating_add(talk).saturating_add(team.memory.said(team.features))
     }
 }
 
@@ -111,9 +115,10 @@ impl Team {
         let mut parts: Vec<Part> = Vec::with_capacity(members.len());
         let (mut first, mut first_state) = (0, 0);
         for member in members {
-            // All talk together, which is no affair of a single kind.
+            // All talk and remember together, which is no affair of a single kind.
             let own = TeamConfig {
                 communication: Communication::new(Silence {}),
+                memory: MemoryConfig::new(NoMemory {}),
                 rounds: 1,
                 residual: false,
                 talk_first: false,
@@ -137,17 +142,19 @@ impl Team {
             parts.push(Part { body, agents, own: flat(member), space, first_state });
             (first, first_state) = (first + member.count, first_state + states);
         }
-        moved(config.team.check_talk(spec, false), "agent.", "agent.team.")?;
+        moved(config.team.check_common(spec, false), "agent.", "agent.team.")?;
         let names = members.iter().map(|member| member.name.as_str());
         let networks: Vec<_> =
             names.zip(&parts).map(|(name, part)| (name, part.agents, part.body.config.features)).collect();
         let company = Company::of(spec, config.team.features)?;
         let talk = Talk::new(&mut builder, &config.team, &company, &networks);
+        let recall = Recall::new(&mut builder, &config.team, &company, &networks);
         Ok(Team {
             config: config.team.clone(),
             parts,
             kinds: true,
             talk,
+            recall,
             space: all.actions.clone(),
             common,
             observation: all.observation.clone(),
@@ -209,6 +216,10 @@ impl KindsConfig {
             if own.communication != silent.communication || defaults != [1, 0] || own.talk_first {
                 let message = "none: all kinds talk together, as agent.team says";
                 return Err(Error::config(format!("agent.own.{name}.communication"), message));
+            }
+            if own.memory != silent.memory {
+                let message = "none: all kinds share one memory, agent.team.memory";
+                return Err(Error::config(format!("agent.own.{name}.memory"), message));
             }
             if own.bounded != self.team.bounded {
                 let message = "`bounded` is the same for all kinds: agent.team.bounded";

@@ -21,6 +21,9 @@ pub mod hierarchy;
 pub mod importance;
 pub mod kinds;
 pub mod neighbours;
+mod ports;
+mod recall;
+pub mod slots;
 pub mod srmt;
 mod talk;
 pub mod team;
@@ -28,6 +31,7 @@ pub mod team;
 pub use config::{AgentConfig, AgentSettings, Agents};
 
 pub use crate::comm::Mode;
+pub use crate::memory::StatePart;
 
 use crate::Device;
 use crate::action::Bounded;
@@ -88,6 +92,18 @@ impl<'g> Sequence<'g> {
             key: graph.input_u32(NOISE_KEY, [time, worlds, 2]),
             mode,
         }
+    }
+
+    /// `[time, agents, worlds, numbers]`: the observations as rows.
+    pub(crate) fn flat(&self) -> Tensor<'g> {
+        let lanes = self.present.shape();
+        let numbers = self.observations.shape().get(3..).unwrap_or_default().iter().product();
+        self.observations.reshape([&lanes[..], &[numbers]].concat())
+    }
+
+    /// Whether it may be looked at what happens: it is a single step.
+    pub(crate) fn watched(&self) -> bool {
+        self.present.shape().first() == Some(&1)
     }
 
     /// The steps from `first` on, `count` of them.
@@ -181,15 +197,6 @@ pub struct Unrolled<'g> {
     /// A number that the loss grows by, where the network has something to pay for (edges of a learned graph); `None` where it
     /// has not.
     pub price: Option<Tensor<'g>>,
-}
-
-/// A part of an agent's recurrent state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatePart {
-    /// Its name in checkpoints.
-    pub name: String,
-    /// Its shape for one agent; for all it is `[agents, worlds, shape...]`.
-    pub shape: Vec<usize>,
 }
 
 /// An agent with a stochastic policy (or action values), a critic and perhaps a recurrent state.

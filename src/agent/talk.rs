@@ -1,26 +1,20 @@
 //! Rounds of communication between all agents of a team, of whatever kinds: within a step, or from one step to a later one.
 
+use super::ports::Ports;
 use super::team::TeamConfig;
 use super::{Sequence, StatePart};
 use crate::comm::{Company, Heard, Hearing, Layer, Spoken};
 use crate::error::Result;
 use crate::graph::Tensor;
-use crate::nn::{Builder, Linear, RELU_GAIN, Weights};
+use crate::nn::{Builder, Weights};
 
 /// The part of a state that is said and not yet heard.
 pub(super) const UNDER_WAY: &str = "said";
 
-/// Where the agents of a kind stand among all, and how their features become the team's where theirs are of another
-/// number: on the way in and on the way out.
-struct Port {
-    agents: [usize; 2],
-    maps: Option<[Linear; 2]>,
-}
-
 /// How the agents of a team talk.
 pub(super) struct Talk {
     layers: Vec<Box<dyn Layer>>,
-    ports: Vec<Port>,
+    ports: Ports,
     residual: bool,
     /// Before the core, not after it.
     pub first: bool,
@@ -41,18 +35,9 @@ impl Talk {
         let layers: Vec<_> = (0..config.rounds)
             .filter_map(|i| way.layer(builder, &format!("{}{i}", way.name()), company))
             .collect();
-        let mut port = |&(name, agents, own): &(&str, [usize; 2], usize)| {
-            let maps = (own != all && !layers.is_empty()).then(|| {
-                builder.within(name, |b| {
-                    [
-                        Linear::new(b, "into_talk", own, all, RELU_GAIN),
-                        Linear::new(b, "out_of_talk", all, own, 1.0),
-                    ]
-                })
-            });
-            Port { agents, maps }
-        };
-        let ports = networks.iter().map(&mut port).collect();
+        // Maps of features are for those who talk.
+        let networks = if layers.is_empty() { &[] } else { networks };
+        let ports = Ports::new(builder, all, networks, ["into_talk", "out_of_talk"]);
         Talk { layers, ports, residual: config.residual, first: config.talk_first, delay: way.delay() }
     }
 
@@ -77,37 +62,9 @@ impl Talk {
         Some(StatePart { name: UNDER_WAY.into(), shape: vec![self.delay, layer.width()] })
     }
 
-    /// Features of the kinds as those of all agents, `[time, agents, worlds, features]`.
-    fn join<'g>(&self, weights: &Weights<'g>, parts: &[Tensor<'g>]) -> Tensor<'g> {
-        let into = |(x, port): (&Tensor<'g>, &Port)| match &port.maps {
-            Some([into, _]) => into.forward(weights, *x).relu(),
-            None => *x,
-        };
-        match parts {
-            [only] => into((only, &self.ports[0])),
-            _ => weights.graph().concat(&parts.iter().zip(&self.ports).map(into).collect::<Vec<_>>(), 1),
-        }
-    }
-
-    /// And back: the features that the kinds had, with what came of them.
-    fn part<'g>(&self, weights: &Weights<'g>, before: &[Tensor<'g>], all: Tensor<'g>) -> Vec<Tensor<'g>> {
-        let back = |(x, port): (&Tensor<'g>, &Port)| {
-            let [first, count] = port.agents;
-            let own = if before.len() == 1 { all } else { all.slice(1, first, count) };
-            match &port.maps {
-                Some([_, out]) => *x + out.forward(weights, own),
-                None => own,
-            }
-        };
-        before.iter().zip(&self.ports).map(back).collect()
-    }
-
     fn hearing<'g>(sequence: &Sequence<'g>, key: Tensor<'g>) -> Hearing<'g> {
-        let Sequence { observations, present, edges, mode, .. } = *sequence;
-        let shape = present.shape();
-        let numbers = observations.shape().get(3..).unwrap_or_default().iter().product();
-        let observations = observations.reshape([&shape[..], &[numbers]].concat());
-        Hearing { observations, present, edges, watch: shape[0] == 1, key, mode }
+        let Sequence { present, edges, mode, .. } = *sequence;
+        Hearing { observations: sequence.flat(), present, edges, watch: sequence.watched(), key, mode }
     }
 
     /// What a layer made of features, made the next features: the absent neither hear nor say anything.
@@ -130,7 +87,7 @@ impl Talk {
         if self.layers.is_empty() {
             return Ok((parts.to_vec(), Vec::new()));
         }
-        let mut x = self.join(weights, parts);
+        let mut x = self.ports.join(weights, parts);
         let mut rounds = Vec::with_capacity(self.layers.len());
         for (layer, key) in self.layers.iter().zip(keys) {
             let hearing = Self::hearing(sequence, *key);
@@ -140,7 +97,7 @@ impl Talk {
             x = heard.features;
             rounds.push(heard);
         }
-        Ok((self.part(weights, parts, x), rounds))
+        Ok((self.ports.part(weights, parts, x), rounds))
     }
 
     /// Hears at one step what was said some steps ago; `under_way` is `[agents, worlds, delay, width]`.
@@ -159,10 +116,10 @@ impl Talk {
         let old_enough = step.ages.greater_equal(graph.scalar(self.delay as f32));
         let said = under_way.slice(2, 0, 1).reshape([shape[0], shape[1], shape[2], layer.width()]);
         let said = said * old_enough.reshape([&shape[..], &[1]].concat());
-        let x = self.join(weights, parts);
+        let x = self.ports.join(weights, parts);
         let heard = layer.hear(weights, x, said, hearing)?;
         let heard = self.settle(x, heard, &hearing);
-        Ok((self.part(weights, parts, heard.features), vec![heard]))
+        Ok((self.ports.part(weights, parts, heard.features), vec![heard]))
     }
 
     /// Says at one step what will be heard later: what is under way after it.
@@ -178,7 +135,7 @@ impl Talk {
         let hearing = Self::hearing(step, step.key);
         let shape = hearing.present.shape();
         let here = hearing.present.reshape([&shape[..], &[1]].concat());
-        let Spoken { said, price } = layer.speak(weights, self.join(weights, parts), hearing)?;
+        let Spoken { said, price } = layer.speak(weights, self.ports.join(weights, parts), hearing)?;
         let said = (said * here).reshape([shape[1], shape[2], 1, layer.width()]);
         let said = match self.delay {
             1 => said,

@@ -2,7 +2,8 @@
 //! and everything combines.
 //!
 //! ```text
-//! observation -> encoder -> [recurrent core] -> [communication, several rounds] -> action values or logits
+//! observation -> encoder -> [read memory] -> [recurrent core] -> [communication, several rounds] -> action values or logits
+//!                                                                                              -> [write memory]
 //! ```
 //!
 //! With [`TeamConfig::talk_first`] communication comes before the core. What is said at a step is heard within the same
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::body::{Body, described};
 use super::core::{CoreConfig, NoCore};
 use super::encoder::EncoderConfig;
+use super::recall::Recall;
 use super::talk::Talk;
 use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
@@ -23,6 +25,7 @@ use crate::comm::{Communication, CommunicatorConfig, Company, Heard, Neighbours,
 use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
+use crate::memory::{Glance, MemoryConfig, NoMemory};
 use crate::nn::{Builder, Parameters, Weights};
 use crate::registry::Member;
 use crate::schema;
@@ -75,6 +78,8 @@ pub struct TeamConfig {
     pub residual: bool,
     /// Agents talk before the recurrent core, not after it.
     pub talk_first: bool,
+    /// The memory that agents share: read before the core, written after it.
+    pub memory: MemoryConfig,
     /// The head is the sum of a value and of advantages.
     pub dueling: bool,
     /// What the critic sees, for trainers that want one.
@@ -95,6 +100,7 @@ impl Default for TeamConfig {
             rounds: 1,
             residual: false,
             talk_first: false,
+            memory: MemoryConfig::new(NoMemory {}),
             dueling: false,
             critic: Critic::Shared,
             bounded: Bounded::Gaussian,
@@ -112,7 +118,7 @@ impl TeamConfig {
         schema::check("agent", self)?;
         self.encoder.check(&kind.observation)?;
         self.core.check(self.features)?;
-        self.check_talk(spec, separate)?;
+        self.check_common(spec, separate)?;
         if self.bounded != Bounded::Gaussian && kind.actions.floats() == 0 {
             let message = "`gaussian`: it does nothing where no action is continuous";
             return Err(Error::config("agent.bounded", message));
@@ -124,9 +130,11 @@ impl TeamConfig {
         Ok(())
     }
 
-    /// Checks how the agents of worlds talk.
-    pub(super) fn check_talk(&self, spec: &Spec, separate: bool) -> Result<()> {
-        self.communication.check(&Company::of(spec, self.features)?)?;
+    /// Checks what the agents of worlds have in common: how they talk, and their memory.
+    pub(super) fn check_common(&self, spec: &Spec, separate: bool) -> Result<()> {
+        let company = Company::of(spec, self.features)?;
+        self.memory.check(&company)?;
+        self.communication.check(&company)?;
         let name = self.communication.name();
         if name == Silence::NAME {
             for (key, set) in
@@ -161,7 +169,8 @@ impl TeamConfig {
     /// Numbers that an agent lets others have in a step: messages of all rounds, and its memory.
     pub fn said(&self) -> usize {
         let messages = self.rounds.saturating_mul(self.communication.said(self.features));
-        messages.saturating_add(self.core.said(self.features))
+        let kept = self.core.said(self.features).saturating_add(self.memory.said(self.features));
+        messages.saturating_add(kept)
     }
 }
 
@@ -199,6 +208,7 @@ pub struct Team {
     /// Whether the parts are kinds of agent.
     pub(super) kinds: bool,
     pub(super) talk: Talk,
+    pub(super) recall: Option<Recall>,
     /// The actions of all parts as one.
     pub(super) space: ActionSpace,
     /// The first columns of an observation: those of the widest kind, with the marks of the kinds; and the shape of all.
@@ -224,8 +234,11 @@ impl Team {
         let company = Company::of(spec, config.features)?;
         let agents = [0, kind.count];
         // One network, whatever kinds there are.
-        let talk = |b: &mut Builder| Talk::new(b, config, &company, &[(&kind.name, agents, config.features)]);
-        let (body, talk) = Body::new(&mut builder, config, spec, separate, talk)?;
+        let networks = [(&kind.name[..], agents, config.features)];
+        let common = |b: &mut Builder| {
+            (Talk::new(b, config, &company, &networks), Recall::new(b, config, &company, &networks))
+        };
+        let (body, (talk, recall)) = Body::new(&mut builder, config, spec, separate, common)?;
         let own = kind.observation.iter().product();
         let space = kind.actions.clone();
         Ok(Team {
@@ -233,6 +246,7 @@ impl Team {
             parts: vec![Part { body, agents, own, space: space.clone(), first_state: 0 }],
             kinds: false,
             talk,
+            recall,
             space,
             common: own,
             observation: kind.observation.clone(),
@@ -251,8 +265,8 @@ impl Team {
         self.talk.layers().get(round).and_then(|layer| layer.links())
     }
 
-    /// As [`Policy::unroll`], with what every round of communication made, in their order. For a single step its
-    /// attention, gates and messages are there where the way of communicating has them.
+    /// As [`Policy::unroll`], with what every round of communication made, in their order, and what is to be seen of the
+    /// memory. For a single step attention, gates and messages are there where the way of communicating has them.
     ///
     /// # Errors
     /// As there.
@@ -261,7 +275,7 @@ impl Team {
         weights: &Weights<'g>,
         sequence: Sequence<'g>,
         state: &[Tensor<'g>],
-    ) -> Result<(Unrolled<'g>, Vec<Heard<'g>>)> {
+    ) -> Result<Watched<'g>> {
         let graph = weights.graph();
         self.check_sequence(&sequence, state)?;
         // For the two cores, and for each round of communication.
@@ -276,23 +290,18 @@ impl Team {
             self.parts.iter().zip(&views).map(|(part, view)| part.body.encode(weights, view)).collect();
         graph.check()?;
         let features: Vec<Tensor<'g>> = encoded.iter().map(|(x, _)| *x).collect();
-        let mut now =
-            Now { features, state: self.own_states(state), attention: None, rounds: Vec::new(), price: None };
-        let mut under_way = None;
-        if self.talk.delay > 0 {
-            let [noise, voice] =
-                [Sequence { key: keys[0], ..sequence }, Sequence { key: keys[2], ..sequence }];
-            under_way = Some(self.over_time(weights, [noise, voice], state, &mut now)?);
+        let mut now = Now { features, state: self.own_states(state), ..Now::default() };
+        let mut common = Vec::new();
+        if self.talk.delay > 0 || self.recall.is_some() {
+            common = self.over_time(weights, sequence, &keys, state, &mut now)?;
         } else {
             let cores = |i: usize| Sequence { key: key(0, i), ..views[i] };
             if self.talk.first {
-                (now.features, now.rounds) =
-                    self.talk.exchange(weights, &sequence, &keys[2..], &now.features)?;
+                self.exchange(weights, &sequence, &keys[2..], &mut now)?;
             }
             self.recur(weights, cores, &mut now);
             if !self.talk.first {
-                (now.features, now.rounds) =
-                    self.talk.exchange(weights, &sequence, &keys[2..], &now.features)?;
+                self.exchange(weights, &sequence, &keys[2..], &mut now)?;
             }
         }
         let (mut parameters, mut values, mut after) = (Vec::new(), Vec::new(), Vec::new());
@@ -309,7 +318,7 @@ impl Team {
             };
             after.extend(now.state[index].iter().chain(&of.state).map(room));
         }
-        after.extend(under_way);
+        after.extend(common);
         let joined = |parts: Vec<Tensor<'g>>| match &parts[..] {
             [only] => *only,
             parts => graph.concat(parts, 1),
@@ -324,7 +333,19 @@ impl Team {
             attention: heard.or(now.attention),
             price,
         };
-        Ok((unrolled, now.rounds))
+        Ok(Watched { unrolled, rounds: now.rounds, memory: now.glance })
+    }
+
+    /// All rounds of talk within a step.
+    fn exchange<'g>(
+        &self,
+        weights: &Weights<'g>,
+        sequence: &Sequence<'g>,
+        keys: &[Tensor<'g>],
+        now: &mut Now<'g>,
+    ) -> Result<()> {
+        (now.features, now.rounds) = self.talk.exchange(weights, sequence, keys, &now.features)?;
+        Ok(())
     }
 
     /// The cores of all parts over the features.
@@ -339,36 +360,64 @@ impl Team {
         }
     }
 
-    /// Step by step where what is said is heard later: agents hear, remember and speak. Gives what is under way at the end.
+    /// Step by step, where what is said is heard later, or a memory is shared: agents hear, recall, think, and then speak
+    /// and write down. Gives the state of what they have in common at the end.
     fn over_time<'g>(
         &self,
         weights: &Weights<'g>,
-        [noise, voice]: [Sequence<'g>; 2],
+        sequence: Sequence<'g>,
+        keys: &[Tensor<'g>],
         state: &[Tensor<'g>],
         now: &mut Now<'g>,
-    ) -> Result<Tensor<'g>> {
+    ) -> Result<Vec<Tensor<'g>>> {
         let graph = weights.graph();
-        let Some(mut under_way) = state.last().copied() else { return Ok(graph.scalar(0.0)) };
+        let (time, agents) = (sequence.present.shape()[0], sequence.present.shape()[1]);
+        let mut common = state[self.parts.iter().map(|part| part.body.state().len()).sum()..].iter().copied();
+        let mut under_way = self.talk.state().and_then(|_| common.next());
+        let mut held = self.recall.as_ref().map_or(Vec::new(), |recall| {
+            recall.open(weights, &common.collect::<Vec<_>>())
+        });
         let encoded = std::mem::take(&mut now.features);
         let mut steps: Vec<Vec<Tensor<'g>>> = vec![Vec::new(); self.parts.len()];
-        let time = noise.present.shape()[0];
+        let mut price: Option<Tensor<'g>> = None;
         for t in 0..time {
-            let step = voice.steps(t, 1);
-            let seen: Vec<_> = encoded.iter().map(|x| x.slice(0, t, 1)).collect();
-            (now.features, now.rounds) = self.talk.hear(weights, &step, &seen, under_way)?;
+            let voices: Vec<_> = keys[2..].iter().map(|key| key.slice(0, t, 1)).collect();
+            let step = sequence.steps(t, 1);
+            let step = Sequence { key: voices.first().copied().unwrap_or(step.key), ..step };
+            now.features = encoded.iter().map(|x| x.slice(0, t, 1)).collect();
+            if let Some(under_way) = under_way {
+                (now.features, now.rounds) = self.talk.hear(weights, &step, &now.features, under_way)?;
+            } else if self.talk.first {
+                self.exchange(weights, &step, &voices, now)?;
+            }
+            if let Some(recall) = &self.recall {
+                (now.features, now.glance) = recall.read(weights, &step, &now.features, &mut held);
+            }
             let of = |i: usize| {
-                let own = self.view(&self.parts[i], noise).steps(t, 1);
+                let own = self.view(&self.parts[i], Sequence { key: keys[0], ..sequence }).steps(t, 1);
                 Sequence { key: own.key.fold_in(graph.constant_u32([], &[i as u32])), ..own }
             };
             self.recur(weights, of, now);
-            let spoken = self.talk.speak(weights, &step, &now.features, under_way)?;
-            under_way = spoken.said;
-            now.price = [now.price, spoken.price].into_iter().flatten().reduce(|sum, price| sum + price);
+            if under_way.is_none() && !self.talk.first {
+                self.exchange(weights, &step, &voices, now)?;
+            }
+            let mut prices: Vec<_> = now.rounds.iter_mut().filter_map(|heard| heard.price.take()).collect();
+            if let Some(recall) = &self.recall {
+                let glance = now.glance.as_mut();
+                prices.extend(recall.write(weights, &step, &now.features, &mut held, glance));
+            }
+            if let Some(before) = under_way {
+                let spoken = self.talk.speak(weights, &step, &now.features, before)?;
+                under_way = Some(spoken.said);
+                prices.extend(spoken.price);
+            }
+            price = price.into_iter().chain(prices).reduce(|sum, price| sum + price);
             steps.iter_mut().zip(&now.features).for_each(|(all, x)| all.push(*x));
         }
-        now.price = now.price.map(|price| price * (1.0 / time as f32));
+        now.price = price.map(|price| price * (1.0 / time as f32));
         now.features = steps.iter().map(|steps| graph.concat(steps, 0)).collect();
-        Ok(under_way)
+        let remembered = self.recall.as_ref().map(|recall| recall.close(weights, held, agents));
+        Ok(under_way.into_iter().chain(remembered.into_iter().flatten()).collect())
     }
 
     /// The part of the whole state that is a kind's.
@@ -391,7 +440,8 @@ impl Team {
     fn check_sequence(&self, sequence: &Sequence<'_>, state: &[Tensor<'_>]) -> Result<()> {
         let shape = sequence.observations.shape();
         let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
-        let bound = self.kinds || self.parts[0].body.counts_agents() || self.links(0).is_some();
+        let remembers = self.recall.as_ref().is_some_and(Recall::counts_agents);
+        let bound = self.kinds || self.parts[0].body.counts_agents() || self.links(0).is_some() || remembers;
         let known = shape.len() < 2 || shape[1] == self.agents || !bound;
         if fits && known && state.len() == self.state().len() {
             return Ok(());
@@ -407,21 +457,37 @@ impl Team {
     }
 }
 
-/// Where a team is in the middle of unrolling: features and states of its parts, and what was heard.
+/// A team that is unrolled while somebody looks on.
+pub struct Watched<'g> {
+    /// What came of it.
+    pub unrolled: Unrolled<'g>,
+    /// What every round of communication made, in their order.
+    pub rounds: Vec<Heard<'g>>,
+    /// What is to be seen of the shared memory, in a single step.
+    pub memory: Option<Glance<'g>>,
+}
+
+/// Where a team is in the middle of unrolling: features and states of its parts, and what was heard and recalled.
+#[derive(Default)]
 struct Now<'g> {
     features: Vec<Tensor<'g>>,
     state: Vec<Vec<Tensor<'g>>>,
     attention: Option<Tensor<'g>>,
     rounds: Vec<Heard<'g>>,
-    /// Of what was said over steps.
+    glance: Option<Glance<'g>>,
+    /// Of what was said and written over steps.
     price: Option<Tensor<'g>>,
 }
 
 impl Policy for Team {
     fn architecture(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(|part| part.body.architecture()).collect();
+        let memory = match &self.recall {
+            Some(_) => format!(" memory={}", described(self.config.memory.name(), self.config.memory.describe())),
+            None => String::new(),
+        };
         if !self.kinds {
-            return parts.concat();
+            return parts.concat() + &memory;
         }
         let (c, way) = (&self.config, &self.config.communication);
         let talk = match self.talk.rounds() {
@@ -434,7 +500,7 @@ impl Policy for Team {
                 c.talk_first
             ),
         };
-        format!("kinds [{}]{talk}", parts.join("; "))
+        format!("kinds [{}]{talk}{memory}", parts.join("; "))
     }
 
     fn parameters(&self) -> &Parameters {
@@ -446,7 +512,7 @@ impl Policy for Team {
     }
 
     /// Of several kinds each part of the state has room for all agents; those of other kinds hold zeros there. What is said
-    /// and not yet heard comes last.
+    /// and not yet heard comes behind, and the shared memory last.
     fn state(&self) -> Vec<StatePart> {
         let named = |(index, part): (usize, &Part)| {
             let name = move |state: StatePart| match self.kinds {
@@ -455,7 +521,8 @@ impl Policy for Team {
             };
             part.body.state().into_iter().map(name).collect::<Vec<_>>()
         };
-        self.parts.iter().enumerate().flat_map(named).chain(self.talk.state()).collect()
+        let memory = self.recall.iter().flat_map(Recall::state);
+        self.parts.iter().enumerate().flat_map(named).chain(self.talk.state()).chain(memory).collect()
     }
 
     fn neighbours(&self) -> Option<&Neighbours> {
@@ -486,6 +553,6 @@ impl Policy for Team {
         sequence: Sequence<'g>,
         state: &[Tensor<'g>],
     ) -> Result<Unrolled<'g>> {
-        Ok(self.watch(weights, sequence, state)?.0)
+        Ok(self.watch(weights, sequence, state)?.unrolled)
     }
 }

@@ -20,6 +20,7 @@ use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
 use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
+use super::recall::RecallConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
@@ -73,6 +74,7 @@ pub trait WorldSettings: Table {
 const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<PathfindingConfig>(),
     Kind::<Worlds>::of::<MatrixGameConfig>(),
+    Kind::<Worlds>::of::<RecallConfig>(),
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),
     Kind::<Worlds>::of::<SwitchConfig>(),

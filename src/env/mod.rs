@@ -35,6 +35,7 @@ pub mod pathfinding;
 mod plane;
 pub mod planted;
 pub mod platoon;
+pub mod recall;
 pub mod repeat_previous;
 pub mod signals;
 pub mod spoken;

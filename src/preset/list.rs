@@ -4,8 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, exploration, factory, foraging, games, jobshop, language, mazes, particles, platoon, traffic,
-    warehouse,
+    Settings, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon,
+    traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
@@ -222,6 +222,26 @@ const PRESETS: &[Preset] = &[
         name: "superposition-plain",
         summary: "the same with one encoding, and as many parameters",
         settings: || language::superposition(Channel::default(), 76),
+    },
+    Preset {
+        name: "recall-1",
+        summary: "a fact that one agent is shown, among one other, is asked of those that never met it: shared slots",
+        settings: || memory::recall(1),
+    },
+    Preset {
+        name: "recall-4",
+        summary: "the same among four other facts",
+        settings: || memory::recall(4),
+    },
+    Preset {
+        name: "recall-16",
+        summary: "the same among sixteen",
+        settings: || memory::recall(16),
+    },
+    Preset {
+        name: "recall-64",
+        summary: "the same among sixty-four",
+        settings: || memory::recall(64),
     },
     Preset {
         name: "deep-sea-rnd",

@@ -29,6 +29,7 @@ mod language;
 mod list;
 mod mazes;
 mod measure;
+mod memory;
 mod particles;
 mod platoon;
 mod rows;

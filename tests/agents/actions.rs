@@ -360,7 +360,7 @@ fn channels_have_noise_of_their_own() {
         let graph = Graph::new();
         let weights = team.parameters().weights(&graph);
         let sequence = Sequence::input(&graph, &team, [1, 2, 3], &[4], mode);
-        let (_, rounds) = team.watch(&weights, sequence, &[]).unwrap();
+        let rounds = team.watch(&weights, sequence, &[]).unwrap().rounds;
         let outputs: Vec<Tensor<'_>> = rounds.iter().map(|round| round.features).collect();
         let mut program = device.compile(&graph, &outputs).unwrap();
         program.find_input("observations").into_iter().for_each(|input| input.fill(0.5));

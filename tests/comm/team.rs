@@ -271,7 +271,7 @@ fn a_round_is_what_its_formula_says() {
         let graph = Graph::new();
         let weights = team.parameters().weights(&graph);
         let sequence = Sequence::input(&graph, &team, [1, AGENTS, WORLDS], &[SEEN], Mode::Acting);
-        let (_, rounds) = team.watch(&weights, sequence, &[]).unwrap();
+        let rounds = team.watch(&weights, sequence, &[]).unwrap().rounds;
         let mut outputs = vec![rounds[0].features, rounds[0].said.unwrap()];
         outputs.extend(rounds[0].edge_weights);
         let mut program = Device::cpu().compile(&graph, &outputs).unwrap();

@@ -23,7 +23,6 @@ mod layers;
 mod loss;
 mod parameters;
 mod recurrent;
-mod shared_memory;
 mod state_space;
 
 pub use graph_attention::{GraphAttention, GraphScore};
@@ -33,5 +32,4 @@ pub use layers::{
 };
 pub use parameters::{Builder, Parameter, Parameters, Weights};
 pub use recurrent::{Gru, Lstm};
-pub use shared_memory::SharedMemory;
 pub use state_space::DiagonalSsm;

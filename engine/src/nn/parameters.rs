@@ -13,7 +13,11 @@ const ALIGNMENT: usize = 64;
 
 /// A parameter of a model: an index into its [`Weights`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parameter(usize);
+pub struct Parameter {
+    index: usize,
+    /// All agents have it in common, though they have others of their own ([`Builder::common`]).
+    common: bool,
+}
 
 #[derive(Debug, Clone)]
 struct Entry {
@@ -29,6 +33,8 @@ struct Entry {
 pub struct Builder {
     stream: Stream,
     lanes: Option<usize>,
+    /// Whether what is declared now belongs to all lanes at once.
+    common: bool,
     prefix: Vec<String>,
     entries: Vec<Entry>,
     values: Vec<f32>,
@@ -39,7 +45,7 @@ impl Builder {
     /// Initial values depend on `seed` alone.
     pub fn new(seed: u64) -> Self {
         let (prefix, entries, values) = Default::default();
-        Builder { stream: Stream::new(seed), lanes: None, prefix, entries, values, failure: None }
+        Builder { stream: Stream::new(seed), lanes: None, common: false, prefix, entries, values, failure: None }
     }
 
     /// As [`Builder::new`], with parameters of their own for each of `lanes` agents. Layers then expect the agents as
@@ -50,7 +56,21 @@ impl Builder {
 
     /// Whether every agent gets parameters of its own ([`Builder::with_lanes`]).
     pub fn has_lanes(&self) -> bool {
-        self.lanes.is_some()
+        self.own_lanes().is_some()
+    }
+
+    /// The lanes that what is declared now has.
+    fn own_lanes(&self) -> Option<usize> {
+        self.lanes.filter(|_| !self.common)
+    }
+
+    /// Makes whatever `build` makes with parameters that all agents have in common, even where they have others of their
+    /// own ([`Builder::with_lanes`]).
+    pub fn common<T>(&mut self, build: impl FnOnce(&mut Builder) -> T) -> T {
+        let before = std::mem::replace(&mut self.common, true);
+        let made = build(self);
+        self.common = before;
+        made
     }
 
     /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`. One without elements, or with more
@@ -60,23 +80,23 @@ impl Builder {
         let mut path = self.prefix.clone();
         path.push(name.to_string());
         let offset = self.values.len();
-        let lanes = self.lanes.unwrap_or(1);
+        let lanes = self.own_lanes().unwrap_or(1);
         let elements = shape.elements().saturating_mul(lanes);
         let end = offset.saturating_add(elements).saturating_add(ALIGNMENT);
         if elements == 0 || end > MAXIMUM_ELEMENTS {
             let name = path.join("/");
             self.failure.get_or_insert(format!("parameter `{name}` of {lanes} x {shape:?} elements"));
-            return Parameter(usize::MAX);
+            return Parameter { index: usize::MAX, common: self.common };
         }
         for _ in 0..lanes {
             self.values.extend(initial.values(&shape, &mut self.stream));
         }
-        if let Some(lanes) = self.lanes {
+        if let Some(lanes) = self.own_lanes() {
             shape = [&[lanes], &shape[..]].concat().into();
         }
         self.values.resize(self.values.len().next_multiple_of(ALIGNMENT), 0.0);
         self.entries.push(Entry { name: path.join("/"), shape, offset });
-        Parameter(self.entries.len() - 1)
+        Parameter { index: self.entries.len() - 1, common: self.common && self.lanes.is_some() }
     }
 
     /// Makes whatever `build` makes, with `name` put before the names of its parameters.
@@ -292,7 +312,7 @@ impl<'g> Weights<'g> {
 
     /// The tensor of a parameter.
     pub fn get(&self, parameter: Parameter) -> Tensor<'g> {
-        match self.tensors.get(parameter.0) {
+        match self.tensors.get(parameter.index) {
             Some(tensor) => *tensor,
             None => {
                 self.graph.fail(Error::Graph("a layer was run with the parameters of another model".into()))
@@ -304,7 +324,7 @@ impl<'g> Weights<'g> {
     /// dimensions of 1 between the agents and its own, so that it broadcasts against `[time, agents, ..]`.
     pub fn get_for(&self, parameter: Parameter, rank: usize) -> Tensor<'g> {
         let tensor = self.get(parameter);
-        if self.lanes.is_none() {
+        if self.lanes.is_none() || parameter.common {
             return tensor;
         }
         let shape = tensor.shape();

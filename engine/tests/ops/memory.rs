@@ -120,7 +120,7 @@ fn case(op: &'static str, sizes: &Sizes, gates: Input, decay: f32, threshold: f3
         op,
         inputs,
         move |_, t| {
-            let (memory, importance) = t[0].memory_write(t[1], t[2], t[3], t[4], decay, threshold);
+            let [memory, importance, _] = t[0].memory_write(t[1], t[2], t[3], t[4], decay, threshold);
             vec![memory, importance]
         },
         move |v| sizes.reference(v, f64::from(decay), f64::from(threshold)),
@@ -175,7 +175,7 @@ fn of_equal_slots_the_first_is_taken() {
         let one = |v: f32| g.constant([2, 1], &[v, v]);
         let equal = g.constant([3], &[2.0, 1.0, 1.0]);
         let ones = g.constant([2], &[1.0, 1.0]);
-        let (written, ranks) = memory.memory_write(equal, one(7.0), ones, ones * 3.0, 1.0, 0.0);
+        let [written, ranks, _] = memory.memory_write(equal, one(7.0), ones, ones * 3.0, 1.0, 0.0);
         let mut program = device.compile(&g, &[written, ranks]).unwrap();
         let out = program.run(&[("memory", &[1.0f32, 2.0, 3.0])]).unwrap();
         assert_eq!(out.f32(0), [1.0, 7.0, 7.0]);
@@ -231,7 +231,7 @@ fn shapes_that_do_not_fit_are_refused() {
         let g = Graph::new();
         let t: Vec<_> =
             shapes.iter().enumerate().map(|(i, s)| g.input(&format!("x{i}"), s.clone())).collect();
-        let (written, _) = t[0].memory_write(t[1], t[2], t[3], t[4], 1.0, 0.0);
+        let [written, ..] = t[0].memory_write(t[1], t[2], t[3], t[4], 1.0, 0.0);
         let message = Device::cpu().compile(&g, &[written]).err().unwrap().to_string();
         assert!(message.contains("memory_write") && message.contains("f32["), "{message}");
     }
@@ -249,7 +249,7 @@ fn the_gradient_of_a_write_is_one_kernel() {
         g.input("own", [2]),
     ];
     let [importance, candidates, gates, own] = inputs;
-    let (slots, _) = memory.memory_write(importance, candidates, gates, own, 0.9, 0.5);
+    let [slots, ..] = memory.memory_write(importance, candidates, gates, own, 0.9, 0.5);
     let mut outputs = g.grad((slots * slots).sum_all(), &[memory, candidates]).unwrap();
     outputs.push(slots);
     let summary = Device::cpu().compile(&g, &outputs).unwrap().summary();

@@ -23,6 +23,7 @@ use super::{Core, CoreSettings, Remembered};
 use crate::agent::{Sequence, StatePart};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
+use crate::memory::read_vectors;
 use crate::nn::{
     Activation, Builder, Initial, LayerNorm, Linear, Mlp, MultiHeadAttention, Parameter, Weights,
 };
@@ -255,10 +256,7 @@ impl Core for Transformer {
             x = x + self.own.output.forward(weights, mixed);
             if let (Some(shared), Some(memory)) = (&self.shared, memory) {
                 let query = shared.query.forward(weights, self.norms[1].forward(weights, x));
-                let source = memory.transpose(&[0, 2, 1, 3]).reshape([1, 1, worlds, agents, features]);
-                let (key, value) =
-                    (shared.key.forward(weights, source), shared.value.forward(weights, source));
-                let read = query.attention(key, value, shared.heads, Some(now(present)), false);
+                let [read, key] = read_vectors(weights, shared, query, memory, now(present));
                 // There is no memory to read at an episode's first step.
                 x = x + shared.output.forward(weights, read) * now(started);
                 if time == 1 {

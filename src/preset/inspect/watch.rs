@@ -5,7 +5,7 @@ use crate::Device;
 use crate::action::ActionSpace;
 use crate::agent::importance::Moment;
 use crate::agent::neighbours;
-use crate::agent::team::Team;
+use crate::agent::team::{Team, Watched};
 use crate::agent::{Mode, Policy, Sequence, WORLD_STATE, fill_noise, masks_input, noise_key};
 use crate::comm::{GcnConfig, Neighbours};
 use crate::cpu::Parallel;
@@ -181,7 +181,7 @@ fn program(
     let lanes = [1, agents, 1];
     let sequence = Sequence::input(&graph, team, lanes, &kind.observation, Mode::Acting);
     let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
-    let (unrolled, heard) = team.watch(&weights, sequence, &before)?;
+    let Watched { unrolled, rounds: heard, .. } = team.watch(&weights, sequence, &before)?;
     let preferences = if values_of_actions {
         unrolled.parameters
     } else {

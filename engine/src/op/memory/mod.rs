@@ -228,7 +228,7 @@ impl<'g> Tensor<'g> {
     /// Agents write to this memory `[.., slots, features]` one after another, as [`MemoryWrite`] states it, after all
     /// importances `[.., slots]` were multiplied by `decay` (once a call, whatever is written). `candidates` are
     /// `[.., agents, features]`; `gates`, in 0..1 and effective above `threshold`, and `candidate_importance` are
-    /// `[.., agents]`. Gives the new memory and the new importances.
+    /// `[.., agents]`. Gives the new memory, the new importances, and the slots that were taken.
     pub fn memory_write(
         self,
         importance: Tensor<'g>,
@@ -237,9 +237,9 @@ impl<'g> Tensor<'g> {
         candidate_importance: Tensor<'g>,
         decay: f32,
         threshold: f32,
-    ) -> (Tensor<'g>, Tensor<'g>) {
+    ) -> [Tensor<'g>; 3] {
         let operands = [self, importance * decay, candidates, gates, candidate_importance];
         let outputs = self.graph().apply(MemoryWrite { threshold }, &operands);
-        (outputs[0], outputs[1])
+        [outputs[0], outputs[1], outputs[2]]
     }
 }

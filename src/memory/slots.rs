@@ -1,0 +1,503 @@
+//! Slots that all agents read and write.
+//!
+//! An agent with features `x` reads by attention of several heads over the slots `M` and has `x + O(read)` from then on.
+//! After its core it offers a candidate `K y` with an importance `i = sigma(w y)` between 0 and 1. Where that is above a
+//! threshold, the least important slot becomes `(1 - i) M_j + i tanh(K y)` and its importance `(1 - i) r_j + i i`; agents
+//! write one after another in the order of their numbers; importances fade by a factor at every step. The op is
+//! [`MemoryWrite`](crate::op::memory::MemoryWrite). One importance is both what opens the way into a slot and what holds
+//! the slot: the first carries the gradient that the second, a matter of which slot is replaced, cannot.
+//!
+//! Slots are held as they differ from their learned start, spread over the agents as a part of their state: so
+//! checkpoints, replays, and programs that act need to know nothing of them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::compression::{Codec, Compression};
+use super::level::{Groups, Level, Rooms};
+use super::{MemorySettings, Noted, Recalled, Scene, StatePart, Store};
+use crate::comm::Company;
+use crate::error::{Error, Result};
+use crate::graph::Tensor;
+use crate::nn::{Builder, Linear, Weights};
+use crate::registry::Member;
+use crate::schema;
+
+/// How slots come into use.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Allocation {
+    /// All slots are there from the start, and read, whatever was written.
+    #[default]
+    Fixed,
+    /// A slot is in use from when it is written until its importance has faded; only slots in use are read, and reading
+    /// keeps them. The importance of what is written sees two numbers more: how far the memory is from saying the same
+    /// already (the error of reading), and the share of slots in use (the pressure). `memory_size` is the hard limit.
+    Dynamic {
+        /// Weight of the mean importance of all writing in the loss: what a write costs.
+        #[serde(default = "price")]
+        #[schemars(range(min = 0.0, max = 1e3))]
+        price: f32,
+        /// A slot whose importance is below this is free.
+        #[serde(default = "free")]
+        #[schemars(range(min = 0.0, max = 1.0))]
+        free: f32,
+        /// How far the importance of a slot goes to 1 where all attention of an agent is on it.
+        #[serde(default = "kept_by_reading")]
+        #[schemars(range(min = 0.0, max = 1.0))]
+        kept_by_reading: f32,
+    },
+}
+
+fn price() -> f32 {
+    1e-3
+}
+
+fn free() -> f32 {
+    0.05
+}
+
+fn kept_by_reading() -> f32 {
+    0.5
+}
+
+/// The settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SlotsConfig {
+    /// Slots that everybody shares.
+    #[schemars(range(min = 1, max = 1 << 20))]
+    pub memory_size: usize,
+    /// Numbers that are read from a slot.
+    #[schemars(range(min = 1, max = 8192))]
+    pub memory_dim: usize,
+    /// Heads of the attention by which slots are read.
+    #[schemars(range(min = 1, max = 1024))]
+    pub heads: usize,
+    /// Importances are multiplied by this at every step.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub decay: f32,
+    /// What is of no more importance than this is not written.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold: f32,
+    /// The memory outlasts episodes.
+    pub lasting: bool,
+    /// What stands in a slot.
+    pub compression: Compression,
+    /// How slots come into use.
+    pub allocation: Allocation,
+    /// Slots of each agent that no other reads: the lowest level. 0 for none.
+    #[schemars(range(min = 0, max = 1 << 20))]
+    pub own_slots: usize,
+    /// Slots of each group that only its agents read: the level between. 0 for none.
+    #[schemars(range(min = 0, max = 1 << 20))]
+    pub group_slots: usize,
+    /// Which agents are a group.
+    pub groups: Groups,
+}
+
+impl Default for SlotsConfig {
+    /// 1,024 slots of 256 numbers, read by 8 heads; neither compressed nor in levels.
+    fn default() -> Self {
+        SlotsConfig {
+            memory_size: 1024,
+            memory_dim: 256,
+            heads: 8,
+            decay: 0.99,
+            threshold: 0.05,
+            lasting: false,
+            compression: Compression::None,
+            allocation: Allocation::Fixed,
+            own_slots: 0,
+            group_slots: 0,
+            groups: Groups::default(),
+        }
+    }
+}
+
+impl SlotsConfig {
+    /// Names, rooms and slots a room of the levels, the lowest first.
+    fn levels(&self) -> Vec<(&'static str, Rooms, usize)> {
+        let levels = [
+            ("own", Rooms::Own, self.own_slots),
+            ("group", Rooms::Groups(self.groups.clone()), self.group_slots),
+            ("all", Rooms::All, self.memory_size),
+        ];
+        levels.into_iter().filter(|(_, _, slots)| *slots > 0).collect()
+    }
+}
+
+impl Member for SlotsConfig {
+    const NAME: &'static str = "slots";
+    const SUMMARY: &'static str = "slots that all agents read and write: compressed, in levels, allocated as needed";
+}
+
+impl MemorySettings for SlotsConfig {
+    fn store(&self, builder: &mut Builder, company: &Company) -> Option<Box<dyn Store>> {
+        Some(Box::new(builder.within("memory", |b| Slots::new(b, self, company))))
+    }
+
+    fn describe(&self) -> String {
+        let mut levels = String::new();
+        if self.own_slots > 0 {
+            levels += &format!(" own={}", self.own_slots);
+        }
+        if self.group_slots > 0 {
+            levels += &format!(" group={} of {}", self.group_slots, self.groups.describe());
+        }
+        if self.lasting {
+            levels += " lasting";
+        }
+        let allocation = match self.allocation {
+            Allocation::Fixed => "",
+            Allocation::Dynamic { .. } => " dynamic",
+        };
+        format!(
+            "size={} dim={} heads={} decay={} threshold={}{}{levels}{allocation}",
+            self.memory_size,
+            self.memory_dim,
+            self.heads,
+            self.decay,
+            self.threshold,
+            self.compression.describe(self.memory_dim),
+        )
+    }
+
+    fn said(&self, _: usize) -> usize {
+        self.compression.width(self.memory_dim)
+    }
+
+    fn bytes(&self, company: &Company) -> usize {
+        let agents = company.agents();
+        let groups = match self.groups {
+            Groups::Given { groups } => groups,
+            Groups::Near { cells, .. } => cells * cells,
+        };
+        let slots = [(self.own_slots, agents), (self.group_slots, groups), (self.memory_size, 1)];
+        let slots = slots.iter().fold(0usize, |sum, (each, rooms)| sum.saturating_add(each.saturating_mul(*rooms)));
+        slots.saturating_mul(self.compression.bits(self.memory_dim)) / 8
+    }
+
+    fn check(&self, company: &Company) -> Result<()> {
+        schema::check("agent.memory", self)?;
+        if !self.memory_dim.is_multiple_of(self.heads) {
+            let message = format!("a divisor of agent.memory.memory_dim ({}), got {}", self.memory_dim, self.heads);
+            return Err(Error::config("agent.memory.heads", message));
+        }
+        self.compression.check(self.memory_dim)?;
+        if self.group_slots > 0 {
+            self.groups.check(company)?;
+        } else if self.groups != Groups::default() {
+            let message = "its default: it does nothing where agent.memory.group_slots is 0";
+            return Err(Error::config("agent.memory.groups", message));
+        }
+        if self.bytes(company) > MOST_BYTES {
+            let message = format!("memories of at most {MOST_BYTES} bytes a world, this is {}", self.bytes(company));
+            return Err(Error::config("agent.memory.memory_size", message));
+        }
+        Ok(())
+    }
+}
+
+/// Of a world's memory, at most.
+const MOST_BYTES: usize = 1 << 32;
+
+struct Slots {
+    heads: usize,
+    decay: f32,
+    threshold: f32,
+    lasting: bool,
+    allocation: Allocation,
+    levels: Vec<Level>,
+    codec: Codec,
+    query: Linear,
+    output: Linear,
+    candidate: Linear,
+    importance: Linear,
+    /// Which level to read, and how far what is written rises; none where there is one level.
+    which: Option<[Linear; 2]>,
+}
+
+impl Slots {
+    fn new(builder: &mut Builder, config: &SlotsConfig, company: &Company) -> Slots {
+        let SlotsConfig { memory_dim: dim, heads, decay, threshold, lasting, allocation, .. } = *config;
+        let (features, agents) = (company.features, company.agents().max(1));
+        let width = config.compression.width(dim);
+        let described = config.levels();
+        let count = described.len();
+        let (levels, codec) = builder.common(|b| {
+            let level = |(name, rooms, slots)| Level::new(b, name, rooms, slots, width, agents);
+            let levels: Vec<_> = described.into_iter().map(level).collect();
+            (levels, Codec::new(b, config.compression, dim))
+        });
+        let seen = match allocation {
+            Allocation::Fixed => features,
+            Allocation::Dynamic { .. } => features + 2,
+        };
+        Slots {
+            heads,
+            decay,
+            threshold,
+            lasting,
+            allocation,
+            levels,
+            codec,
+            query: Linear::new(builder, "query", features, dim, 1.0),
+            output: Linear::new(builder, "output", dim, features, 1.0),
+            candidate: Linear::new(builder, "candidate", features, dim, 1.0),
+            importance: Linear::new(builder, "importance", seen, 1, 1.0),
+            which: (count > 1).then(|| {
+                [
+                    Linear::new(builder, "level", features, count, 1.0),
+                    Linear::new(builder, "rise", features, count - 1, 1.0),
+                ]
+            }),
+        }
+    }
+
+    /// Of each level what agents find in their room, `[worlds, agents, dim]`, for queries of the same shape, in what slots
+    /// say; and, where wanted, `[agents, worlds, heads, slots]`, where they look.
+    fn look<'g>(
+        &self,
+        scene: &Scene<'g>,
+        query: Tensor<'g>,
+        held: &[Tensor<'g>],
+        watch: bool,
+    ) -> (Vec<Tensor<'g>>, Vec<Tensor<'g>>) {
+        let graph = query.graph();
+        let (mut found, mut looks) = (Vec::new(), Vec::new());
+        for (index, level) in self.levels.iter().enumerate() {
+            let (importance, said) = (held[2 * index + 1], held[2 * self.levels.len() + index]);
+            let members = level.members(graph, scene);
+            let valid = matches!(self.allocation, Allocation::Dynamic { .. })
+                .then(|| importance.greater(graph.scalar(0.0)));
+            let asked = level.enter(query);
+            if watch {
+                let shape = importance.shape();
+                let mask = valid.map(|valid| valid.reshape([shape[0], shape[1], 1, shape[2]]));
+                // [worlds, rooms, those in it, heads, slots]
+                looks.push(level.seen(asked.attention_weights(said, self.heads, mask, false), members));
+            }
+            found.push(level.leave(asked.memory_read(said, self.heads, valid), members));
+        }
+        (found, looks)
+    }
+
+    /// A step's worlds begin: what slots hold is forgotten, unless it lasts.
+    fn begin<'g>(&self, scene: &Scene<'g>, held: &mut [Tensor<'g>]) {
+        if self.lasting {
+            return;
+        }
+        let graph = scene.ages.graph();
+        let worlds = scene.ages.shape()[2];
+        let goes_on = scene.ages.max(&[1]).minimum(graph.scalar(1.0));
+        for (i, x) in held.iter_mut().enumerate() {
+            let lanes: &[usize] = if i % 2 == 0 { &[worlds, 1, 1, 1] } else { &[worlds, 1, 1] };
+            *x = *x * goes_on.reshape(lanes);
+        }
+    }
+
+    /// Slots that are read are kept.
+    fn keep<'g>(&self, weights: &Weights<'g>, looks: &[Tensor<'g>], held: &mut [Tensor<'g>]) {
+        let Allocation::Dynamic { kept_by_reading, .. } = self.allocation else { return };
+        let one = weights.graph().scalar(1.0);
+        for (looks, importance) in looks.iter().zip(held.iter_mut().skip(1).step_by(2)) {
+            let shape = importance.shape();
+            let most = looks.detach().mean(&[2]).max(&[0]).reshape(&shape);
+            let in_use = importance.greater(weights.graph().scalar(0.0));
+            *importance = *importance + most * (one - *importance) * in_use * kept_by_reading;
+        }
+    }
+
+    /// What an agent's importance of writing is seen by: its features and, where slots are allocated, how far memory is
+    /// from its candidate, and how full it is. All are `[1, agents, worlds, ..]`.
+    fn situation<'g>(
+        &self,
+        scene: &Scene<'g>,
+        features: Tensor<'g>,
+        code: Tensor<'g>,
+        held: &[Tensor<'g>],
+        weights: &Weights<'g>,
+    ) -> Tensor<'g> {
+        if self.allocation == Allocation::Fixed {
+            return features;
+        }
+        let graph = features.graph();
+        let shape = features.shape();
+        let (agents, worlds) = (shape[1], shape[2]);
+        let said = self.codec.decode(weights, code);
+        let (found, _) = self.look(scene, said, held, false);
+        let nearest = found.iter().map(|found| (*found - said).square().mean(&[-1]));
+        let Some(error) = nearest.reduce(|a, b| a.minimum(b)) else { return features };
+        let in_use = held.iter().skip(1).step_by(2).take(self.levels.len());
+        let shares = in_use.map(|r| r.greater(graph.scalar(0.0)).mean(&[1, 2]).reshape([1, 1, worlds, 1]));
+        let Some(pressure) = shares.reduce(|a, b| a.maximum(b)) else { return features };
+        let error = error.detach().reshape([1, worlds, agents, 1]).transpose(&[0, 2, 1, 3]);
+        graph.concat(&[features, error, pressure.broadcast_to([1, agents, worlds, 1])], 3)
+    }
+}
+
+/// `[1, agents, worlds, numbers]` as `[worlds, agents, numbers]`.
+fn by_world(x: Tensor<'_>) -> Tensor<'_> {
+    let shape = x.shape();
+    x.transpose(&[0, 2, 1, 3]).reshape([shape[2], shape[1], shape[3]])
+}
+
+/// And back.
+fn by_agent(x: Tensor<'_>) -> Tensor<'_> {
+    let shape = x.shape();
+    x.reshape([1, shape[0], shape[1], shape[2]]).transpose(&[0, 2, 1, 3])
+}
+
+impl Store for Slots {
+    fn state(&self) -> Vec<StatePart> {
+        let part = |level: &Level| {
+            let [slots, importance] = level.state();
+            [
+                StatePart { name: format!("memory of {}", level.name), shape: slots },
+                StatePart { name: format!("importance of {}", level.name), shape: importance },
+            ]
+        };
+        self.levels.iter().flat_map(part).collect()
+    }
+
+    fn open<'g>(&self, _: &Weights<'g>, state: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
+        self.levels.iter().zip(state.chunks(2)).flat_map(|(level, state)| level.open(state)).collect()
+    }
+
+    fn read<'g>(
+        &self,
+        weights: &Weights<'g>,
+        scene: &Scene<'g>,
+        features: Tensor<'g>,
+        held: &mut Vec<Tensor<'g>>,
+    ) -> Recalled<'g> {
+        let graph = weights.graph();
+        held.truncate(2 * self.levels.len());
+        self.begin(scene, held);
+        // What the slots say is worked out once a step.
+        for (index, level) in self.levels.iter().enumerate() {
+            let slots = held[2 * index];
+            let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
+            held.push(self.codec.decode(weights, slots + start));
+        }
+        let query = by_world(self.query.forward(weights, features));
+        let dynamic = self.allocation != Allocation::Fixed;
+        let (found, looks) = self.look(scene, query, held, scene.watch || dynamic);
+        self.keep(weights, &looks, held);
+        let read = match &self.which {
+            None => found[0],
+            Some([which, _]) => {
+                let share = by_world(which.forward(weights, features).softmax(-1));
+                let part = |(i, found): (usize, &Tensor<'g>)| *found * share.slice(2, i, 1);
+                found.iter().enumerate().map(part).reduce(|sum, x| sum + x).unwrap_or(found[0])
+            }
+        };
+        let features = features + self.output.forward(weights, by_agent(read));
+        Recalled { features, reads: scene.watch.then(|| graph.concat(&looks, 3)) }
+    }
+
+    fn write<'g>(
+        &self,
+        weights: &Weights<'g>,
+        scene: &Scene<'g>,
+        features: Tensor<'g>,
+        held: &mut Vec<Tensor<'g>>,
+    ) -> Noted<'g> {
+        let graph = weights.graph();
+        let shape = features.shape();
+        let (agents, worlds) = (shape[1], shape[2]);
+        let candidate = self.candidate.forward(weights, features);
+        let code = self.codec.encode(weights, candidate);
+        let mut price = self.codec.reconstruction(weights, candidate, code);
+        let mut add = |more: Option<Tensor<'g>>| {
+            price = [price, more].into_iter().flatten().reduce(|sum, more| sum + more);
+        };
+        let code = by_world(code);
+        let seen = self.situation(scene, features, code, held, weights);
+        let here = by_world(scene.present.reshape([1, agents, worlds, 1]));
+        let mut importance = by_world(self.importance.forward(weights, seen).sigmoid()) * here;
+        if let Allocation::Dynamic { price, .. } = self.allocation {
+            add(Some(importance.mean_all() * price));
+        }
+        let rises = self.which.as_ref().map(|[_, rise]| by_world(rise.forward(weights, features).sigmoid()));
+        let (mut all, mut written, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first = 0;
+        for (index, level) in self.levels.iter().enumerate() {
+            if let Some(rises) = rises.filter(|_| index > 0) {
+                importance = importance * rises.slice(2, index - 1, 1);
+            }
+            let members = level.members(graph, scene);
+            let mut gates = level.enter(importance);
+            if let Some(members) = members {
+                gates = gates * members.reshape([&members.shape()[..], &[1]].concat());
+            }
+            let sizes = gates.shape();
+            let gates = gates.reshape(&sizes[..3]);
+            let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
+            let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
+            let [now, ranks, taken] = (slots + start).memory_write(
+                ranks,
+                level.enter(code),
+                gates,
+                gates,
+                self.decay,
+                self.threshold,
+            );
+            let (now, more) = self.codec.kept(weights, now);
+            add(more);
+            let (mut now, mut ranks) = (now - start, ranks);
+            if let Allocation::Dynamic { free, .. } = self.allocation {
+                let used = ranks.greater_equal(graph.scalar(free));
+                now = now * used.reshape([&used.shape()[..], &[1]].concat());
+                ranks = ranks * used;
+            }
+            if scene.watch {
+                let count = ranks.shape()[2];
+                all.push(importance);
+                written.push(self.places(level, taken, members, [first, count]));
+                kept.push(ranks.reshape([worlds, ranks.shape()[1] * count]));
+                first += ranks.shape()[1] * count;
+            }
+            (held[2 * index], held[2 * index + 1]) = (now, ranks);
+        }
+        let by_agents = |x: Vec<Tensor<'g>>| scene.watch.then(|| graph.concat(&x, 2).transpose(&[1, 0, 2]));
+        Noted {
+            price,
+            importance: by_agents(all),
+            written: by_agents(written),
+            kept: scene.watch.then(|| graph.concat(&kept, 1)),
+        }
+    }
+
+    fn close<'g>(&self, _: &Weights<'g>, held: Vec<Tensor<'g>>, agents: usize) -> Vec<Tensor<'g>> {
+        let levels = self.levels.iter().zip(held.chunks(2));
+        levels.flat_map(|(level, held)| level.close([held[0], held[1]], agents)).collect()
+    }
+
+    fn bound(&self) -> bool {
+        let given = |level: &Level| matches!(level.rooms, Rooms::Groups(Groups::Given { .. }));
+        self.levels.iter().any(given)
+    }
+}
+
+impl Slots {
+    /// The number of the slot that each agent wrote to, `[worlds, agents, 1]`, counted over all; -1 where it wrote nothing.
+    fn places<'g>(
+        &self,
+        level: &Level,
+        taken: Tensor<'g>,
+        members: Option<Tensor<'g>>,
+        [first, count]: [usize; 2],
+    ) -> Tensor<'g> {
+        let graph = taken.graph();
+        let shape = taken.shape();
+        let (worlds, rooms, inside) = (shape[0], shape[1], shape[2]);
+        let taken = taken.to_f32();
+        let wrote = taken.less(graph.scalar(count as f32));
+        let before: Vec<f32> = (0..rooms).map(|room| (first + room * count) as f32).collect();
+        // One more than the number, and 0 for none: so that rooms that an agent is not in add nothing.
+        let place = (taken + graph.constant([1, rooms, 1], &before) + 1.0) * wrote;
+        level.leave(place.reshape([worlds, rooms, inside, 1]), members) - 1.0
+    }
+}
