@@ -38,6 +38,11 @@ impl Recall {
         self.store.bound()
     }
 
+    /// Names of its levels, and the slots that so many agents have in each.
+    pub fn levels(&self, agents: usize) -> Vec<(String, usize)> {
+        self.store.levels(agents).into_iter().map(|(name, slots)| (name.to_string(), slots)).collect()
+    }
+
     /// What it holds in the state of a first step.
     pub fn open<'g>(&self, weights: &Weights<'g>, state: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
         self.store.open(weights, state)

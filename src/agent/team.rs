@@ -265,6 +265,11 @@ impl Team {
         self.talk.layers().get(round).and_then(|layer| layer.links())
     }
 
+    /// Names of the levels of its shared memory, and the slots of each; empty where it has none.
+    pub fn memory_levels(&self) -> Vec<(String, usize)> {
+        self.recall.as_ref().map_or(Vec::new(), |recall| recall.levels(self.agents))
+    }
+
     /// As [`Policy::unroll`], with what every round of communication made, in their order, and what is to be seen of the
     /// memory. For a single step attention, gates and messages are there where the way of communicating has them.
     ///
@@ -374,9 +379,10 @@ impl Team {
         let (time, agents) = (sequence.present.shape()[0], sequence.present.shape()[1]);
         let mut common = state[self.parts.iter().map(|part| part.body.state().len()).sum()..].iter().copied();
         let mut under_way = self.talk.state().and_then(|_| common.next());
-        let mut held = self.recall.as_ref().map_or(Vec::new(), |recall| {
-            recall.open(weights, &common.collect::<Vec<_>>())
-        });
+        let mut held = self
+            .recall
+            .as_ref()
+            .map_or(Vec::new(), |recall| recall.open(weights, &common.collect::<Vec<_>>()));
         let encoded = std::mem::take(&mut now.features);
         let mut steps: Vec<Vec<Tensor<'g>>> = vec![Vec::new(); self.parts.len()];
         let mut price: Option<Tensor<'g>> = None;
@@ -483,7 +489,9 @@ impl Policy for Team {
     fn architecture(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(|part| part.body.architecture()).collect();
         let memory = match &self.recall {
-            Some(_) => format!(" memory={}", described(self.config.memory.name(), self.config.memory.describe())),
+            Some(_) => {
+                format!(" memory={}", described(self.config.memory.name(), self.config.memory.describe()))
+            }
             None => String::new(),
         };
         if !self.kinds {

@@ -124,7 +124,8 @@ impl Rules for RecallConfig {
         crate::schema::check("world", self)?;
         let numbers = self.agents.saturating_mul(self.width());
         if numbers > MOST_NUMBERS {
-            let message = format!("worlds that show at most {MOST_NUMBERS} numbers, this one shows {numbers}");
+            let message =
+                format!("worlds that show at most {MOST_NUMBERS} numbers, this one shows {numbers}");
             return Err(Error::config("world.agents", message));
         }
         Ok(())

@@ -173,9 +173,7 @@ impl Codec {
     pub fn decode<'g>(&self, weights: &Weights<'g>, slots: Tensor<'g>) -> Tensor<'g> {
         match &self.maps {
             None => slots,
-            Some([.., decode, decoded]) => {
-                decoded.forward(weights, decode.forward(weights, slots).relu())
-            }
+            Some([.., decode, decoded]) => decoded.forward(weights, decode.forward(weights, slots).relu()),
         }
     }
 

@@ -101,6 +101,10 @@ pub trait Store: Send + Sync {
     /// The state after the last step, for so many agents.
     fn close<'g>(&self, weights: &Weights<'g>, held: Vec<Tensor<'g>>, agents: usize) -> Vec<Tensor<'g>>;
 
+    /// Names of its levels, and the slots of all rooms of each for so many agents, in the order in which [`Glance`] counts
+    /// them.
+    fn levels(&self, agents: usize) -> Vec<(&'static str, usize)>;
+
     /// Whether it works for the number of agents alone that it was made for.
     fn bound(&self) -> bool {
         false
@@ -198,8 +202,5 @@ fn spread<'g>(gathered: Tensor<'g>, agents: usize) -> Tensor<'g> {
     let shape = gathered.shape();
     let (worlds, rows, width) = (shape[0], shape[1], shape[2]);
     let share = rows.div_ceil(agents);
-    gathered
-        .pad(1, 0, agents * share - rows)
-        .reshape([worlds, agents, share, width])
-        .transpose(&[1, 0, 2, 3])
+    gathered.pad(1, 0, agents * share - rows).reshape([worlds, agents, share, width]).transpose(&[1, 0, 2, 3])
 }

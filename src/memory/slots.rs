@@ -129,7 +129,8 @@ impl SlotsConfig {
 
 impl Member for SlotsConfig {
     const NAME: &'static str = "slots";
-    const SUMMARY: &'static str = "slots that all agents read and write: compressed, in levels, allocated as needed";
+    const SUMMARY: &'static str =
+        "slots that all agents read and write: compressed, in levels, allocated as needed";
 }
 
 impl MemorySettings for SlotsConfig {
@@ -174,14 +175,16 @@ impl MemorySettings for SlotsConfig {
             Groups::Near { cells, .. } => cells * cells,
         };
         let slots = [(self.own_slots, agents), (self.group_slots, groups), (self.memory_size, 1)];
-        let slots = slots.iter().fold(0usize, |sum, (each, rooms)| sum.saturating_add(each.saturating_mul(*rooms)));
+        let slots =
+            slots.iter().fold(0usize, |sum, (each, rooms)| sum.saturating_add(each.saturating_mul(*rooms)));
         slots.saturating_mul(self.compression.bits(self.memory_dim)) / 8
     }
 
     fn check(&self, company: &Company) -> Result<()> {
         schema::check("agent.memory", self)?;
         if !self.memory_dim.is_multiple_of(self.heads) {
-            let message = format!("a divisor of agent.memory.memory_dim ({}), got {}", self.memory_dim, self.heads);
+            let message =
+                format!("a divisor of agent.memory.memory_dim ({}), got {}", self.memory_dim, self.heads);
             return Err(Error::config("agent.memory.heads", message));
         }
         self.compression.check(self.memory_dim)?;
@@ -192,7 +195,8 @@ impl MemorySettings for SlotsConfig {
             return Err(Error::config("agent.memory.groups", message));
         }
         if self.bytes(company) > MOST_BYTES {
-            let message = format!("memories of at most {MOST_BYTES} bytes a world, this is {}", self.bytes(company));
+            let message =
+                format!("memories of at most {MOST_BYTES} bytes a world, this is {}", self.bytes(company));
             return Err(Error::config("agent.memory.memory_size", message));
         }
         Ok(())
@@ -275,8 +279,9 @@ impl Slots {
             if watch {
                 let shape = importance.shape();
                 let mask = valid.map(|valid| valid.reshape([shape[0], shape[1], 1, shape[2]]));
+                let weights = asked.attention_weights(said, self.heads, mask, false);
                 // [worlds, rooms, those in it, heads, slots]
-                looks.push(level.seen(asked.attention_weights(said, self.heads, mask, false), members));
+                looks.push(level.seen(weights.swap(-3, -2), members));
             }
             found.push(level.leave(asked.memory_read(said, self.heads, valid), members));
         }
@@ -473,6 +478,10 @@ impl Store for Slots {
     fn close<'g>(&self, _: &Weights<'g>, held: Vec<Tensor<'g>>, agents: usize) -> Vec<Tensor<'g>> {
         let levels = self.levels.iter().zip(held.chunks(2));
         levels.flat_map(|(level, held)| level.close([held[0], held[1]], agents)).collect()
+    }
+
+    fn levels(&self, agents: usize) -> Vec<(&'static str, usize)> {
+        self.levels.iter().map(|level| (level.name, level.count(agents) * level.slots)).collect()
     }
 
     fn bound(&self) -> bool {

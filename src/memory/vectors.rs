@@ -134,6 +134,10 @@ impl Store for Vectors {
         Noted::default()
     }
 
+    fn levels(&self, agents: usize) -> Vec<(&'static str, usize)> {
+        vec![("vectors", agents)]
+    }
+
     fn close<'g>(&self, _: &Weights<'g>, held: Vec<Tensor<'g>>, _: usize) -> Vec<Tensor<'g>> {
         held
     }

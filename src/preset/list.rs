@@ -228,21 +228,9 @@ const PRESETS: &[Preset] = &[
         summary: "a fact that one agent is shown, among one other, is asked of those that never met it: shared slots",
         settings: || memory::recall(1),
     },
-    Preset {
-        name: "recall-4",
-        summary: "the same among four other facts",
-        settings: || memory::recall(4),
-    },
-    Preset {
-        name: "recall-16",
-        summary: "the same among sixteen",
-        settings: || memory::recall(16),
-    },
-    Preset {
-        name: "recall-64",
-        summary: "the same among sixty-four",
-        settings: || memory::recall(64),
-    },
+    Preset { name: "recall-4", summary: "the same among four other facts", settings: || memory::recall(4) },
+    Preset { name: "recall-16", summary: "the same among sixteen", settings: || memory::recall(16) },
+    Preset { name: "recall-64", summary: "the same among sixty-four", settings: || memory::recall(64) },
     Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",

@@ -26,5 +26,8 @@ pub(super) fn recall(others: usize) -> Settings {
         gae_lambda: 0.0,
         ..PpoConfig::default()
     };
-    Settings { steps: 4_000_000, ..Settings::new(RecallConfig { others, ..RecallConfig::default() }, agent, learner) }
+    Settings {
+        steps: 4_000_000,
+        ..Settings::new(RecallConfig { others, ..RecallConfig::default() }, agent, learner)
+    }
 }

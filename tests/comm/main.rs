@@ -1,4 +1,4 @@
-//! Channels, gates, graphs, urgency, and teams that talk: against plain formulas in f64 and by what they mean.
+//! Channels, gates, graphs, urgency, teams that talk, memories that they share: against plain formulas in f64 and by what they mean.
 
 #[allow(dead_code)] // Other tests use the rest.
 #[path = "../../engine/tests/common/random.rs"]
@@ -8,5 +8,6 @@ mod channel;
 mod hearers;
 mod importance;
 mod influence;
+mod memory;
 mod spoken;
 mod team;

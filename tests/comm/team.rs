@@ -12,12 +12,12 @@ use synod::{Device, Graph, Tensor};
 
 use crate::random::Random;
 
-const AGENTS: usize = 3;
-const WORLDS: usize = 2;
-const SEEN: usize = 4;
-const FEATURES: usize = 32;
+pub const AGENTS: usize = 3;
+pub const WORLDS: usize = 2;
+pub const SEEN: usize = 4;
+pub const FEATURES: usize = 32;
 
-fn spec() -> Spec {
+pub fn spec() -> Spec {
     let kinds = vec![AgentKind::discrete("agent", AGENTS, SEEN, 2)];
     Spec { worlds: WORLDS, kinds, state: 0, masked: false, limit: 9 }
 }
@@ -30,14 +30,14 @@ fn team(talk: CommunicatorConfig, core: bool) -> Team {
 }
 
 /// What a team is shown over some steps: `[time, agents, worlds, ..]`.
-struct Shown {
-    observations: Vec<f32>,
-    ages: Vec<f32>,
-    present: Vec<f32>,
+pub struct Shown {
+    pub observations: Vec<f32>,
+    pub ages: Vec<f32>,
+    pub present: Vec<f32>,
 }
 
 impl Shown {
-    fn new(time: usize, random: &mut Random) -> Self {
+    pub fn new(time: usize, random: &mut Random) -> Self {
         let lanes = time * AGENTS * WORLDS;
         let ages = (0..lanes).map(|lane| (lane / (AGENTS * WORLDS)) as f32).collect();
         let observations = random.floats(lanes * SEEN, -1.0, 1.0);
@@ -46,7 +46,7 @@ impl Shown {
 }
 
 /// Parameters of actions over all steps at once, and the slope of the last step's sum for every observation.
-fn whole(team: &Team, shown: &Shown, mode: Mode) -> (Vec<f32>, Vec<f32>) {
+pub fn whole(team: &Team, shown: &Shown, mode: Mode) -> (Vec<f32>, Vec<f32>) {
     let time = shown.ages.len() / (AGENTS * WORLDS);
     let graph = Graph::new();
     let weights = team.parameters().weights(&graph);
@@ -73,7 +73,12 @@ fn whole(team: &Team, shown: &Shown, mode: Mode) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// The same step by step, each from the state that the last one left.
-fn stepwise(team: &Team, shown: &Shown) -> Vec<f32> {
+pub fn stepwise(team: &Team, shown: &Shown) -> Vec<f32> {
+    steps(team, shown).0
+}
+
+/// The same, with the state after the last step.
+pub fn steps(team: &Team, shown: &Shown) -> (Vec<f32>, Vec<Vec<f32>>) {
     let graph = Graph::new();
     let weights = team.parameters().weights(&graph);
     let sequence = Sequence::input(&graph, team, [1, AGENTS, WORLDS], &[SEEN], Mode::Acting);
@@ -105,10 +110,10 @@ fn stepwise(team: &Team, shown: &Shown) -> Vec<f32> {
         all.extend_from_slice(out.f32(0));
         state = (0..parts).map(|i| out.f32(1 + i).to_vec()).collect();
     }
-    all
+    (all, state)
 }
 
-fn near(a: &[f32], b: &[f32]) -> bool {
+pub fn near(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5)
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Node {
 type Key = (TypeId, String, Vec<ValueId>);
 
 /// Outputs of one op at most.
-const MOST_OUTPUTS: usize = 64;
+pub(crate) const MOST_OUTPUTS: usize = 64;
 
 #[derive(Default)]
 struct Inner {

@@ -45,7 +45,15 @@ impl Builder {
     /// Initial values depend on `seed` alone.
     pub fn new(seed: u64) -> Self {
         let (prefix, entries, values) = Default::default();
-        Builder { stream: Stream::new(seed), lanes: None, common: false, prefix, entries, values, failure: None }
+        Builder {
+            stream: Stream::new(seed),
+            lanes: None,
+            common: false,
+            prefix,
+            entries,
+            values,
+            failure: None,
+        }
     }
 
     /// As [`Builder::new`], with parameters of their own for each of `lanes` agents. Layers then expect the agents as

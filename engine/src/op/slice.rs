@@ -16,7 +16,8 @@
 use super::movement::{Rows, SHADER, check_rank, copy_rows, only, strided_launch};
 use crate::error::{Error, Result};
 use crate::graph::{
-    Binding, CpuCall, Cut, GpuCall, GpuPlan, Graph, Launch, Op, Tensor, VjpCall, WithoutElements,
+    Binding, CpuCall, Cut, GpuCall, GpuPlan, Graph, Launch, MOST_OUTPUTS, Op, Tensor, VjpCall,
+    WithoutElements,
 };
 use crate::shape::{DType, Shape, TensorType};
 
@@ -411,6 +412,16 @@ impl<'g> Tensor<'g> {
                 self.refuse("split", format!("pieces of {sizes:?} do not make up axis {axis}"));
             }
             return pieces;
+        }
+        if sizes.len() > MOST_OUTPUTS {
+            // More pieces than an op may have outputs: first coarse ones.
+            let chunks: Vec<&[usize]> = sizes.chunks(sizes.len().div_ceil(2)).collect();
+            let coarse: Vec<usize> = chunks
+                .iter()
+                .map(|sizes| sizes.iter().fold(0, |sum: usize, size| sum.saturating_add(*size)))
+                .collect();
+            let coarse = self.split(axis as isize, &coarse);
+            return coarse.iter().zip(chunks).flat_map(|(x, sizes)| x.split(axis as isize, sizes)).collect();
         }
         let mut pieces = self.graph().apply(Split { axis, sizes: sizes.to_vec() }, &[self]);
         // After a mistake the graph gives handles that stand for nothing, in a number of its own.

@@ -133,6 +133,19 @@ fn cases() -> Vec<Case> {
         )
         .label("one piece of two used"),
     );
+    cases.push(
+        Case::new(
+            "split",
+            vec![uniform([2, 67], -2.0..2.0)],
+            |g, x| {
+                let mut pieces = x[0].split(1, &[1; 67]);
+                pieces.reverse();
+                vec![g.concat(&pieces, 1)]
+            },
+            |x| vec![x[0].chunks(67).flat_map(|row| row.iter().rev().copied()).collect()],
+        )
+        .label("more pieces than an op may have outputs"),
+    );
     cases.push(Case::new(
         "concat",
         vec![uniform([3, 2, 5], -2.0..2.0), uniform([3, 1, 5], -2.0..2.0), uniform([3, 4, 5], -2.0..2.0)],

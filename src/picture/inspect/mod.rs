@@ -1,6 +1,6 @@
 //! What went on inside a team in one episode, as pictures (SVG) and beside each the same numbers as JSON: who listens
 //! to whom, the graph of neighbours, values and actions, intrinsic rewards, clusters of messages, how much they count
-//! and what they mean.
+//! and what they mean, and the memory that agents share.
 //!
 //! What is drawn is a [`Recording`]: plain arrays. This folder knows no environment and no network; whoever has played
 //! an episode fills one in. Each file here makes one page; what they share is in `canvas`.
@@ -32,6 +32,7 @@ mod graph;
 mod importance;
 mod intrinsic;
 mod meaning;
+mod memory;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ mod values;
 
 pub use importance::Counted;
 pub use meaning::{FactTable, Listening, Meaning, Speech};
+pub use memory::Memory;
 
 use serde_json::{Map, Value, json};
 
@@ -92,6 +94,8 @@ pub struct Recording {
     pub importance: Option<Counted>,
     /// What messages mean.
     pub meaning: Option<Meaning>,
+    /// The memory that agents share.
+    pub memory: Option<Memory>,
 }
 
 /// One round of communication.
@@ -150,7 +154,7 @@ pub struct Page {
 pub const MOST_LISTENERS: usize = 64;
 
 /// Every page that the recording has something for: `values`, `intrinsic`, `attention` (attention or gates; for up to
-/// [`MOST_LISTENERS`] agents), `graph`, `messages`, those in so many clusters, `importance` and `meaning`.
+/// [`MOST_LISTENERS`] agents), `graph`, `messages`, those in so many clusters, `importance`, `meaning` and `memory`.
 ///
 /// # Errors
 /// Nothing was recorded, arrays do not fit together, or no clusters are asked for.
@@ -163,6 +167,7 @@ pub fn pages(recording: &Recording, clusters: usize) -> Result<Vec<Page>> {
     pages.extend(messages::page(recording, clusters)?);
     pages.extend(importance::page(recording));
     pages.extend(meaning::page(recording));
+    pages.extend(memory::page(recording));
     Ok(pages)
 }
 
@@ -207,6 +212,9 @@ fn check(recording: &Recording) -> Result<()> {
     if let Some(counted) = &recording.importance {
         let parts = [&counted.removed, &counted.marginal, &counted.value];
         lengths.extend(parts.map(|part| ("importance", part.len(), lanes.checked_mul(agents))));
+    }
+    if let Some(memory) = &recording.memory {
+        lengths.extend(memory.lengths(steps, agents));
     }
     if recording.meaning.as_ref().is_some_and(|meaning| !meaning.fits()) {
         return Err(Error::Usage("tables of messages that are not those of their symbols".into()));

@@ -245,12 +245,14 @@ fn omitted(
         false if inspection.episodes == 0 => "no more episodes are played (--episodes 0)".to_string(),
         false => "nobody said anything in them that was heard".to_string(),
     };
+    let memory = "agents share no memory (agent.memory.kind = \"none\")".to_string();
     let reasons = [
         ("attention", attention),
         ("graph", graph),
         ("importance", importance),
         ("intrinsic", curiosity),
         ("meaning", meaning),
+        ("memory", memory),
         ("messages", messages),
     ];
     reasons.into_iter().filter(|(name, _)| !pages.iter().any(|page| page.name == *name)).collect()

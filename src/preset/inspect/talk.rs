@@ -77,7 +77,7 @@ impl Conversation {
             let moments = tape.moments();
             all.facts = tape.inner.facts();
             let mut step = 0usize;
-            watcher.through(&tape, &moments, |_, _, _, made| {
+            watcher.through(&tape, &moments, |_, _, _, made, _| {
                 // What is heard now was said some steps ago.
                 if let Some(said_at) = step.checked_sub(delay) {
                     all.add(&tape, &moments, [said_at, step], made);

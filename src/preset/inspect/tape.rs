@@ -145,7 +145,9 @@ impl<'a> Stage<'a> {
             let agent = team.config();
             let said = agent.rounds * agents * agent.features.max(agent.communication.said(agent.features));
             let heard = agent.rounds * agents * agents.min(MOST_LISTENERS) * agent.communication.heads();
-            said.max(heard).max(spec.observation_length() + spec.mask_length()).max(1)
+            let slots: usize = team.memory_levels().iter().map(|(_, slots)| slots).sum();
+            let recalled = slots.saturating_mul(agents + 1);
+            said.max(heard).max(recalled).max(spec.observation_length() + spec.mask_length()).max(1)
         };
         if each > MOST_NUMBERS {
             return Err(Error::Usage(format!("{each} numbers a step are too many to be recorded")));

@@ -12,7 +12,7 @@ use crate::cpu::Parallel;
 use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::{Graph, Variable};
-use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Recording, Round};
+use crate::picture::inspect::{Link, Links, MOST_LISTENERS, Memory, Recording, Round};
 use crate::program::Program;
 use crate::registry::Member;
 use crate::shape::TensorType;
@@ -29,11 +29,21 @@ struct Outputs {
     priorities: Option<usize>,
 }
 
+/// And what belongs to a shared memory.
+struct Recollected {
+    heads: usize,
+    reads: usize,
+    importance: Option<usize>,
+    written: Option<usize>,
+    kept: Option<usize>,
+}
+
 /// A team over one step of one world, with what acting does not show.
 pub(super) struct Watcher<'a> {
     team: &'a Team,
     program: Program,
     rounds: Vec<Outputs>,
+    memory: Option<Recollected>,
     agents: usize,
     space: ActionSpace,
     values_of_actions: bool,
@@ -52,22 +62,52 @@ pub(super) struct Made<'a> {
     priorities: &'a [f32],
 }
 
+/// What is to be seen of a shared memory at one step.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    heads: usize,
+    /// `[agents, heads, slots]`.
+    reads: &'a [f32],
+    /// As in [`Memory`].
+    importance: &'a [f32],
+    written: &'a [f32],
+    kept: &'a [f32],
+}
+
+impl Seen<'_> {
+    /// Adds a step; the absent read nothing.
+    fn note(&self, moment: &Moment, memory: &mut Memory) {
+        let slots = memory.slots();
+        for (agent, here) in moment.present.iter().enumerate() {
+            let rows = &self.reads[agent * self.heads * slots..][..self.heads * slots];
+            let mean = |slot: usize| {
+                let sum: f32 = rows.iter().skip(slot).step_by(slots).sum();
+                here * sum / self.heads as f32
+            };
+            memory.reads.extend((0..slots).map(mean));
+        }
+        memory.importance.extend(self.importance);
+        memory.written.extend(self.written);
+        memory.kept.extend(self.kept);
+    }
+}
+
 impl<'a> Watcher<'a> {
     /// For a team in such worlds, of which `values_of_actions` learn Q-values.
     pub fn new(device: &Device, team: &'a Team, spec: &Spec, values_of_actions: bool) -> Result<Self> {
-        let (program, rounds) = program(device, team, spec, values_of_actions)?;
+        let (program, rounds, memory) = program(device, team, spec, values_of_actions)?;
         let kind = &spec.kinds[0];
         let (agents, space) = (kind.count, kind.actions.clone());
-        Ok(Watcher { team, program, rounds, agents, space, values_of_actions })
+        Ok(Watcher { team, program, rounds, memory, agents, space, values_of_actions })
     }
 
     /// Goes through an episode, with the noise with which it was played: `note` is told at each step the preferences,
-    /// the values and what the rounds made.
+    /// the values, what the rounds made, and what is to be seen of the memory.
     pub fn through(
         &mut self,
         tape: &Tape,
         moments: &[Moment],
-        mut note: impl FnMut(&Moment, &[f32], &[f32], &[Made<'_>]),
+        mut note: impl FnMut(&Moment, &[f32], &[f32], &[Made<'_>], Option<Seen<'_>>),
     ) -> Result<()> {
         for (step, moment) in moments.iter().enumerate() {
             let inputs = [
@@ -96,7 +136,14 @@ impl<'a> Watcher<'a> {
                 priorities: of(at.priorities),
             };
             let made: Vec<Made<'_>> = self.rounds.iter().map(made).collect();
-            note(moment, outputs.f32(0), outputs.f32(1), &made);
+            let memory = self.memory.as_ref().map(|at| Seen {
+                heads: at.heads,
+                reads: outputs.f32(at.reads),
+                importance: of(at.importance),
+                written: of(at.written),
+                kept: of(at.kept),
+            });
+            note(moment, outputs.f32(0), outputs.f32(1), &made, memory);
         }
         Ok(())
     }
@@ -120,7 +167,14 @@ impl<'a> Watcher<'a> {
             .collect();
         recording.graph =
             team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
-        self.through(tape, moments, |moment, preferences, values, made| {
+        recording.memory = self.memory.is_some().then(|| Memory {
+            levels: team.memory_levels(),
+            ..Memory::default()
+        });
+        self.through(tape, moments, |moment, preferences, values, made, memory| {
+            if let (Some(seen), Some(memory)) = (memory, &mut recording.memory) {
+                seen.note(moment, memory);
+            }
             judge(recording, &space, preferences, values, &moment.masks);
             for (index, (round, made)) in recording.rounds.iter_mut().zip(made).enumerate() {
                 round.said.extend(made.said);
@@ -158,14 +212,14 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// The team over one step of one world: probabilities or values of all options, values of what is seen, and what rounds
-/// of communication made.
+/// The team over one step of one world: probabilities or values of all options, values of what is seen, what rounds of
+/// communication made, and what is to be seen of the memory.
 fn program(
     device: &Device,
     team: &Team,
     spec: &Spec,
     values_of_actions: bool,
-) -> Result<(Program, Vec<Outputs>)> {
+) -> Result<(Program, Vec<Outputs>, Option<Recollected>)> {
     let kind = &spec.kinds[0];
     let agents = kind.count;
     let state = team
@@ -181,7 +235,7 @@ fn program(
     let lanes = [1, agents, 1];
     let sequence = Sequence::input(&graph, team, lanes, &kind.observation, Mode::Acting);
     let before: Vec<_> = state.iter().map(|v| graph.variable(v)).collect();
-    let Watched { unrolled, rounds: heard, .. } = team.watch(&weights, sequence, &before)?;
+    let Watched { unrolled, rounds: heard, memory } = team.watch(&weights, sequence, &before)?;
     let preferences = if values_of_actions {
         unrolled.parameters
     } else {
@@ -207,12 +261,25 @@ fn program(
             }
         })
         .collect();
+    let memory = memory.map(|glance| {
+        let mut add = |tensor| {
+            outputs.push(tensor);
+            outputs.len() - 1
+        };
+        Recollected {
+            heads: glance.reads.shape().get(2).copied().unwrap_or(1).max(1),
+            reads: add(glance.reads),
+            importance: glance.importance.map(&mut add),
+            written: glance.written.map(&mut add),
+            kept: glance.kept.map(&mut add),
+        }
+    });
     for (variable, value) in state.iter().zip(&unrolled.state) {
         graph.assign(variable, *value);
     }
     let mut program = device.compile(&graph, &outputs)?;
     program.set_parallel(Parallel::Serial);
-    Ok((program, rounds))
+    Ok((program, rounds, memory))
 }
 
 /// Notes what agents prefer and expect at a step, from probabilities or values of options `[agents, options]`.
