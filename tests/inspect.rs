@@ -216,6 +216,51 @@ fn words_that_name_states_mean_them() {
     assert!(page["positive_listening"]["mean_marginal_importance"].as_f64().unwrap() > 0.01, "{page}");
 }
 
+/// What stands in slots, who wrote it and who looks there; vectors that only are read.
+#[test]
+fn a_shared_memory_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["steps=4000", "agent.features=16", "world.worlds=16"];
+    let slots = ["agent.memory.memory_size=6", "agent.memory.memory_dim=8", "agent.memory.own_slots=2"];
+    train(at, "recall-4", "slots", &[&small[..], &slots].concat());
+    train(at, "recall-4", "vectors", &[&small[..], &["agent.memory=vectors"]].concat());
+    let look = |run: &str| {
+        let out = format!("of-{run}");
+        let output = synod(&["inspect", run, "-o", &out, "--device", "cpu"], at, "2");
+        assert!(output.status.success(), "{run}: {}", words(&output));
+        pages(&at.join(out), &["memory", "values"])["memory"].clone()
+    };
+    let page = look("slots");
+    // Six steps of four agents; two slots of each agent's own below six of all.
+    let (steps, agents, all) = (6, 4, 14);
+    assert_eq!(page["levels"][0]["slots"], 8);
+    let reads = numbers(&page["reads"], &[steps, agents, all]);
+    for row in reads.chunks(all) {
+        let (own, common): (f64, f64) = (row[..8].iter().sum(), row[8..].iter().sum());
+        assert!((own - 1.0).abs() < 1e-4 && (common - 1.0).abs() < 1e-4, "{row:?}");
+    }
+    // Nobody looks into what is another's own.
+    for (lane, row) in reads.chunks(all).enumerate() {
+        let agent = lane % agents;
+        let others = (0..8).filter(|slot| slot / 2 != agent).map(|slot| row[slot]);
+        assert_eq!(others.sum::<f64>(), 0.0);
+    }
+    let kept = numbers(&page["kept"], &[steps, all]);
+    let written = page["written"].as_array().unwrap();
+    assert_eq!(written.len(), steps);
+    for (step, of_agents) in written.iter().enumerate() {
+        for (agent, levels) in of_agents.as_array().unwrap().iter().enumerate() {
+            if let Some(slot) = levels[0].as_u64() {
+                assert_eq!(slot as usize / 2, agent);
+                assert!(kept[step * all + slot as usize] > 0.0);
+            }
+        }
+    }
+    let vectors = look("vectors");
+    assert_eq!((&vectors["levels"][0]["slots"], &vectors["kept"]), (&4.into(), &serde_json::Value::Null));
+}
+
 /// Bits that are heard a step later by who is in the room; edges that a graph has learned; gates for each feature.
 #[test]
 fn the_communicator_is_shown_in_all_its_forms() {

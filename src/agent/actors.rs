@@ -96,6 +96,8 @@ pub struct Actors {
     worlds: usize,
     observation: usize,
     options: usize,
+    /// Parts of the state that are importances of slots.
+    importances: Vec<usize>,
     /// The chance of an action at random, for [`Choice::EpsilonGreedy`]; 0 at first.
     pub epsilon: f32,
     /// The critic's values.
@@ -170,6 +172,7 @@ impl Actors {
             worlds,
             observation: kind.observation.iter().product(),
             options: kind.actions.options(),
+            importances: policy.slot_importances(),
             epsilon: 0.0,
             values: vec![0.0; lanes],
             log_probabilities: vec![0.0; lanes],
@@ -304,22 +307,42 @@ impl Actors {
     /// # Errors
     /// What the device reports.
     pub fn state(&self) -> Result<Vec<Vec<f32>>> {
+        (0..self.shards[0].state.len()).map(|part| self.state_part(part)).collect()
+    }
+
+    /// A part of the recurrent state, `[agents, worlds, shape...]`.
+    fn state_part(&self, part: usize) -> Result<Vec<f32>> {
         let lanes = self.agents * self.worlds;
-        (0..self.shards[0].state.len())
-            .map(|part| {
-                let size = self.shards[0].state[part].tensor_type().elements() / (lanes / self.shards.len());
-                let mut whole = vec![0.0; lanes * size];
-                for shard in &self.shards {
-                    let values = shard.state[part].read()?;
-                    let row = shard.worlds * size;
-                    for agent in 0..self.agents {
-                        let to = (agent * self.worlds + shard.first) * size;
-                        whole[to..to + row].copy_from_slice(&values[agent * row..(agent + 1) * row]);
-                    }
-                }
-                Ok(whole)
-            })
-            .collect()
+        let size = self.shards[0].state[part].tensor_type().elements() / (lanes / self.shards.len());
+        let mut whole = vec![0.0; lanes * size];
+        for shard in &self.shards {
+            let values = shard.state[part].read()?;
+            let row = shard.worlds * size;
+            for agent in 0..self.agents {
+                let to = (agent * self.worlds + shard.first) * size;
+                whole[to..to + row].copy_from_slice(&values[agent * row..(agent + 1) * row]);
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Slots of a shared memory that are in use, world by world; `None` where agents share none.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn slots_in_use(&self) -> Result<Option<Vec<usize>>> {
+        if self.importances.is_empty() {
+            return Ok(None);
+        }
+        let mut in_use = vec![0; self.worlds];
+        for part in &self.importances {
+            let values = self.state_part(*part)?;
+            let share = values.len() / (self.agents * self.worlds).max(1);
+            for (row, values) in values.chunks(share.max(1)).enumerate() {
+                in_use[row % self.worlds] += values.iter().filter(|importance| **importance > 0.0).count();
+            }
+        }
+        Ok(Some(in_use))
     }
 
     /// Replaces the recurrent state by one that [`Actors::state`] gave.

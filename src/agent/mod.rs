@@ -239,6 +239,12 @@ pub trait Policy: Send + Sync {
         false
     }
 
+    /// The parts of its state in which each number is the importance of a slot of a memory that agents share, which is in
+    /// use where it is above 0.
+    fn slot_importances(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
     fn links(&self) -> Option<&[(u32, u32)]> {
         None

@@ -38,6 +38,11 @@ impl Recall {
         self.store.bound()
     }
 
+    /// The parts of its state that are importances of slots.
+    pub fn importances(&self) -> Vec<usize> {
+        self.store.importances()
+    }
+
     /// Names of its levels, and the slots that so many agents have in each.
     pub fn levels(&self, agents: usize) -> Vec<(String, usize)> {
         self.store.levels(agents).into_iter().map(|(name, slots)| (name.to_string(), slots)).collect()

@@ -554,6 +554,13 @@ impl Policy for Team {
         Team::links(self, 0)
     }
 
+    fn slot_importances(&self) -> Vec<usize> {
+        let Some(recall) = &self.recall else { return Vec::new() };
+        let all = self.state().len();
+        let first = all - recall.state().len();
+        recall.importances().iter().map(|part| first + part).collect()
+    }
+
     fn unroll<'g>(
         &self,
         _: &'g Graph,

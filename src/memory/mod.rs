@@ -101,6 +101,11 @@ pub trait Store: Send + Sync {
     /// The state after the last step, for so many agents.
     fn close<'g>(&self, weights: &Weights<'g>, held: Vec<Tensor<'g>>, agents: usize) -> Vec<Tensor<'g>>;
 
+    /// The parts of its state in which each number is the importance of a slot: it is in use where that is above 0.
+    fn importances(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Names of its levels, and the slots of all rooms of each for so many agents, in the order in which [`Glance`] counts
     /// them.
     fn levels(&self, agents: usize) -> Vec<(&'static str, usize)>;

@@ -203,6 +203,12 @@ impl MemorySettings for SlotsConfig {
     }
 }
 
+/// What is added to how far what is written rises: at first it nearly does.
+const RISING: f32 = 2.0;
+
+/// By how much queries are larger than candidates at first.
+const LOOKING_GAIN: f32 = 2.0;
+
 /// Of a world's memory, at most.
 const MOST_BYTES: usize = 1 << 32;
 
@@ -238,6 +244,12 @@ impl Slots {
             Allocation::Fixed => features,
             Allocation::Dynamic { .. } => features + 2,
         };
+        // Agents look at first for what is like what they would write: so they find what was written of what they see now,
+        // and need to learn only how to tell more apart, not for each thing anew what it was written like.
+        let [candidate, query] = builder.twins(
+            |b| Linear::new(b, "candidate", features, dim, 1.0),
+            |b| Linear::new(b, "query", features, dim, LOOKING_GAIN),
+        );
         Slots {
             heads,
             decay,
@@ -246,9 +258,9 @@ impl Slots {
             allocation,
             levels,
             codec,
-            query: Linear::new(builder, "query", features, dim, 1.0),
+            query,
             output: Linear::new(builder, "output", dim, features, 1.0),
-            candidate: Linear::new(builder, "candidate", features, dim, 1.0),
+            candidate,
             importance: Linear::new(builder, "importance", seen, 1, 1.0),
             which: (count > 1).then(|| {
                 [
@@ -425,11 +437,15 @@ impl Store for Slots {
         if let Allocation::Dynamic { price, .. } = self.allocation {
             add(Some(importance.mean_all() * price));
         }
-        let rises = self.which.as_ref().map(|[_, rise]| by_world(rise.forward(weights, features).sigmoid()));
+        let rises = self
+            .which
+            .as_ref()
+            .map(|[_, rise]| by_world((rise.forward(weights, features) + RISING).sigmoid()));
         let (mut all, mut written, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         let mut first = 0;
         for (index, level) in self.levels.iter().enumerate() {
             if let Some(rises) = rises.filter(|_| index > 0) {
+                // What is written anywhere is written everywhere at first, nearly.
                 importance = importance * rises.slice(2, index - 1, 1);
             }
             let members = level.members(graph, scene);
@@ -478,6 +494,10 @@ impl Store for Slots {
     fn close<'g>(&self, _: &Weights<'g>, held: Vec<Tensor<'g>>, agents: usize) -> Vec<Tensor<'g>> {
         let levels = self.levels.iter().zip(held.chunks(2));
         levels.flat_map(|(level, held)| level.close([held[0], held[1]], agents)).collect()
+    }
+
+    fn importances(&self) -> Vec<usize> {
+        (0..self.levels.len()).map(|level| 2 * level + 1).collect()
     }
 
     fn levels(&self, agents: usize) -> Vec<(&'static str, usize)> {

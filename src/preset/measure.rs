@@ -129,7 +129,20 @@ impl Episodes {
             part.worlds.load(&part.start)?;
             for round in part.rounds.clone() {
                 let seed = self.seed.wrapping_add((round as u64) << 32);
-                reports.extend(part.player.play(part.worlds.as_mut(), seed, |_, _, _| Ok(()))?);
+                let mut in_use: Vec<usize> = Vec::new();
+                let mut played = part.player.play(part.worlds.as_mut(), seed, |_, actors, _| {
+                    if let Some(now) = actors.slots_in_use()? {
+                        in_use.resize(now.len(), 0);
+                        in_use.iter_mut().zip(now).for_each(|(most, now)| *most = now.max(*most));
+                    }
+                    Ok(())
+                })?;
+                for report in &mut played {
+                    // The most that a memory held at any step.
+                    let most = in_use.get(report.world).map(|most| ("slots_in_use", *most as f64));
+                    report.values.extend(most);
+                }
+                reports.extend(played);
                 progress(reports.len() as u64, self.count as u64)?;
             }
         }

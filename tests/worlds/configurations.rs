@@ -10,6 +10,7 @@ use synod::env::matrix_game::MatrixGameConfig;
 use synod::env::noise::{NoiseConfig, Sight};
 use synod::env::planted::PlantedConfig;
 use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
+use synod::env::recall::RecallConfig;
 use synod::env::repeat_previous::RepeatPreviousConfig;
 use synod::env::switch::SwitchConfig;
 use synod::env::vmas::KinematicBicycleConfig;
@@ -62,6 +63,13 @@ pub fn configurations() -> Vec<WorldConfig> {
     let waiting =
         JobShopConfig { worlds: 40, source, jobs: 5, machines: 4, may_wait: true, ..Default::default() };
     all.push(WorldConfig::new(JobShopConfig { order: Rule::Fifo, coming: 0, ..waiting }));
+    all.push(WorldConfig::new(RecallConfig {
+        worlds: 40,
+        agents: 6,
+        groups: 3,
+        practice: false,
+        ..Default::default()
+    }));
     all.push(WorldConfig::new(PlantedConfig { worlds: 40, useless: 0, mute: 0, ..Default::default() }));
     // All that a warehouse can have, on ground so narrow that robots get into each other's way.
     all.push(WorldConfig::new(WarehouseConfig {

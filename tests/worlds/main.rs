@@ -14,6 +14,7 @@ mod job_shop_files;
 mod mpe;
 mod platoon;
 mod platoon_records;
+mod recall;
 mod signals;
 mod traffic_junction;
 mod vmas;

@@ -79,6 +79,7 @@ fn orthogonal(inputs: usize, outputs: usize, gain: f32, stream: &mut Stream) -> 
 }
 
 /// Counter-based random numbers for initial values (SplitMix64: Steele, Lea and Flood 2014).
+#[derive(Clone)]
 pub struct Stream {
     state: u64,
 }

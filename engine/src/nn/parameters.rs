@@ -115,6 +115,20 @@ impl Builder {
         made
     }
 
+    /// Makes two that start from the same random numbers, and learn apart.
+    pub fn twins<T>(
+        &mut self,
+        first: impl FnOnce(&mut Builder) -> T,
+        second: impl FnOnce(&mut Builder) -> T,
+    ) -> [T; 2] {
+        let before = self.stream.clone();
+        let first = first(self);
+        let after = std::mem::replace(&mut self.stream, before);
+        let second = second(self);
+        self.stream = after;
+        [first, second]
+    }
+
     /// Puts the parameters on a device.
     ///
     /// # Errors

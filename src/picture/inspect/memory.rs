@@ -126,9 +126,10 @@ fn draw(recording: &Recording, memory: &Memory) -> String {
         end + 52.0
     };
     if !memory.kept.is_empty() {
-        let end = map(&mut canvas, "importance of what is kept; dots: written in this step", y, &|step, slot| {
-            memory.kept[step * slots + slot]
-        });
+        let end =
+            map(&mut canvas, "importance of what is kept; dots: written in this step", y, &|step, slot| {
+                memory.kept[step * slots + slot]
+            });
         let levels = memory.levels.len().max(1);
         for (lane, row) in memory.written.chunks(levels).enumerate() {
             let step = lane / agents.max(1);
@@ -149,7 +150,12 @@ fn draw(recording: &Recording, memory: &Memory) -> String {
     });
     if !memory.importance.is_empty() {
         let levels = memory.levels.len();
-        canvas.text([left, y - 7.0], 12.0, Anchor::Start, "importance of what each agent writes to the highest level");
+        canvas.text(
+            [left, y - 7.0],
+            12.0,
+            Anchor::Start,
+            "importance of what each agent writes to the highest level",
+        );
         let drawn = agents.min(64);
         let height = (160.0 / drawn as f32).clamp(2.5, 14.0);
         canvas.cells([left, y], [drawn, steps], [width, height], |agent, step| {

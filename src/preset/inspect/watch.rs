@@ -167,10 +167,8 @@ impl<'a> Watcher<'a> {
             .collect();
         recording.graph =
             team.neighbours().map(|of| Links { dimensions: of.positions.len(), learned, ..Links::default() });
-        recording.memory = self.memory.is_some().then(|| Memory {
-            levels: team.memory_levels(),
-            ..Memory::default()
-        });
+        recording.memory =
+            self.memory.is_some().then(|| Memory { levels: team.memory_levels(), ..Memory::default() });
         self.through(tape, moments, |moment, preferences, values, made, memory| {
             if let (Some(seen), Some(memory)) = (memory, &mut recording.memory) {
                 seen.note(moment, memory);
