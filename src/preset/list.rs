@@ -232,6 +232,16 @@ const PRESETS: &[Preset] = &[
     Preset { name: "recall-16", summary: "the same among sixteen", settings: || memory::recall(16) },
     Preset { name: "recall-64", summary: "the same among sixty-four", settings: || memory::recall(64) },
     Preset {
+        name: "recall-groups",
+        summary: "facts of eight groups and of all, in a memory of two levels",
+        settings: || memory::groups(true),
+    },
+    Preset {
+        name: "recall-groups-flat",
+        summary: "the same facts in as many slots of one level",
+        settings: || memory::groups(false),
+    },
+    Preset {
         name: "deep-sea-rnd",
         summary: "a treasure that chance does not find, by Q-learning and random network distillation",
         settings: || exploration::deep_sea(exploration::rnd(1e-3)),

@@ -3,22 +3,41 @@
 use super::Settings;
 use crate::agent::slots::SharedMemoryConfig;
 use crate::env::recall::RecallConfig;
-use crate::memory::{MemoryConfig, SlotsConfig};
+use crate::memory::{Groups, MemoryConfig, SlotsConfig};
 use crate::optim::Schedule;
 use crate::train::ppo::PpoConfig;
 
 /// What one agent was shown is asked of another, among so many other facts.
 pub(super) fn recall(others: usize) -> Settings {
-    let memory = SlotsConfig { memory_size: 64, memory_dim: 64, heads: 4, ..SlotsConfig::default() };
+    let memory_size = (2 * others).max(64);
+    let memory = SlotsConfig { memory_size, memory_dim: 64, heads: 1, ..SlotsConfig::default() };
+    settings(RecallConfig { worlds: 32, others, ..RecallConfig::default() }, memory, 2_000_000)
+}
+
+/// Facts of eight groups and of all: a level of slots for each group below that of all, or as many slots in one.
+pub(super) fn groups(levels: bool) -> Settings {
+    let (groups, group_slots) = (8, 8);
+    let world = RecallConfig { worlds: 8, agents: 64, others: 3, groups, ..RecallConfig::default() };
+    let memory = SlotsConfig { memory_dim: 64, heads: 1, ..SlotsConfig::default() };
+    let memory = match levels {
+        true => SlotsConfig { memory_size: 8, group_slots, groups: Groups::Given { groups }, ..memory },
+        false => SlotsConfig { memory_size: 8 + groups * group_slots, ..memory },
+    };
+    settings(world, memory, 800_000)
+}
+
+fn settings(world: RecallConfig, memory: SlotsConfig, steps: u64) -> Settings {
     let agent = SharedMemoryConfig {
         features: 64,
         memory: MemoryConfig::new(memory),
         ..SharedMemoryConfig::default()
     };
     let learner = PpoConfig {
-        rollout: others + 2,
+        // A whole episode, so that gradients reach whoever wrote.
+        rollout: world.others + 2,
         epochs: 1,
-        minibatches: 2,
+        // What is learned comes of the number of updates, not of their size: two worlds are enough for one.
+        minibatches: world.worlds / 2,
         learning_rate: 2e-3,
         schedule: Schedule::Linear { last: 0.05 },
         // An answer is paid at once.
@@ -26,8 +45,5 @@ pub(super) fn recall(others: usize) -> Settings {
         gae_lambda: 0.0,
         ..PpoConfig::default()
     };
-    Settings {
-        steps: 4_000_000,
-        ..Settings::new(RecallConfig { others, ..RecallConfig::default() }, agent, learner)
-    }
+    Settings { steps, ..Settings::new(world, agent, learner) }
 }
