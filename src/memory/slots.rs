@@ -5,7 +5,8 @@
 //! threshold, the least important slot becomes `(1 - i) M_j + i tanh(K y)` and its importance `(1 - i) r_j + i i`; agents
 //! write one after another in the order of their numbers; importances fade by a factor at every step. The op is
 //! [`MemoryWrite`](crate::op::memory::MemoryWrite). One importance is both what opens the way into a slot and what holds
-//! the slot: the first carries the gradient that the second, a matter of which slot is replaced, cannot.
+//! the slot: the first carries the gradient that the second, a matter of which slot is replaced, cannot. Where slots are
+//! allocated as needed it opens the way wholly or not at all ([`Allocation::Dynamic`]).
 //!
 //! Slots are held as they differ from their learned start, spread over the agents as a part of their state: so
 //! checkpoints, replays, and programs that act need to know nothing of them.
@@ -30,8 +31,9 @@ pub enum Allocation {
     /// All slots are there from the start, and read, whatever was written.
     #[default]
     Fixed,
-    /// A slot is in use from when it is written until its importance has faded; only slots in use are read, and reading
-    /// keeps them. The importance of what is written sees two numbers more: how far the memory is from saying the same
+    /// What is of an importance over a half is written whole, all else not at all (the gradient is that of the importance:
+    /// Bengio, Léonard and Courville 2013). A slot is in use from when it is written until its importance has faded; only
+    /// slots in use are read, and reading keeps them. The importance of what is written sees two numbers more: how far the memory is from saying the same
     /// already (the error of reading), and the share of slots in use (the pressure). `memory_size` is the hard limit.
     Dynamic {
         /// Weight of the mean importance of all writing in the loss: what a write costs.
@@ -77,7 +79,7 @@ pub struct SlotsConfig {
     /// Importances are multiplied by this at every step.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub decay: f32,
-    /// What is of no more importance than this is not written.
+    /// What is of no more importance than this is not written; where slots are allocated, a half if this is less.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
     /// The memory outlasts episodes.
@@ -205,6 +207,9 @@ impl MemorySettings for SlotsConfig {
 
 /// What is added to how far what is written rises: at first it nearly does.
 const RISING: f32 = 2.0;
+
+/// What is added to the importance's logit where slots are allocated: at first nearly everything is written.
+const OPENING: f32 = 1.0;
 
 /// By how much queries are larger than candidates at first.
 const LOOKING_GAIN: f32 = 2.0;
@@ -433,7 +438,9 @@ impl Store for Slots {
         let code = by_world(code);
         let seen = self.situation(scene, features, code, held, weights);
         let here = by_world(scene.present.reshape([1, agents, worlds, 1]));
-        let mut importance = by_world(self.importance.forward(weights, seen).sigmoid()) * here;
+        let dynamic = self.allocation != Allocation::Fixed;
+        let logit = self.importance.forward(weights, seen) + if dynamic { OPENING } else { 0.0 };
+        let mut importance = by_world(logit.sigmoid()) * here;
         if let Allocation::Dynamic { price, .. } = self.allocation {
             add(Some(importance.mean_all() * price));
         }
@@ -454,14 +461,19 @@ impl Store for Slots {
                 gates = gates * members.reshape([&members.shape()[..], &[1]].concat());
             }
             let sizes = gates.shape();
-            let gates = gates.reshape(&sizes[..3]);
+            let own = gates.reshape(&sizes[..3]);
+            let mut gates = own;
+            if dynamic {
+                // A gate half open would be of no loss to who reads, who can make up for it: a price would close it all.
+                gates = own + (own.greater(graph.scalar(0.5)) - own).detach();
+            }
             let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
             let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
             let [now, ranks, taken] = (slots + start).memory_write(
                 ranks,
                 level.enter(code),
                 gates,
-                gates,
+                own,
                 self.decay,
                 self.threshold,
             );

@@ -11,7 +11,8 @@ use crate::train::ppo::PpoConfig;
 pub(super) fn recall(others: usize) -> Settings {
     let memory_size = (2 * others).max(64);
     let memory = SlotsConfig { memory_size, memory_dim: 64, heads: 1, ..SlotsConfig::default() };
-    settings(RecallConfig { worlds: 32, others, ..RecallConfig::default() }, memory, 2_000_000)
+    let steps = if others > 16 { 1_600_000 } else { 600_000 };
+    settings(RecallConfig { worlds: 32, others, ..RecallConfig::default() }, memory, steps)
 }
 
 /// Facts of eight groups and of all: a level of slots for each group below that of all, or as many slots in one.

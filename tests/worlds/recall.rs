@@ -35,7 +35,7 @@ fn read(row: &[f32], config: &RecallConfig) -> Row {
 /// Whoever notes down all that any agent is shown answers every question, and agents are asked for what they were not shown.
 #[test]
 fn all_that_is_asked_was_shown_to_somebody_else() {
-    let mut random = Random::fresh();
+    let random = Random::fresh();
     let seed = random.seed();
     for config in [
         RecallConfig { worlds: 50, agents: 3, others: 1, values: 2, ..RecallConfig::default() },
