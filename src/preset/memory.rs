@@ -11,7 +11,7 @@ use crate::train::ppo::PpoConfig;
 pub(super) fn recall(others: usize) -> Settings {
     let memory_size = (2 * others).max(64);
     let memory = SlotsConfig { memory_size, memory_dim: 64, heads: 1, ..SlotsConfig::default() };
-    let steps = if others > 16 { 1_600_000 } else { 600_000 };
+    let steps = if others > 16 { 4_000_000 } else { 600_000 };
     settings(RecallConfig { worlds: 32, others, ..RecallConfig::default() }, memory, steps)
 }
 
