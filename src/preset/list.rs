@@ -390,10 +390,11 @@ const PRESETS: &[Preset] = &[
         settings: || foraging::cooperative(Sight::Near(2), 8_000_000),
     },
     Preset {
-        name: "navigation-ippo",
+        name: "navigation-mappo",
         summary: "four agents push themselves to their goals without touching each other (VMAS)",
         settings: || {
-            particles::vehicles(NavigationConfig { worlds: 64, ..NavigationConfig::default() }, 4_000_000)
+            let world = NavigationConfig { worlds: 64, ..NavigationConfig::default() };
+            particles::vehicles(world, Critic::Central, 4_000_000)
         },
     },
     Preset {
@@ -402,7 +403,7 @@ const PRESETS: &[Preset] = &[
         settings: || {
             let goals =
                 KinematicBicycleConfig { worlds: 64, goals: true, ..KinematicBicycleConfig::default() };
-            particles::vehicles(goals, 2_000_000)
+            particles::vehicles(goals, Critic::Own, 2_000_000)
         },
     },
 ];

@@ -88,11 +88,12 @@ pub(super) fn particles(world: impl Member + WorldSettings, critic: Critic) -> S
     }
 }
 
-/// Vehicles that are pushed or steer, all with the same parameters; what one does counts for a second or two.
-pub(super) fn vehicles(world: impl Member + WorldSettings, steps: u64) -> Settings {
+/// Vehicles that are pushed or steer, all with the same parameters; what one does counts for a second or two. Where all
+/// are paid for the way of each the critic has to see all: one that sees a single agent on its goal expects what others
+/// may still gain, an end takes that away, and agents learn to stop short of it.
+pub(super) fn vehicles(world: impl Member + WorldSettings, critic: Critic, steps: u64) -> Settings {
     let encoder = EncoderConfig::Linear { layers: 2 };
-    let agent =
-        TeamConfig { features: 64, encoder, identity: false, critic: Critic::Own, ..TeamConfig::default() };
+    let agent = TeamConfig { features: 64, encoder, identity: false, critic, ..TeamConfig::default() };
     let learner = PpoConfig {
         rollout: 64,
         epochs: 4,
