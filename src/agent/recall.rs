@@ -90,6 +90,12 @@ impl Recall {
     }
 }
 
+/// What memory's keys of random numbers are told apart by.
+const KEY: u32 = 0x6d65_6d6f;
+
 fn scene<'g>(step: &Sequence<'g>) -> Scene<'g> {
-    Scene { observations: step.flat(), ages: step.ages, present: step.present, watch: step.watched() }
+    let Sequence { ages, present, mode, .. } = *step;
+    // Other random numbers than those of talk at the same step.
+    let key = step.key.fold_in(step.key.graph().constant_u32([], &[KEY]));
+    Scene { observations: step.flat(), ages, present, key, mode, watch: step.watched() }
 }

@@ -27,7 +27,7 @@ pub(crate) use vectors::read_vectors;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::comm::Company;
+use crate::comm::{Company, Mode};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Builder, Weights};
@@ -51,6 +51,10 @@ pub struct Scene<'g> {
     pub ages: Tensor<'g>,
     /// `[1, agents, worlds]`: 1 where an agent is in its world.
     pub present: Tensor<'g>,
+    /// Keys of random numbers, u32 `[1, worlds, 2]`.
+    pub key: Tensor<'g>,
+    /// What the network is unrolled for.
+    pub mode: Mode,
     /// Whether somebody looks on: [`Glance`] is made.
     pub watch: bool,
 }

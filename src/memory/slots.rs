@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::compression::{Codec, Compression};
 use super::level::{Groups, Level, Rooms};
 use super::{MemorySettings, Noted, Recalled, Scene, StatePart, Store};
-use crate::comm::Company;
+use crate::comm::{Company, Mode, drawn};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 use crate::nn::{Builder, Linear, Weights};
@@ -31,8 +31,9 @@ pub enum Allocation {
     /// All slots are there from the start, and read, whatever was written.
     #[default]
     Fixed,
-    /// What is of an importance over a half is written whole, all else not at all (the gradient is that of the importance:
-    /// Bengio, Léonard and Courville 2013). A slot is in use from when it is written until its importance has faded; only
+    /// What is written is written whole, or not at all: in acting what is of an importance over a half, in learning with a
+    /// chance that is the importance, so that what is not written any more can still turn out to be of use (the gradient is
+    /// that of the importance: Bengio, Léonard and Courville 2013, arXiv 1308.3432). A slot is in use from when it is written until its importance has faded; only
     /// slots in use are read, and reading keeps them. The importance of what is written sees two numbers more: how far the memory is from saying the same
     /// already (the error of reading), and the share of slots in use (the pressure). `memory_size` is the hard limit.
     Dynamic {
@@ -441,6 +442,10 @@ impl Store for Slots {
         let dynamic = self.allocation != Allocation::Fixed;
         let logit = self.importance.forward(weights, seen) + if dynamic { OPENING } else { 0.0 };
         let mut importance = by_world(logit.sigmoid()) * here;
+        let opens = match scene.mode {
+            Mode::Acting => graph.full([worlds, agents, 1], 0.5),
+            _ => by_world(drawn(scene.key, &[1, agents, worlds, 1], |key, of| key.random_uniform(of))),
+        };
         if let Allocation::Dynamic { price, .. } = self.allocation {
             add(Some(importance.mean_all() * price));
         }
@@ -465,7 +470,9 @@ impl Store for Slots {
             let mut gates = own;
             if dynamic {
                 // A gate half open would be of no loss to who reads, who can make up for it: a price would close it all.
-                gates = own + (own.greater(graph.scalar(0.5)) - own).detach();
+                let opens = level.enter(opens);
+                let opens = opens.reshape(&opens.shape()[..3]);
+                gates = own + (own.greater(opens) - own).detach();
             }
             let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
             let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
