@@ -58,18 +58,19 @@ impl Recall {
         self.store.close(weights, held, agents)
     }
 
-    /// The features of all networks at a step, with what their agents read; where it is looked at, what of each slot.
+    /// The features of all networks at a step, with what their agents read; what that costs; and where it is looked at, what
+    /// they read of each slot.
     pub fn read<'g>(
         &self,
         weights: &Weights<'g>,
         step: &Sequence<'g>,
         parts: &[Tensor<'g>],
         held: &mut Vec<Tensor<'g>>,
-    ) -> (Vec<Tensor<'g>>, Option<Glance<'g>>) {
+    ) -> (Vec<Tensor<'g>>, Option<Tensor<'g>>, Option<Glance<'g>>) {
         let x = self.ports.join(weights, parts);
-        let Recalled { features, reads } = self.store.read(weights, &scene(step), x, held);
+        let Recalled { features, price, reads } = self.store.read(weights, &scene(step), x, held);
         let glance = reads.map(|reads| Glance { reads, importance: None, written: None, kept: None });
-        (self.ports.part(weights, parts, features), glance)
+        (self.ports.part(weights, parts, features), price, glance)
     }
 
     /// Writes at a step, and says what that costs.

@@ -396,8 +396,9 @@ impl Team {
             } else if self.talk.first {
                 self.exchange(weights, &step, &voices, now)?;
             }
+            let mut recalled = None;
             if let Some(recall) = &self.recall {
-                (now.features, now.glance) = recall.read(weights, &step, &now.features, &mut held);
+                (now.features, recalled, now.glance) = recall.read(weights, &step, &now.features, &mut held);
             }
             let of = |i: usize| {
                 let own = self.view(&self.parts[i], Sequence { key: keys[0], ..sequence }).steps(t, 1);
@@ -408,6 +409,7 @@ impl Team {
                 self.exchange(weights, &step, &voices, now)?;
             }
             let mut prices: Vec<_> = now.rounds.iter_mut().filter_map(|heard| heard.price.take()).collect();
+            prices.extend(recalled);
             if let Some(recall) = &self.recall {
                 let glance = now.glance.as_mut();
                 prices.extend(recall.write(weights, &step, &now.features, &mut held, glance));

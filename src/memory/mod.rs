@@ -124,6 +124,8 @@ pub trait Store: Send + Sync {
 pub struct Recalled<'g> {
     /// `[1, agents, worlds, features]`.
     pub features: Tensor<'g>,
+    /// A number that the loss grows by.
+    pub price: Option<Tensor<'g>>,
     /// `[agents, worlds, heads, slots]`, where the step is looked at.
     pub reads: Option<Tensor<'g>>,
 }

@@ -31,17 +31,14 @@ pub enum Allocation {
     /// All slots are there from the start, and read, whatever was written.
     #[default]
     Fixed,
-    /// What is written is written whole, or not at all: in acting what is of an importance over a half, in learning with a
-    /// chance that is the importance, so that what is not written any more can still turn out to be of use (the gradient is
-    /// that of the importance: Bengio, Léonard and Courville 2013, arXiv 1308.3432). A slot is in use from when it is written until its importance has faded; only
-    /// slots in use are read, and reading keeps them. The importance of what is written sees two numbers more: how far the memory is from saying the same
-    /// already (the error of reading), and the share of slots in use (the pressure). `memory_size` is the hard limit.
+    /// Slots come into use as they are needed. The importance of what is written is how much of it will be read a step,
+    /// and learns from what is: by the cross entropy between the importance that a slot has and the attention that it gets.
+    /// What will be read more than `free` is written whole, all else not at all (in learning some of it is, so that what
+    /// turns out to be of use is found). A slot whose importance has faded below `free` is empty again; reading keeps it.
+    /// Only slots in use are read. The importance sees two numbers more: how far the memory is from saying the same already
+    /// (the error of reading), and the share of slots in use (the pressure). `memory_size` is the hard limit.
     Dynamic {
-        /// Weight of the mean importance of all writing in the loss: what a write costs.
-        #[serde(default = "price")]
-        #[schemars(range(min = 0.0, max = 1e3))]
-        price: f32,
-        /// A slot whose importance is below this is free.
+        /// Below so much attention a step a slot is not worth its place.
         #[serde(default = "free")]
         #[schemars(range(min = 0.0, max = 1.0))]
         free: f32,
@@ -52,16 +49,12 @@ pub enum Allocation {
     },
 }
 
-fn price() -> f32 {
-    1e-3
-}
-
 fn free() -> f32 {
-    0.05
+    0.02
 }
 
 fn kept_by_reading() -> f32 {
-    0.5
+    0.1
 }
 
 /// The settings.
@@ -80,7 +73,7 @@ pub struct SlotsConfig {
     /// Importances are multiplied by this at every step.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub decay: f32,
-    /// What is of no more importance than this is not written; where slots are allocated, a half if this is less.
+    /// What is of no more importance than this is not written; where slots are allocated, their own `free` says so.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
     /// The memory outlasts episodes.
@@ -209,8 +202,11 @@ impl MemorySettings for SlotsConfig {
 /// What is added to how far what is written rises: at first it nearly does.
 const RISING: f32 = 2.0;
 
-/// What is added to the importance's logit where slots are allocated: at first nearly everything is written.
-const OPENING: f32 = 1.0;
+/// The chance that what does not seem worth it is written in learning.
+const TRIED: f32 = 0.05;
+
+/// Keeps logarithms finite.
+const LEAST: f32 = 1e-6;
 
 /// By how much queries are larger than candidates at first.
 const LOOKING_GAIN: f32 = 2.0;
@@ -320,16 +316,31 @@ impl Slots {
         }
     }
 
-    /// Slots that are read are kept.
-    fn keep<'g>(&self, weights: &Weights<'g>, looks: &[Tensor<'g>], held: &mut [Tensor<'g>]) {
-        let Allocation::Dynamic { kept_by_reading, .. } = self.allocation else { return };
-        let one = weights.graph().scalar(1.0);
+    /// Slots that are read are kept. Gives how far importances are from what is read, as a cross entropy.
+    fn keep<'g>(
+        &self,
+        scene: &Scene<'g>,
+        looks: &[Tensor<'g>],
+        held: &mut [Tensor<'g>],
+    ) -> Option<Tensor<'g>> {
+        let Allocation::Dynamic { kept_by_reading, .. } = self.allocation else { return None };
+        let graph = scene.present.graph();
+        let one = graph.scalar(1.0);
+        let mut price: Option<Tensor<'g>> = None;
         for (looks, importance) in looks.iter().zip(held.iter_mut().skip(1).step_by(2)) {
-            let shape = importance.shape();
-            let most = looks.detach().mean(&[2]).max(&[0]).reshape(&shape);
-            let in_use = importance.greater(weights.graph().scalar(0.0));
-            *importance = *importance + most * (one - *importance) * in_use * kept_by_reading;
+            let (shape, here) = (importance.shape(), scene.present.shape());
+            // By agents that are there: [agents, worlds, slots].
+            let each = looks.detach().mean(&[2]).reshape([here[1], here[2], shape[1] * shape[2]])
+                * scene.present.reshape([here[1], here[2], 1]);
+            let read = each.sum(&[0]).minimum(one).reshape(&shape);
+            let in_use = importance.greater(graph.scalar(0.0));
+            let entropy =
+                read * (*importance + LEAST).log() + (one - read) * (one - *importance + LEAST).log();
+            let mean = (entropy * in_use).sum_all() / in_use.sum_all().maximum(one);
+            price = [price, Some(-mean)].into_iter().flatten().reduce(|sum, more| sum + more);
+            *importance = *importance + read * (one - *importance) * in_use * kept_by_reading;
         }
+        price
     }
 
     /// What an agent's importance of writing is seen by: its features and, where slots are allocated, how far memory is
@@ -345,6 +356,8 @@ impl Slots {
         if self.allocation == Allocation::Fixed {
             return features;
         }
+        // What the importance learns is no affair of what it is told by.
+        let features = features.detach();
         let graph = features.graph();
         let shape = features.shape();
         let (agents, worlds) = (shape[1], shape[2]);
@@ -407,7 +420,7 @@ impl Store for Slots {
         let query = by_world(self.query.forward(weights, features));
         let dynamic = self.allocation != Allocation::Fixed;
         let (found, looks) = self.look(scene, query, held, scene.watch || dynamic);
-        self.keep(weights, &looks, held);
+        let price = self.keep(scene, &looks, held);
         let read = match &self.which {
             None => found[0],
             Some([which, _]) => {
@@ -417,7 +430,7 @@ impl Store for Slots {
             }
         };
         let features = features + self.output.forward(weights, by_agent(read));
-        Recalled { features, reads: scene.watch.then(|| graph.concat(&looks, 3)) }
+        Recalled { features, price, reads: scene.watch.then(|| graph.concat(&looks, 3)) }
     }
 
     fn write<'g>(
@@ -439,16 +452,12 @@ impl Store for Slots {
         let code = by_world(code);
         let seen = self.situation(scene, features, code, held, weights);
         let here = by_world(scene.present.reshape([1, agents, worlds, 1]));
-        let dynamic = self.allocation != Allocation::Fixed;
-        let logit = self.importance.forward(weights, seen) + if dynamic { OPENING } else { 0.0 };
-        let mut importance = by_world(logit.sigmoid()) * here;
-        let opens = match scene.mode {
-            Mode::Acting => graph.full([worlds, agents, 1], 0.5),
-            _ => by_world(drawn(scene.key, &[1, agents, worlds, 1], |key, of| key.random_uniform(of))),
+        let mut importance = by_world(self.importance.forward(weights, seen).sigmoid()) * here;
+        let tried = match scene.mode {
+            Mode::Acting => graph.full([worlds, agents, 1], 0.0),
+            _ => by_world(drawn(scene.key, &[1, agents, worlds, 1], |key, of| key.random_uniform(of)))
+                .less(graph.scalar(TRIED)),
         };
-        if let Allocation::Dynamic { price, .. } = self.allocation {
-            add(Some(importance.mean_all() * price));
-        }
         let rises = self
             .which
             .as_ref()
@@ -468,11 +477,10 @@ impl Store for Slots {
             let sizes = gates.shape();
             let own = gates.reshape(&sizes[..3]);
             let mut gates = own;
-            if dynamic {
-                // A gate half open would be of no loss to who reads, who can make up for it: a price would close it all.
-                let opens = level.enter(opens);
-                let opens = opens.reshape(&opens.shape()[..3]);
-                gates = own + (own.greater(opens) - own).detach();
+            if let Allocation::Dynamic { free, .. } = self.allocation {
+                let tried = level.enter(tried);
+                let worth = own.greater(graph.scalar(free)).maximum(tried.reshape(&tried.shape()[..3]));
+                gates = worth * own.greater(graph.scalar(0.0));
             }
             let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
             let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);

@@ -106,7 +106,9 @@ impl Store for Vectors {
     ) -> Recalled<'g> {
         let shape = features.shape();
         let (agents, worlds, width) = (shape[1], shape[2], shape[3]);
-        let Some(vectors) = held.first().copied() else { return Recalled { features, reads: None } };
+        let Some(vectors) = held.first().copied() else {
+            return Recalled { features, price: None, reads: None };
+        };
         let lanes = [1, agents, worlds, 1];
         // An agent's vector is of its own episode.
         let started = scene.ages.minimum(weights.graph().scalar(1.0)).reshape(lanes);
@@ -119,7 +121,7 @@ impl Store for Vectors {
             looks.reshape([agents, worlds, self.shared.heads, agents])
         });
         let read = self.shared.output.forward(weights, read.reshape(&shape));
-        Recalled { features: features + read * started, reads }
+        Recalled { features: features + read * started, price: None, reads }
     }
 
     fn write<'g>(

@@ -40,7 +40,7 @@ fn product() -> Compression {
 }
 
 fn dynamic(free: f32) -> Allocation {
-    Allocation::Dynamic { price: 1e-3, free, kept_by_reading: 0.5 }
+    Allocation::Dynamic { free, kept_by_reading: 0.5 }
 }
 
 fn near_groups() -> Groups {
@@ -302,7 +302,7 @@ fn slots_come_into_use_and_go() {
         state[1].iter().filter(|importance| **importance > 0.0).count()
     };
     let allocated = |kept_by_reading| {
-        let allocation = Allocation::Dynamic { price: 0.0, free: 0.05, kept_by_reading };
+        let allocation = Allocation::Dynamic { free: 0.05, kept_by_reading };
         SlotsConfig { allocation, decay: 0.7, ..slots() }
     };
     assert_eq!(in_use(allocated(0.0), 3, 0, &mut random), 0, "seed {seed}");
@@ -311,7 +311,13 @@ fn slots_come_into_use_and_go() {
     assert_eq!(in_use(allocated(0.0), 40, 40, &mut random), 6 * WORLDS, "seed {seed}");
     // Nobody writes for twelve steps: .7^12 of at most 1 is less than .05.
     assert_eq!(in_use(allocated(0.0), 13, 1, &mut random), 0, "seed {seed}");
-    assert!(in_use(allocated(1.0), 13, 1, &mut random) > 0, "seed {seed}");
+    // Reading keeps them.
+    let shown = Shown::new(4, &mut random);
+    let kept = |by_reading| {
+        let (_, state) = steps(&team(allocated(by_reading)), &shown);
+        state[1].iter().sum::<f32>()
+    };
+    assert!(kept(1.0) > 1.1 * kept(0.0), "seed {seed}");
 }
 
 /// Kinds with networks of other sizes share one memory.
