@@ -1,6 +1,7 @@
 //! One step of a team in one world, from what its agents see to what they do: encoder, talk over a graph of the four
 //! nearest (found anew inside the measured time) or with everybody, heads. With graphs the work grows with the agents
-//! and their edges; with targeted attention between all, with the square of their number.
+//! and their edges; with targeted attention between all, with the square of their number. Beside it a hundred vehicles on
+//! a grid of roads: what they do, and a step of their world.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use synod::agent::team::{Team, TeamConfig};
 use synod::comm::Neighbours;
 use synod::comm::{Communication, GatConfig, GatV2Config, TarMacConfig};
 use synod::env::gridworld::GridworldConfig;
+use synod::env::roads::{NetworkConfig, RoadsConfig};
 use synod::env::{Buffers, WorldConfig};
 
 fn benches(criterion: &mut Criterion) {
@@ -66,5 +68,53 @@ fn benches(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(agents, benches);
+/// A hundred vehicles, all slots taken, on sixteen junctions: acting, then a step of the world.
+fn roads(criterion: &mut Criterion) {
+    let agents = 100;
+    let network =
+        NetworkConfig::Grid { columns: 4, rows: 4, lanes: 1, spacing: 120.0, entry: 80.0, exit: 50.0 };
+    let world = RoadsConfig {
+        worlds: 1,
+        agents,
+        network,
+        demand: 900.0,
+        max_episode_steps: 1 << 20,
+        ..Default::default()
+    };
+    let mut env = WorldConfig::new(world).build(1).expect("the settings are in range");
+    let spec = env.spec().clone();
+    let mut out = Buffers::new(&spec);
+    env.reset(&[true], &mut out).expect("it can be reset");
+    let mut actions = spec.actions();
+    actions.discrete.fill(4);
+    while out.active.contains(&false) {
+        env.step(&actions, &mut out).expect("there is such an option");
+    }
+    let device = Device::cpu();
+    let config = TeamConfig { identity: false, ..TeamConfig::default() };
+    let team = Team::new(&device, &config, &spec, false, 0).expect("the settings are in range");
+    let mut actors = Actors::new(&device, &team, &spec, 1, Choice::Greedy, false).expect("the network fits");
+    let (ages, present) = (vec![1.0; agents], vec![1.0; agents]);
+    let mut group = criterion.benchmark_group("roads");
+    group.throughput(Throughput::Elements(agents as u64));
+    group.sample_size(30).measurement_time(Duration::from_secs(2));
+    group.bench_function("act/100", |bencher| {
+        bencher.iter(|| {
+            let seen = Seen {
+                observations: &out.observations,
+                ages: &ages,
+                present: &present,
+                masks: &out.masks,
+                state: &out.state,
+            };
+            actors.act(seen, [0, 0]).expect("what is seen fits");
+        });
+    });
+    group.bench_function("step/100", |bencher| {
+        bencher.iter(|| env.step(&actions, &mut out).expect("there is such an option"));
+    });
+    group.finish();
+}
+
+criterion_group!(agents, benches, roads);
 criterion_main!(agents);

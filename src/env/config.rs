@@ -22,6 +22,7 @@ use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
 use super::recall::RecallConfig;
 use super::repeat_previous::RepeatPreviousConfig;
+use super::roads::RoadsConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
@@ -91,6 +92,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<GridworldConfig>(),
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
     Kind::<Worlds>::of::<PlatoonConfig>(),
+    Kind::<Worlds>::of::<RoadsConfig>(),
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),

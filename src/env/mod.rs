@@ -37,6 +37,7 @@ pub mod planted;
 pub mod platoon;
 pub mod recall;
 pub mod repeat_previous;
+pub mod roads;
 pub mod signals;
 pub mod spoken;
 pub mod switch;

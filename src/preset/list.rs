@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use super::foraging::Sight;
 use super::{
     Settings, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon,
+    roads,
     traffic, warehouse,
 };
 use crate::agent::team::Critic;
@@ -163,6 +164,26 @@ const PRESETS: &[Preset] = &[
         settings: || platoon::road(true),
     },
     Preset { name: "platoon-silent", summary: "the same without a word", settings: || platoon::road(false) },
+    Preset {
+        name: "roads-junction",
+        summary: "vehicles learn to cross a four-way junction without signals, all by one network (PPO)",
+        settings: roads::junction,
+    },
+    Preset {
+        name: "roads-signals",
+        summary: "the same junction under fixed-time signals (Webster), driven by rules: nothing is learned",
+        settings: roads::signals,
+    },
+    Preset {
+        name: "roads-reservation",
+        summary: "the same junction, first come first served by reservations, driven by rules: nothing is learned",
+        settings: roads::reservation,
+    },
+    Preset {
+        name: "roads-gaps",
+        summary: "the same junction, driven by rules that accept gaps (IDM): nothing is learned",
+        settings: roads::gaps,
+    },
     Preset {
         name: "switch",
         summary: "three prisoners, one lamp: recurrent Q-learners find a code (the switch riddle)",

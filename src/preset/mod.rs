@@ -32,6 +32,7 @@ mod measure;
 mod memory;
 mod particles;
 mod platoon;
+mod roads;
 mod rows;
 mod settings;
 mod traffic;

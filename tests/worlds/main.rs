@@ -15,6 +15,7 @@ mod mpe;
 mod platoon;
 mod platoon_records;
 mod recall;
+mod roads;
 mod signals;
 mod traffic_junction;
 mod vmas;

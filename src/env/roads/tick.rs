@@ -1,0 +1,485 @@
+//! A tick: everybody decides, the safeguard holds, everybody moves, vehicles come and go.
+
+use super::config::{ActionKind, Driver, Model};
+use super::generate::WIDTH;
+use super::motion::{TRAIL, highest_by_limits};
+use super::network::NONE;
+use super::path::Pose;
+use super::touch::touch;
+use super::traffic::{LINE, Layout, MOST_WAITING, Traffic, Vehicle};
+use crate::env::pathfinding::Pcg64;
+use crate::env::platoon::{Integration, MARGIN};
+use crate::env::vectorised::Chosen;
+
+/// The parts that discrete options stand for.
+pub(super) const PARTS: [f64; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
+/// A change of lanes is meant beyond this.
+const THRESHOLD: f64 = 0.5;
+/// Rounding in comparisons of accelerations, in m/s^2.
+const SAME: f64 = 1e-6;
+
+/// What a vehicle is told by its agent: parts from -1 to 1 of the acceleration and of the steering angle or a change
+/// of lanes.
+pub(super) fn told(layout: &Layout, actions: Chosen, agent: usize) -> [f64; 2] {
+    let (mut integers, mut floats) = (actions.discrete(0), actions.continuous(0));
+    let count = layout.config.agents;
+    integers = &integers[agent * (integers.len() / count)..][..integers.len() / count];
+    floats = &floats[agent * (floats.len() / count)..][..floats.len() / count];
+    match layout.config.actions {
+        ActionKind::Continuous => {
+            [f64::from(floats[0]), floats.get(1).map_or(0.0, |second| f64::from(*second))]
+        }
+        ActionKind::Discrete => {
+            let second = match (integers.get(1), layout.config.model) {
+                (Some(option), Model::Bicycle) => PARTS[*option as usize],
+                (Some(option), Model::Lane) => f64::from(*option) - 1.0,
+                (None, _) => 0.0,
+            };
+            [PARTS[integers[0] as usize], second]
+        }
+    }
+}
+
+impl Layout {
+    /// The accelerations that are wanted, within what the vehicles can do and the limits.
+    fn want(&self, traffic: &mut Traffic, actions: Chosen) {
+        let (car, tick) = (&self.config.car, self.config.tick());
+        for number in 0..traffic.vehicles.len() {
+            let own = traffic.vehicles[number];
+            if !own.here {
+                continue;
+            }
+            let (wanted, goes) = match self.config.driver {
+                Driver::Agents => {
+                    let [part, _] = told(self, actions, number);
+                    (part * if part < 0.0 { car.braking } else { car.acceleration }, true)
+                }
+                Driver::Rules => {
+                    let decision = self.decide(traffic, number);
+                    (decision.acceleration, decision.goes)
+                }
+            };
+            let limit =
+                highest_by_limits(&self.network, own.exit, self.front(&own), own.speed, car.comfort, tick);
+            traffic.wanted[number] = wanted.min(limit).clamp(-car.braking, car.acceleration);
+            // What stops at the line of the next junction, for who must not pass it; infinite where nothing has to.
+            let next = self.next_movement(&own).filter(|next| next.1 < self.config.sight && !own.granted);
+            let stop = next.map(|(_, before)| self.stop_within(own.speed, before - LINE));
+            traffic.lines[number] = stop.unwrap_or(f64::INFINITY);
+            match self.config.safeguard {
+                false if self.config.driver == Driver::Rules => {
+                    // Who goes by rules alone holds the junction as soon as it could not stop any more.
+                    let past = stop.is_some_and(|stop| traffic.wanted[number] > stop + SAME);
+                    traffic.vehicles[number].granted |= goes && past;
+                }
+                true if !goes => traffic.wanted[number] = traffic.wanted[number].min(traffic.lines[number]),
+                _ => {}
+            }
+        }
+    }
+
+    /// Holds accelerations to what is safe, and gives junctions to those who need them, the nearest first.
+    fn safeguard(&self, traffic: &mut Traffic) {
+        let (car, tick) = (&self.config.car, self.config.tick());
+        let mut asking = std::mem::take(&mut traffic.asking);
+        asking.clear();
+        for number in 0..traffic.vehicles.len() {
+            let own = traffic.vehicles[number];
+            if !own.here {
+                continue;
+            }
+            let mut held = traffic.wanted[number];
+            self.followed(traffic, number, |gap, speed| {
+                held = held.min(self.pair(own.speed, gap, speed).highest_acceleration(tick));
+            });
+            traffic.wanted[number] = held.max(-car.braking);
+            if held > traffic.lines[number] + SAME
+                && let Some((_, before)) = self.next_movement(&own)
+            {
+                asking.push((before, number as u32));
+            }
+        }
+        asking.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut given = false;
+        for (before, number) in &asking {
+            let number = *number as usize;
+            let Some((movement, _)) = self.next_movement(&traffic.vehicles[number]) else { continue };
+            if given {
+                traffic.approach(self);
+                given = false;
+            }
+            if self.may_hold(traffic, number, movement, *before) {
+                traffic.vehicles[number].granted = true;
+                given = true;
+            } else {
+                traffic.wanted[number] = traffic.lines[number].min(traffic.wanted[number]);
+            }
+        }
+        if given {
+            traffic.approach(self);
+            // Who merges with a vehicle that got the junction only now has to follow it.
+            for (_, number) in &asking {
+                self.follow_again(traffic, *number as usize);
+            }
+        }
+        traffic.asking = asking;
+    }
+
+    /// Holds the accelerations of a vehicle and of those that merge with it to what is safe behind each other.
+    fn follow_again(&self, traffic: &mut Traffic, number: usize) {
+        let own = traffic.vehicles[number];
+        let Some((movement, _)) = self.next_movement(&own).filter(|_| own.granted) else { return };
+        let conflicts = self.network.lane(movement).conflicts.iter();
+        let others =
+            conflicts.flat_map(|conflict| traffic.near(conflict.with)).map(|near| near.vehicle as usize);
+        let all: Vec<usize> = others.chain([number]).collect();
+        for vehicle in all {
+            let mut held = traffic.wanted[vehicle];
+            let speed = traffic.vehicles[vehicle].speed;
+            self.followed(traffic, vehicle, |gap, ahead| {
+                held = held.min(self.pair(speed, gap, ahead).highest_acceleration(self.config.tick()));
+            });
+            traffic.wanted[vehicle] = held.max(-self.config.car.braking);
+        }
+    }
+
+    /// Lets those that ask for it change lanes, one after another.
+    fn change_lanes(&self, traffic: &mut Traffic, actions: Chosen) {
+        if self.config.model == Model::Bicycle {
+            return;
+        }
+        for number in 0..traffic.vehicles.len() {
+            let own = traffic.vehicles[number];
+            if !own.here || own.granted || own.offset < self.config.car.length {
+                continue;
+            }
+            let beside = self.network.lane(own.lane).beside;
+            let lane = match self.config.driver {
+                Driver::Rules => self.wanted_lane(&own).unwrap_or(NONE),
+                Driver::Agents => match told(self, actions, number)[1] {
+                    side if side > THRESHOLD => beside[0],
+                    side if side < -THRESHOLD => beside[1],
+                    _ => NONE,
+                },
+            };
+            if lane == NONE {
+                continue;
+            }
+            let ratio = self.network.lane(lane).length / self.network.lane(own.lane).length;
+            let offset = (own.offset * ratio).min(self.network.lane(lane).length - 1e-3);
+            let vehicle = &mut traffic.vehicles[number];
+            (vehicle.lane, vehicle.offset, vehicle.trail) = (lane, offset, [NONE; TRAIL]);
+            vehicle.arrival = -1.0;
+            vehicle.pose = self.behind(vehicle, self.config.car.length / 2.0);
+            self.lose_way(vehicle);
+            traffic.look(self);
+            let careful = self.config.safeguard || self.config.driver == Driver::Rules;
+            if careful && !self.fits(traffic, number) {
+                traffic.vehicles[number] = own;
+                traffic.look(self);
+            }
+        }
+    }
+
+    /// Whether a vehicle is at a safe gap behind who is ahead, can stop before the next junction, and whether those
+    /// whose next it is are safe behind it.
+    fn fits(&self, traffic: &Traffic, number: usize) -> bool {
+        let own = &traffic.vehicles[number];
+        let mut safe = true;
+        self.followed(traffic, number, |gap, speed| safe &= self.pair(own.speed, gap, speed).safe());
+        let stops = own.speed * own.speed / (2.0 * self.config.car.braking);
+        safe && self.next_movement(own).is_none_or(|(_, before)| stops + LINE <= before)
+            && traffic.here().filter(|(other, _)| *other != number).all(|(other, its)| {
+                let next = self.ahead(traffic, other).filter(|(ahead, _)| *ahead == number);
+                next.is_none_or(|(_, gap)| self.pair(its.speed, gap, own.speed).safe())
+            })
+    }
+
+    /// A vehicle on a lane from which its exit cannot be reached goes to the nearest that can.
+    fn lose_way(&self, vehicle: &mut Vehicle) {
+        if self.network.step(vehicle.exit, vehicle.lane).seconds.is_finite() {
+            return;
+        }
+        let exits = self.network.destinations(usize::from(vehicle.entry)).iter().copied();
+        let seconds = |exit: &u16| self.network.step(*exit, vehicle.lane).seconds;
+        if let Some(exit) = exits.min_by(|a, b| seconds(a).total_cmp(&seconds(b))) {
+            vehicle.exit = exit;
+        }
+    }
+
+    /// Moves everybody; who has left is marked as gone.
+    fn advance(&self, traffic: &mut Traffic, actions: Chosen) {
+        let (tick, car, now) = (self.config.tick(), &self.config.car, traffic.seconds(self));
+        for number in 0..traffic.vehicles.len() {
+            let mut own = traffic.vehicles[number];
+            if !own.here {
+                continue;
+            }
+            let before = own;
+            let (metres, speed) = Integration::Ballistic.step(own.speed, traffic.wanted[number], tick);
+            own.acceleration = (speed - own.speed) / tick;
+            own.speed = speed;
+            match self.config.model {
+                Model::Lane => own.offset += metres,
+                Model::Bicycle => {
+                    let angle = match self.config.driver {
+                        Driver::Agents => told(self, actions, number)[1] * car.steering,
+                        Driver::Rules => self.pursuit(&own).clamp(-car.steering, car.steering),
+                    };
+                    own.pose = steered(own.pose, angle, metres, car.length);
+                    self.project(&mut own, metres);
+                }
+            }
+            own.driven += own.offset - before.offset;
+            let left = self.pass_on(&mut own);
+            if self.config.model == Model::Lane {
+                own.pose = self.behind(&own, car.length / 2.0);
+            }
+            if left {
+                // What it drove beyond the end does not count, nor the time that took.
+                let beyond = own.offset - self.network.lane(own.lane).length;
+                let part = (1.0 - beyond / metres.max(1e-9)).clamp(0.0, 1.0);
+                let whole = self.free.whole(own.entry, own.exit, own.driven - beyond);
+                let seconds = now + part * tick - own.due;
+                traffic.counts.left += 1;
+                traffic.counts.travel += seconds;
+                traffic.counts.delay += seconds - whole;
+                let free = whole - self.free.seconds(own.entry, own.exit, before.driven);
+                traffic.pay[number] -= self.config.pay.delay * (part * tick - free);
+                traffic.gone[number] = true;
+                own = Vehicle::default();
+            } else {
+                let free = |driven: f64| self.free.seconds(own.entry, own.exit, driven);
+                let lost = tick - (free(own.driven) - free(before.driven));
+                let effort = (own.acceleration / car.acceleration).powi(2);
+                let pay = &self.config.pay;
+                traffic.pay[number] -= pay.delay * lost + pay.comfort * effort * tick;
+            }
+            traffic.vehicles[number] = own;
+        }
+        traffic.ticks += 1;
+    }
+
+    /// Takes a vehicle into the lanes that its front has come to; whether it has come to the end of an exit.
+    fn pass_on(&self, own: &mut Vehicle) -> bool {
+        loop {
+            let length = self.network.lane(own.lane).length;
+            if own.offset < length {
+                return false;
+            }
+            self.lose_way(own);
+            let next = self.network.step(own.exit, own.lane).lane;
+            if next == NONE {
+                return true;
+            }
+            own.trail.rotate_right(1);
+            own.trail[0] = own.lane;
+            own.offset -= length;
+            own.lane = next;
+            if self.network.is_movement(next) {
+                (own.granted, own.arrival) = (false, -1.0);
+            }
+            self.lose_way(own);
+        }
+    }
+
+    /// Finds where along its lanes a vehicle is that was steered so many metres.
+    fn project(&self, own: &mut Vehicle, metres: f64) {
+        let half = self.config.car.length / 2.0;
+        own.offset += metres;
+        for _ in 0..3 {
+            let on = self.behind(own, half);
+            let [x, y] = [own.pose.at[0] - on.at[0], own.pose.at[1] - on.at[1]];
+            own.offset += (x * on.towards[0] + y * on.towards[1]).clamp(-metres, metres);
+        }
+        own.offset = own.offset.max(0.0);
+    }
+
+    /// How far a vehicle's middle is to the left of its lane's, in metres, and the sine of the angle to it.
+    pub fn aside(&self, own: &Vehicle) -> [f64; 2] {
+        let on = self.behind(own, self.config.car.length / 2.0);
+        let [x, y] = [own.pose.at[0] - on.at[0], own.pose.at[1] - on.at[1]];
+        let [u, v] = own.pose.towards;
+        [y * on.towards[0] - x * on.towards[1], v * on.towards[0] - u * on.towards[1]]
+    }
+
+    /// Removes who has collided or left the road.
+    fn collide(&self, traffic: &mut Traffic) {
+        let (car, price) = (&self.config.car, self.config.pay.collision);
+        let count = traffic.vehicles.len();
+        let mut hit = vec![false; count];
+        for a in 0..count {
+            let one = traffic.vehicles[a];
+            if !one.here {
+                continue;
+            }
+            for b in a + 1..count {
+                let two = &traffic.vehicles[b];
+                if two.here && touch(&one.pose, &two.pose, car.length, car.width) {
+                    (hit[a], hit[b]) = (true, true);
+                    traffic.counts.collisions += 1;
+                    traffic.pay[a] -= price;
+                    traffic.pay[b] -= price;
+                }
+            }
+            if self.config.model == Model::Bicycle && self.aside(&one)[0].abs() > WIDTH / 2.0 {
+                hit[a] = true;
+                traffic.counts.off_road += 1;
+                traffic.pay[a] -= price;
+            }
+        }
+        let now = traffic.seconds(self);
+        for number in (0..count).filter(|number| hit[*number]) {
+            let own = std::mem::take(&mut traffic.vehicles[number]);
+            traffic.counts.lost += 1;
+            traffic.counts.delay += now - own.due - self.free.seconds(own.entry, own.exit, own.driven);
+            traffic.gone[number] = true;
+        }
+    }
+
+    /// Counts who comes to be in a near miss.
+    fn watch(&self, traffic: &mut Traffic) {
+        let threshold = self.config.near_miss;
+        for number in 0..traffic.vehicles.len() {
+            let own = traffic.vehicles[number];
+            if !own.here {
+                continue;
+            }
+            let mut soon = false;
+            self.followed(traffic, number, |gap, speed| {
+                soon |= own.speed > speed && gap < threshold * (own.speed - speed);
+            });
+            soon |= self.meets(traffic, number, threshold);
+            traffic.counts.near_misses += u64::from(soon && !own.endangered);
+            traffic.vehicles[number].endangered = soon;
+        }
+    }
+
+    /// Whether a vehicle would, within so many seconds, be where its way crosses another's at the same time as who is
+    /// on that, if both kept their speed.
+    fn meets(&self, traffic: &Traffic, number: usize, threshold: f64) -> bool {
+        let own = &traffic.vehicles[number];
+        let length = self.config.car.length;
+        let on = self.network.is_movement(own.lane).then_some((own.lane, own.offset));
+        let next = self.next_movement(own).map(|(movement, before)| (movement, -before));
+        on.into_iter().chain(next).any(|(movement, front)| {
+            let crossing = |c: &&super::Conflict| c.meeting == super::Meeting::Crossing;
+            self.network.lane(movement).conflicts.iter().filter(crossing).any(|conflict| {
+                let when = |front: f64, speed: f64, [from, to]: [f64; 2]| {
+                    let speed = speed.max(1e-3);
+                    [(from - front) / speed, (to + length - front) / speed]
+                };
+                let mine = when(front, own.speed, conflict.own);
+                mine[1] > 0.0
+                    && traffic.near(conflict.with).iter().any(|other| {
+                        // Counted once for the two of them.
+                        let its = &traffic.vehicles[other.vehicle as usize];
+                        let theirs = when(other.front, its.speed, conflict.other);
+                        let both = [mine[0].max(theirs[0]).max(0.0), mine[1].min(theirs[1])];
+                        (other.vehicle as usize) > number && both[0] < both[1] && both[0] < threshold
+                    })
+            })
+        })
+    }
+
+    /// Lets vehicles come to the entries, and in where there is room.
+    fn arrive(&self, traffic: &mut Traffic, random: &mut Pcg64) {
+        let now = traffic.seconds(self);
+        for (entry, lane) in self.network.entries().iter().enumerate() {
+            while traffic.coming[entry] <= now {
+                let due = traffic.coming[entry];
+                traffic.coming[entry] += self.pause(entry, random);
+                traffic.counts.came += 1;
+                let queue = traffic.queues[entry] as usize;
+                match queue < MOST_WAITING {
+                    true => {
+                        traffic.waiting[entry * MOST_WAITING + queue] = due;
+                        traffic.queues[entry] += 1;
+                    }
+                    false => traffic.counts.refused += 1,
+                }
+            }
+            if traffic.queues[entry] == 0 {
+                continue;
+            }
+            let Some(slot) = traffic.vehicles.iter().position(|vehicle| !vehicle.here) else { return };
+            let Some(speed) = self.entry_speed(traffic, *lane) else { continue };
+            let waiting = &mut traffic.waiting[entry * MOST_WAITING..][..MOST_WAITING];
+            let due = waiting[0];
+            waiting.copy_within(1.., 0);
+            traffic.queues[entry] -= 1;
+            let exits = self.network.destinations(entry);
+            let mut vehicle = Vehicle {
+                here: true,
+                entry: entry as u16,
+                exit: exits[random.below(exits.len() as u32) as usize],
+                lane: *lane,
+                speed,
+                arrival: -1.0,
+                due,
+                trail: [NONE; TRAIL],
+                ..Vehicle::default()
+            };
+            vehicle.pose = self.behind(&vehicle, self.config.car.length / 2.0);
+            traffic.vehicles[slot] = vehicle;
+            traffic.look(self);
+        }
+    }
+
+    /// Seconds between two vehicles that come to an entry.
+    pub(super) fn pause(&self, entry: usize, random: &mut Pcg64) -> f64 {
+        let demand = self.network.lane(self.network.entries()[entry]).demand.unwrap_or(0.0);
+        // Never again, as far as an episode goes.
+        if demand > 0.0 { (-(1.0 - random.double()).ln() * 3600.0 / demand).min(1e9) } else { 1e9 }
+    }
+
+    /// The speed at which a vehicle can come in at an entry; `None` while there is no room for it.
+    fn entry_speed(&self, traffic: &Traffic, lane: u32) -> Option<f64> {
+        let car = &self.config.car;
+        let fastest = self.network.lane(lane).limit * self.config.entry_speed;
+        let junction = self.network.lane(lane).next.first().filter(|next| self.network.is_movement(**next));
+        let stops = |metres: f64| (2.0 * car.braking * metres.max(0.0)).sqrt();
+        let fastest =
+            junction.map_or(fastest, |_| fastest.min(0.9 * stops(self.network.lane(lane).length - LINE)));
+        let Some(last) = traffic.on(lane).last().map(|n| &traffic.vehicles[*n as usize]) else {
+            return Some(fastest);
+        };
+        let gap = last.offset - car.length;
+        if gap < car.jam_distance {
+            return None;
+        }
+        let safe = stops(gap - MARGIN + last.speed * last.speed / (2.0 * car.braking));
+        Some(fastest.min(0.9 * safe).min((gap - car.jam_distance) / car.time_gap))
+    }
+
+    /// One tick.
+    pub(super) fn tick(&self, traffic: &mut Traffic, actions: Chosen, first: bool, random: &mut Pcg64) {
+        if first {
+            self.change_lanes(traffic, actions);
+        }
+        self.reserve(traffic);
+        self.want(traffic, actions);
+        if self.config.safeguard {
+            self.safeguard(traffic);
+        }
+        self.advance(traffic, actions);
+        self.collide(traffic);
+        traffic.look(self);
+        self.watch(traffic);
+        self.arrive(traffic, random);
+    }
+}
+
+/// Where a kinematic bicycle comes to (Kong, Pfeiffer, Schildbach and Borrelli 2015, with the middle of the vehicle
+/// halfway between the axles, as highway-env has it): `beta = atan(tan(angle)/2)`, along the heading plus `beta`,
+/// while the heading turns by `metres sin(beta)/(length/2)`.
+pub fn steered(pose: Pose, angle: f64, metres: f64, length: f64) -> Pose {
+    let beta = (angle.tan() / 2.0).atan();
+    let [c, s] = pose.towards;
+    let (cos, sin) = (beta.cos(), beta.sin());
+    let at = [pose.at[0] + metres * (c * cos - s * sin), pose.at[1] + metres * (s * cos + c * sin)];
+    let (turn_sin, turn_cos) = (metres * sin / (length / 2.0)).sin_cos();
+    let towards = [c * turn_cos - s * turn_sin, s * turn_cos + c * turn_sin];
+    let norm = towards[0].hypot(towards[1]);
+    Pose { at, towards: [towards[0] / norm, towards[1] / norm] }
+}

@@ -1,0 +1,488 @@
+//! Vehicles on the roads between two ticks: where they are, who is ahead of whom, who is on or before which junction.
+
+use super::config::RoadsConfig;
+use super::control::Signals;
+use super::meeting::Meeting;
+use super::motion::{FreeFlow, Place, TRAIL, behind};
+use super::network::{NONE, Network};
+use super::path::Pose;
+use crate::env::platoon::{MARGIN, Pair};
+use crate::error::Result;
+
+/// Vehicles that can wait outside at an entry.
+pub const MOST_WAITING: usize = 64;
+/// How far before the line of a junction vehicles are stopped that may not pass it, in metres: rounding takes nobody
+/// over.
+pub const LINE: f64 = 0.2;
+
+/// A slot, and the vehicle in it if there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Vehicle {
+    /// Whether there is one.
+    pub here: bool,
+    /// Where it came in, by its place in [`Network::entries`].
+    pub entry: u16,
+    /// Where it wants to leave, by its place in [`Network::exits`].
+    pub exit: u16,
+    /// The lane of its front.
+    pub lane: u32,
+    /// How far along that its front is, in metres.
+    pub offset: f64,
+    /// m/s.
+    pub speed: f64,
+    /// m/s^2, in the last tick.
+    pub acceleration: f64,
+    /// Where its middle is, and which way it looks.
+    pub pose: Pose,
+    /// Whether it holds the next junction on its way.
+    pub granted: bool,
+    /// The time at which it has reserved to come to that junction, in seconds; below 0 for none.
+    pub arrival: f64,
+    /// When it came to the entry, in seconds.
+    pub due: f64,
+    /// Metres that its front has driven.
+    pub driven: f64,
+    /// Whether it is in a near miss now.
+    pub endangered: bool,
+    /// The lanes that it has just left, the last one first.
+    pub(super) trail: [u32; TRAIL],
+}
+
+/// A vehicle on or before a movement over a junction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    /// The movement.
+    pub movement: u32,
+    /// The vehicle.
+    pub vehicle: u32,
+    /// How far along the movement its front is: below 0 before it.
+    pub front: f64,
+    /// Whether it is on it, or holds the junction.
+    pub committed: bool,
+}
+
+/// What is counted in an episode.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counts {
+    /// Vehicles that came to an entry.
+    pub came: u64,
+    /// Vehicles that left at an exit.
+    pub left: u64,
+    /// Vehicles that collided or left the road.
+    pub lost: u64,
+    /// Pairs that collided.
+    pub collisions: u64,
+    /// Times that two nearly did.
+    pub near_misses: u64,
+    /// Vehicles that left the road.
+    pub off_road: u64,
+    /// Vehicles for which there was no room outside.
+    pub refused: u64,
+    /// Seconds of those that left.
+    pub travel: f64,
+    /// Seconds lost by those that left, collided or went off the road.
+    pub delay: f64,
+}
+
+/// The roads between two ticks.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    pub(super) vehicles: Vec<Vehicle>,
+    /// Ticks since the start of the episode.
+    pub(super) ticks: u64,
+    /// When the next vehicle comes to each entry, in seconds.
+    pub(super) coming: Vec<f64>,
+    /// When those that wait outside came, the first first: `[entries, MOST_WAITING]`.
+    pub(super) waiting: Vec<f64>,
+    /// How many those are.
+    pub(super) queues: Vec<u32>,
+    pub(super) counts: Counts,
+    // What follows from these.
+    order: Vec<u32>,
+    rank: Vec<u32>,
+    spans: Vec<[u32; 2]>,
+    near: Vec<Near>,
+    near_spans: Vec<[u32; 2]>,
+    // Room for a tick.
+    pub(super) wanted: Vec<f64>,
+    pub(super) lines: Vec<f64>,
+    pub(super) asking: Vec<(f64, u32)>,
+    pub(super) pay: Vec<f64>,
+    pub(super) gone: Vec<bool>,
+}
+
+/// The settings with what follows from them.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The settings.
+    pub config: RoadsConfig,
+    /// The roads.
+    pub network: Network,
+    /// The signals, where there are any.
+    pub signals: Option<Signals>,
+    /// Times on free roads.
+    pub free: FreeFlow,
+}
+
+impl Traffic {
+    /// The slots.
+    pub fn vehicles(&self) -> &[Vehicle] {
+        &self.vehicles
+    }
+
+    /// What was counted since the episode began.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Seconds since it began.
+    pub fn seconds(&self, layout: &Layout) -> f64 {
+        self.ticks as f64 * layout.config.tick()
+    }
+
+    /// Empty roads.
+    pub(super) fn blank(layout: &Layout) -> Traffic {
+        let (slots, lanes) = (layout.config.agents, layout.network.lanes().len());
+        let entries = layout.network.entries().len();
+        Traffic {
+            vehicles: vec![Vehicle::default(); slots],
+            ticks: 0,
+            coming: vec![0.0; entries],
+            waiting: vec![0.0; entries * MOST_WAITING],
+            queues: vec![0; entries],
+            counts: Counts::default(),
+            order: Vec::new(),
+            rank: vec![0; slots],
+            spans: vec![[0, 0]; lanes],
+            near: Vec::new(),
+            near_spans: vec![[0, 0]; lanes],
+            wanted: vec![0.0; slots],
+            lines: vec![0.0; slots],
+            asking: Vec::new(),
+            pay: vec![0.0; slots],
+            gone: vec![false; slots],
+        }
+    }
+
+    /// The vehicles that there are.
+    pub fn here(&self) -> impl Iterator<Item = (usize, &Vehicle)> {
+        self.vehicles.iter().enumerate().filter(|(_, vehicle)| vehicle.here)
+    }
+
+    /// The vehicles on a lane, from the front.
+    pub fn on(&self, lane: u32) -> &[u32] {
+        let [from, to] = self.spans[lane as usize];
+        &self.order[from as usize..to as usize]
+    }
+
+    /// The place of a vehicle among those on its lane, from the front.
+    pub fn place(&self, vehicle: usize) -> usize {
+        (self.rank[vehicle] - self.spans[self.vehicles[vehicle].lane as usize][0]) as usize
+    }
+
+    /// The vehicles on and before a movement.
+    pub fn near(&self, movement: u32) -> &[Near] {
+        let [from, to] = self.near_spans[movement as usize];
+        &self.near[from as usize..to as usize]
+    }
+
+    /// Finds out who is ahead of whom, and near which junction.
+    pub(super) fn look(&mut self, layout: &Layout) {
+        self.order.clear();
+        self.spans.iter_mut().for_each(|span| *span = [0, 0]);
+        let vehicles = &self.vehicles;
+        self.order.extend((0..vehicles.len() as u32).filter(|n| vehicles[*n as usize].here));
+        self.order.sort_unstable_by(|a, b| {
+            let [one, two] = [a, b].map(|n| &vehicles[*n as usize]);
+            one.lane.cmp(&two.lane).then(two.offset.total_cmp(&one.offset)).then(a.cmp(b))
+        });
+        for (at, number) in self.order.iter().enumerate() {
+            let span = &mut self.spans[vehicles[*number as usize].lane as usize];
+            if span[1] == 0 {
+                span[0] = at as u32;
+            }
+            span[1] = at as u32 + 1;
+            self.rank[*number as usize] = at as u32;
+        }
+        self.approach(layout);
+    }
+
+    /// Lists who is on or before which movement.
+    pub(super) fn approach(&mut self, layout: &Layout) {
+        self.near_spans.iter_mut().for_each(|span| *span = [0, 0]);
+        self.near.clear();
+        let (network, length) = (&layout.network, layout.config.car.length);
+        for number in &self.order {
+            let own = &self.vehicles[*number as usize];
+            let mut add = |movement: u32, front: f64, committed: bool| {
+                self.near.push(Near { movement, vehicle: *number, front, committed });
+            };
+            let step = network.step(own.exit, own.lane);
+            let before = step.distance - own.offset;
+            if step.movement != NONE && before < layout.config.sight {
+                add(step.movement, -before, own.granted);
+            }
+            if network.is_movement(own.lane) {
+                add(own.lane, own.offset, true);
+            }
+            let mut front = own.offset;
+            for lane in own.trail.into_iter().take_while(|lane| *lane != NONE) {
+                if front >= length {
+                    break;
+                }
+                front += network.lane(lane).length;
+                if network.is_movement(lane) {
+                    add(lane, front, true);
+                }
+            }
+        }
+        self.near.sort_by_key(|near| near.movement);
+        for (at, near) in self.near.iter().enumerate() {
+            let span = &mut self.near_spans[near.movement as usize];
+            if span[1] == 0 {
+                span[0] = at as u32;
+            }
+            span[1] = at as u32 + 1;
+        }
+    }
+}
+
+impl Layout {
+    /// Where a vehicle's front is.
+    pub fn front(&self, vehicle: &Vehicle) -> Place {
+        Place { lane: vehicle.lane, offset: vehicle.offset }
+    }
+
+    /// The place so many metres behind a vehicle's front, along its lanes.
+    pub fn behind(&self, vehicle: &Vehicle, back: f64) -> Pose {
+        behind(&self.network, self.front(vehicle), &vehicle.trail, back)
+    }
+
+    /// The next movement on a vehicle's way, and how far its front is before it, in metres.
+    pub fn next_movement(&self, vehicle: &Vehicle) -> Option<(u32, f64)> {
+        let step = self.network.step(vehicle.exit, vehicle.lane);
+        (step.movement != NONE).then(|| (step.movement, step.distance - vehicle.offset))
+    }
+
+    /// The next vehicle on a vehicle's way within sight: its number and the gap, in metres.
+    pub fn ahead(&self, traffic: &Traffic, vehicle: usize) -> Option<(usize, f64)> {
+        let own = &traffic.vehicles[vehicle];
+        let gap = |other: u32, distance: f64| {
+            distance + traffic.vehicles[other as usize].offset - self.config.car.length
+        };
+        let place = traffic.place(vehicle);
+        if place > 0 {
+            let other = traffic.on(own.lane)[place - 1];
+            return Some((other as usize, gap(other, -own.offset)));
+        }
+        let mut lane = own.lane;
+        let mut distance = -own.offset;
+        loop {
+            distance += self.network.lane(lane).length;
+            lane = self.network.step(own.exit, lane).lane;
+            if lane == NONE || distance > self.config.sight {
+                return None;
+            }
+            if let Some(other) = traffic.on(lane).last() {
+                return (*other as usize != vehicle).then(|| (*other as usize, gap(*other, distance)));
+            }
+        }
+    }
+
+    /// Calls `tell` with the gap to, and the speed of, everybody that a vehicle has to follow: the next on its way,
+    /// who has just turned off it, and who merges ahead of it where both hold the junction.
+    pub fn followed(&self, traffic: &Traffic, vehicle: usize, mut tell: impl FnMut(f64, f64)) {
+        let own = &traffic.vehicles[vehicle];
+        if let Some((other, gap)) = self.ahead(traffic, vehicle) {
+            tell(gap, traffic.vehicles[other].speed);
+        }
+        let next = self.next_movement(own).filter(|(_, before)| *before < self.config.sight);
+        let next = next.map(|(lane, before)| (lane, -before, own.granted));
+        let on = self.network.is_movement(own.lane).then_some((own.lane, own.offset, true));
+        for (movement, front, committed) in on.into_iter().chain(next) {
+            for conflict in &self.network.lane(movement).conflicts {
+                if conflict.meeting == Meeting::Crossing {
+                    continue;
+                }
+                for other in traffic.near(conflict.with).iter().filter(|n| n.vehicle as usize != vehicle) {
+                    let gap = match conflict.meeting {
+                        Meeting::Diverging => {
+                            let rear = other.front - self.config.car.length;
+                            let turned_off = other.front > front.max(0.0) && rear < conflict.other[1];
+                            turned_off.then_some(rear - front)
+                        }
+                        _ if committed && other.committed => self
+                            .merging_gap(movement, front, vehicle, other)
+                            .filter(|gap| gap.1)
+                            .map(|gap| gap.0),
+                        _ => None,
+                    };
+                    if let Some(gap) = gap {
+                        tell(gap, traffic.vehicles[other.vehicle as usize].speed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of two vehicles whose ways merge, the gap between them counted from where they do, and whether the other is
+    /// the one ahead; `None` where the other's front is beyond it.
+    fn merging_gap(&self, movement: u32, front: f64, vehicle: usize, other: &Near) -> Option<(f64, bool)> {
+        let own = front - self.network.lane(movement).length;
+        let its = other.front - self.network.lane(other.movement).length;
+        if its > 0.0 {
+            return None;
+        }
+        let ahead = its > own || (its == own && (other.vehicle as usize) < vehicle);
+        Some(((its - own).abs() - self.config.car.length, ahead))
+    }
+
+    /// A vehicle of a speed behind another, as far as stopping goes.
+    pub fn pair(&self, speed: f64, gap: f64, speed_ahead: f64) -> Pair {
+        let braking = self.config.car.braking;
+        Pair { speed, braking, gap, speed_ahead, hardest: braking }
+    }
+
+    /// The largest acceleration with which a vehicle still stops within so many metres.
+    pub fn stop_within(&self, speed: f64, metres: f64) -> f64 {
+        self.pair(speed, metres + MARGIN, 0.0).highest_acceleration(self.config.tick())
+    }
+
+    /// Whether a vehicle that is `before` metres before a movement may hold its junction: nobody whose way crosses
+    /// holds a place that he has not left, everybody who merges is at a safe gap, there is room behind, and it is not
+    /// red.
+    pub fn may_hold(&self, traffic: &Traffic, vehicle: usize, movement: u32, before: f64) -> bool {
+        if self.signals.as_ref().is_some_and(|signals| !signals.open(movement, traffic.seconds(self))) {
+            return false;
+        }
+        for conflict in &self.network.lane(movement).conflicts {
+            let others = traffic.near(conflict.with).iter();
+            for other in others.filter(|n| n.committed && n.vehicle as usize != vehicle) {
+                let free = match conflict.meeting {
+                    Meeting::Diverging => true,
+                    Meeting::Crossing => other.front - self.config.car.length >= conflict.other[1],
+                    Meeting::Merging => self.merges_safely(traffic, vehicle, movement, before, other),
+                };
+                if !free {
+                    return false;
+                }
+            }
+        }
+        self.has_room(traffic, vehicle, movement)
+    }
+
+    /// Whether two vehicles whose ways merge are at a safe gap, whichever of them is the first.
+    pub fn merges_safely(
+        &self,
+        traffic: &Traffic,
+        vehicle: usize,
+        movement: u32,
+        before: f64,
+        other: &Near,
+    ) -> bool {
+        let [own, its] = [vehicle, other.vehicle as usize].map(|n| traffic.vehicles[n].speed);
+        match self.merging_gap(movement, -before, vehicle, other) {
+            None => true,
+            Some((gap, true)) => self.pair(own, gap, its).safe(),
+            Some((gap, false)) => self.pair(its, gap, own).safe(),
+        }
+    }
+
+    /// Whether there is room behind a junction for a vehicle and all that are on their way there; for two more where
+    /// the way has to give way to others, so that a roundabout never fills up.
+    fn has_room(&self, traffic: &Traffic, vehicle: usize, movement: u32) -> bool {
+        let lane = self.network.lane(movement);
+        let Some(next) = lane.next.first().map(|next| self.network.lane(*next)) else { return true };
+        let room = match traffic.on(lane.next[0]).last().map(|n| &traffic.vehicles[*n as usize]) {
+            Some(last) => {
+                let stops = last.speed * last.speed / (2.0 * self.config.car.braking);
+                last.offset - self.config.car.length + stops
+            }
+            None if next.next.is_empty() => return true,
+            None => next.length,
+        };
+        let each = self.config.car.length + MARGIN;
+        let coming = |movement: u32| {
+            let length = self.network.lane(movement).length;
+            let is = |n: &&Near| n.committed && n.vehicle as usize != vehicle && n.front < length;
+            traffic.near(movement).iter().filter(is).count()
+        };
+        let mut vehicles: usize = 1 + coming(movement);
+        let mut gives_way = false;
+        for conflict in lane.conflicts.iter().filter(|conflict| conflict.meeting == Meeting::Merging) {
+            vehicles += coming(conflict.with);
+            gives_way |= self.network.lane(conflict.with).priority > lane.priority;
+        }
+        room >= (vehicles + usize::from(gives_way)) as f64 * each
+    }
+
+    /// Writes or reads all that changes.
+    pub(super) fn visit(
+        &self,
+        traffic: &mut Traffic,
+        codec: &mut crate::env::vectorised::Codec,
+    ) -> Result<()> {
+        for vehicle in &mut traffic.vehicles {
+            codec.one(&mut vehicle.here)?;
+            codec.one(&mut vehicle.entry)?;
+            codec.one(&mut vehicle.exit)?;
+            codec.one(&mut vehicle.lane)?;
+            codec.all(&mut vehicle.trail)?;
+            codec.one(&mut vehicle.granted)?;
+            codec.one(&mut vehicle.endangered)?;
+            let Vehicle { offset, speed, acceleration, pose, arrival, due, driven, .. } = vehicle;
+            for number in [offset, speed, acceleration, arrival, due, driven] {
+                codec.one(number)?;
+            }
+            codec.all(&mut pose.at)?;
+            codec.all(&mut pose.towards)?;
+            if !self.can_be(vehicle) {
+                return Err(crate::Error::Usage("the saved worlds are damaged".to_owned()));
+            }
+        }
+        codec.one(&mut traffic.ticks)?;
+        codec.all(&mut traffic.coming)?;
+        codec.all(&mut traffic.waiting)?;
+        codec.all(&mut traffic.queues)?;
+        let Counts { came, left, lost, collisions, near_misses, off_road, refused, travel, delay } =
+            &mut traffic.counts;
+        for count in [came, left, lost, collisions, near_misses, off_road, refused] {
+            codec.one(count)?;
+        }
+        codec.one(travel)?;
+        codec.one(delay)?;
+        traffic.order.clear();
+        traffic.look(self);
+        Ok(())
+    }
+
+    /// Whether a vehicle can be where it says.
+    fn can_be(&self, vehicle: &Vehicle) -> bool {
+        let network = &self.network;
+        let (lanes, entries) = (network.lanes().len(), network.entries().len());
+        if !vehicle.here {
+            return true;
+        }
+        let limits = [vehicle.speed, vehicle.acceleration, vehicle.arrival, vehicle.due, vehicle.driven];
+        usize::from(vehicle.entry) < entries
+            && network.destinations(usize::from(vehicle.entry)).contains(&vehicle.exit)
+            && (vehicle.lane as usize) < lanes
+            && (0.0..network.lane(vehicle.lane).length).contains(&vehicle.offset)
+            && vehicle.trail.iter().all(|lane| *lane == NONE || (*lane as usize) < lanes)
+            && (0.0..=200.0).contains(&vehicle.speed)
+            && limits.iter().chain(&vehicle.pose.at).all(|x| x.abs() <= 1e9)
+            && (vehicle.pose.towards[0].hypot(vehicle.pose.towards[1]) - 1.0).abs() < 1e-3
+    }
+
+    /// Whether what was read can be stepped.
+    pub(super) fn valid(&self, traffic: &Traffic) -> bool {
+        let most = (self.config.max_episode_steps * self.config.ticks) as u64;
+        let counts = &traffic.counts;
+        let whole = [counts.came, counts.left, counts.lost, counts.collisions, counts.near_misses];
+        traffic.ticks <= most
+            && traffic.queues.iter().all(|queue| *queue as usize <= MOST_WAITING)
+            && traffic.waiting.iter().chain(&traffic.coming).all(|x| (0.0..=1e18).contains(x))
+            && whole.iter().chain([&counts.off_road, &counts.refused]).all(|count| *count <= 1 << 48)
+            && [counts.travel, counts.delay].iter().all(|sum| sum.abs() <= 1e18)
+    }
+}
