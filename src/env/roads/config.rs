@@ -30,11 +30,12 @@ use crate::error::{Error, Result};
 ///
 /// **The safeguard** (`safeguard`) holds the accelerations of all vehicles alike, whoever drives them: to what keeps
 /// a gap that is safe whatever the vehicle ahead does (Gipps 1981; the rule of the platoons), where ways merge too;
-/// and before a junction to what stops at its line, until the vehicle holds the junction: it does from the moment at
-/// which it would no longer stop, if nobody whose way crosses its own holds a place that he has not left yet, if who
-/// merges with it is at a safe gap, if there is room for it behind the junction, and if no signal is red. Whoever
-/// comes there first gets it. No two vehicles collide under it if lanes can be kept (`model` at `lane`). Without it
-/// nothing holds agents but speed limits.
+/// and before a junction to what stops at its line, until the vehicle holds the junction. It asks for that at the
+/// moment at which it would no longer stop, and gets it if everybody whose way crosses its own and who holds a place
+/// on it has left that, or surely will have left before the vehicle can be there; if who merges with it is at a safe
+/// gap; if there is room for it behind the junction; and if no signal is red. On whom another relies to be gone does
+/// not slow down until he is. Whoever asks first gets it. No two vehicles collide under it if lanes can be kept
+/// (`model` at `lane`). Without it nothing holds agents but speed limits.
 ///
 /// **Sight.** See [`observe`](super::observe).
 ///
@@ -255,7 +256,7 @@ impl Default for CarConfig {
             length: 5.0,
             width: 2.0,
             acceleration: 2.0,
-            braking: 6.0,
+            braking: 8.0,
             comfort: 2.0,
             time_gap: 1.0,
             jam_distance: 2.0,

@@ -100,12 +100,12 @@ impl Layout {
         let eta = before.max(0.0) / own.speed.max(SLOWEST);
         for conflict in lane.conflicts.iter().filter(|conflict| conflict.meeting != Meeting::Diverging) {
             for other in traffic.near(conflict.with).iter().filter(|n| n.vehicle as usize != vehicle) {
-                if other.front - self.config.car.length >= conflict.other[1] {
+                if self.has_left(other, conflict) {
                     continue;
                 }
                 let free = match (other.committed, conflict.meeting) {
                     (true, Meeting::Merging) => self.merges_safely(traffic, vehicle, movement, before, other),
-                    (true, _) => false,
+                    (true, _) => self.crosses_safely(traffic, vehicle, before, conflict, other),
                     (false, _) => {
                         let clears = before + conflict.own[1] + self.config.car.length;
                         let clear = self.seconds_for(own.speed, clears, lane.limit);

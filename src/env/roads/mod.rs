@@ -3,7 +3,7 @@
 //!
 //! Roads ([`network`], [`generate`], [`files`]) know nothing of vehicles; signals ([`control`]) nothing of either's
 //! state but the time; what vehicles do in a tick is in parts of [`Layout`]: who is ahead of whom (`traffic`), rules
-//! of driving (`driver`, `reservation`), the safeguard and motion (`tick`), sight ([`observe`]).
+//! of driving (`driver`, `reservation`), the safeguard (`safeguard`), what comes of it (`tick`), sight ([`observe`]).
 //!
 //! ```
 //! use synod::env::{Buffers, WorldConfig};
@@ -27,6 +27,7 @@ pub mod network;
 pub mod observe;
 mod path;
 mod reservation;
+mod safeguard;
 mod tick;
 mod touch;
 mod traffic;

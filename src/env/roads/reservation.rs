@@ -143,7 +143,10 @@ impl Layout {
         asking.clear();
         for number in 0..traffic.vehicles.len() {
             let own = traffic.vehicles[number];
-            let next = self.next_movement(&own).filter(|next| own.here && next.1 <= range);
+            let next = self.next_movement(&own).filter(|next| {
+                // Others have to see it from then on.
+                own.here && next.1 <= range && next.1 < self.config.sight
+            });
             let Some((movement, before)) = next else {
                 traffic.vehicles[number].arrival = -1.0;
                 continue;
@@ -179,8 +182,6 @@ impl Layout {
         let (now, car) = (traffic.seconds(self), &self.config.car);
         let limit = self.network.lane(own.lane).limit;
         let approach = self.approach(own.speed, before, movement);
-        // A vehicle under the safeguard has to find its way free while it can still stop.
-        let stopping = if self.config.safeguard { approach.last / (2.0 * car.braking) } else { 0.0 };
         let mut time = now + self.earliest(&approach, limit);
         time = time.max(self.after_first(traffic, number, movement, &approach)?);
         for _ in 0..TRIES {
@@ -190,8 +191,7 @@ impl Layout {
                     continue;
                 }
                 let at = |metres: f64| time + self.from_line(movement, approach.last, metres);
-                let (from, to) =
-                    (at(conflict.own[0]) - buffer - stopping, at(conflict.own[1] + car.length) + buffer);
+                let (from, to) = (at(conflict.own[0]) - buffer, at(conflict.own[1] + car.length) + buffer);
                 for other in traffic.near(conflict.with).iter().filter(|n| n.vehicle as usize != number) {
                     let Some([start, end]) = self.occupies(traffic, other, conflict.other) else { continue };
                     let [mine, theirs] = match conflict.meeting {
@@ -200,7 +200,7 @@ impl Layout {
                         }
                         _ => [0.0; 2],
                     };
-                    if from - mine < end && start - stopping - theirs < to {
+                    if from - mine < end && start - theirs < to {
                         later = later.max(time + end - (from - mine) + 1e-6);
                     }
                 }

@@ -1,4 +1,4 @@
-//! A tick: everybody decides, the safeguard holds, everybody moves, vehicles come and go.
+//! A tick: everybody decides, the safeguard holds them back, everybody moves, vehicles come and go.
 
 use super::config::{ActionKind, Driver, Model};
 use super::generate::WIDTH;
@@ -16,7 +16,7 @@ pub(super) const PARTS: [f64; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
 /// A change of lanes is meant beyond this.
 const THRESHOLD: f64 = 0.5;
 /// Rounding in comparisons of accelerations, in m/s^2.
-const SAME: f64 = 1e-6;
+pub(super) const SAME: f64 = 1e-6;
 
 /// What a vehicle is told by its agent: parts from -1 to 1 of the acceleration and of the steering angle or a change
 /// of lanes.
@@ -61,6 +61,7 @@ impl Layout {
             };
             let limit =
                 highest_by_limits(&self.network, own.exit, self.front(&own), own.speed, car.comfort, tick);
+            traffic.caps[number] = limit;
             traffic.wanted[number] = wanted.min(limit).clamp(-car.braking, car.acceleration);
             // What stops at the line of the next junction, for who must not pass it; infinite where nothing has to.
             let next = self.next_movement(&own).filter(|next| next.1 < self.config.sight && !own.granted);
@@ -75,71 +76,6 @@ impl Layout {
                 true if !goes => traffic.wanted[number] = traffic.wanted[number].min(traffic.lines[number]),
                 _ => {}
             }
-        }
-    }
-
-    /// Holds accelerations to what is safe, and gives junctions to those who need them, the nearest first.
-    fn safeguard(&self, traffic: &mut Traffic) {
-        let (car, tick) = (&self.config.car, self.config.tick());
-        let mut asking = std::mem::take(&mut traffic.asking);
-        asking.clear();
-        for number in 0..traffic.vehicles.len() {
-            let own = traffic.vehicles[number];
-            if !own.here {
-                continue;
-            }
-            let mut held = traffic.wanted[number];
-            self.followed(traffic, number, |gap, speed| {
-                held = held.min(self.pair(own.speed, gap, speed).highest_acceleration(tick));
-            });
-            traffic.wanted[number] = held.max(-car.braking);
-            if held > traffic.lines[number] + SAME
-                && let Some((_, before)) = self.next_movement(&own)
-            {
-                asking.push((before, number as u32));
-            }
-        }
-        asking.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut given = false;
-        for (before, number) in &asking {
-            let number = *number as usize;
-            let Some((movement, _)) = self.next_movement(&traffic.vehicles[number]) else { continue };
-            if given {
-                traffic.approach(self);
-                given = false;
-            }
-            if self.may_hold(traffic, number, movement, *before) {
-                traffic.vehicles[number].granted = true;
-                given = true;
-            } else {
-                traffic.wanted[number] = traffic.lines[number].min(traffic.wanted[number]);
-            }
-        }
-        if given {
-            traffic.approach(self);
-            // Who merges with a vehicle that got the junction only now has to follow it.
-            for (_, number) in &asking {
-                self.follow_again(traffic, *number as usize);
-            }
-        }
-        traffic.asking = asking;
-    }
-
-    /// Holds the accelerations of a vehicle and of those that merge with it to what is safe behind each other.
-    fn follow_again(&self, traffic: &mut Traffic, number: usize) {
-        let own = traffic.vehicles[number];
-        let Some((movement, _)) = self.next_movement(&own).filter(|_| own.granted) else { return };
-        let conflicts = self.network.lane(movement).conflicts.iter();
-        let others =
-            conflicts.flat_map(|conflict| traffic.near(conflict.with)).map(|near| near.vehicle as usize);
-        let all: Vec<usize> = others.chain([number]).collect();
-        for vehicle in all {
-            let mut held = traffic.wanted[vehicle];
-            let speed = traffic.vehicles[vehicle].speed;
-            self.followed(traffic, vehicle, |gap, ahead| {
-                held = held.min(self.pair(speed, gap, ahead).highest_acceleration(self.config.tick()));
-            });
-            traffic.wanted[vehicle] = held.max(-self.config.car.braking);
         }
     }
 
@@ -191,7 +127,7 @@ impl Layout {
         safe && self.next_movement(own).is_none_or(|(_, before)| stops + LINE <= before)
             && traffic.here().filter(|(other, _)| *other != number).all(|(other, its)| {
                 let next = self.ahead(traffic, other).filter(|(ahead, _)| *ahead == number);
-                next.is_none_or(|(_, gap)| self.pair(its.speed, gap, own.speed).safe())
+                next.is_none_or(|(_, gap)| !its.relied_on && self.pair(its.speed, gap, own.speed).safe())
             })
     }
 

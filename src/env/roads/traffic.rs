@@ -42,6 +42,8 @@ pub struct Vehicle {
     pub due: f64,
     /// Metres that its front has driven.
     pub driven: f64,
+    /// Whether somebody holds a junction because this one will have passed: then it does not slow down.
+    pub relied_on: bool,
     /// Whether it is in a near miss now.
     pub endangered: bool,
     /// The lanes that it has just left, the last one first.
@@ -106,6 +108,7 @@ pub struct Traffic {
     // Room for a tick.
     pub(super) wanted: Vec<f64>,
     pub(super) lines: Vec<f64>,
+    pub(super) caps: Vec<f64>,
     pub(super) asking: Vec<(f64, u32)>,
     pub(super) pay: Vec<f64>,
     pub(super) gone: Vec<bool>,
@@ -158,6 +161,7 @@ impl Traffic {
             near_spans: vec![[0, 0]; lanes],
             wanted: vec![0.0; slots],
             lines: vec![0.0; slots],
+            caps: vec![0.0; slots],
             asking: Vec::new(),
             pay: vec![0.0; slots],
             gone: vec![false; slots],
@@ -327,7 +331,13 @@ impl Layout {
 
     /// Of two vehicles whose ways merge, the gap between them counted from where they do, and whether the other is
     /// the one ahead; `None` where the other's front is beyond it.
-    fn merging_gap(&self, movement: u32, front: f64, vehicle: usize, other: &Near) -> Option<(f64, bool)> {
+    pub(super) fn merging_gap(
+        &self,
+        movement: u32,
+        front: f64,
+        vehicle: usize,
+        other: &Near,
+    ) -> Option<(f64, bool)> {
         let own = front - self.network.lane(movement).length;
         let its = other.front - self.network.lane(other.movement).length;
         if its > 0.0 {
@@ -348,74 +358,6 @@ impl Layout {
         self.pair(speed, metres + MARGIN, 0.0).highest_acceleration(self.config.tick())
     }
 
-    /// Whether a vehicle that is `before` metres before a movement may hold its junction: nobody whose way crosses
-    /// holds a place that he has not left, everybody who merges is at a safe gap, there is room behind, and it is not
-    /// red.
-    pub fn may_hold(&self, traffic: &Traffic, vehicle: usize, movement: u32, before: f64) -> bool {
-        if self.signals.as_ref().is_some_and(|signals| !signals.open(movement, traffic.seconds(self))) {
-            return false;
-        }
-        for conflict in &self.network.lane(movement).conflicts {
-            let others = traffic.near(conflict.with).iter();
-            for other in others.filter(|n| n.committed && n.vehicle as usize != vehicle) {
-                let free = match conflict.meeting {
-                    Meeting::Diverging => true,
-                    Meeting::Crossing => other.front - self.config.car.length >= conflict.other[1],
-                    Meeting::Merging => self.merges_safely(traffic, vehicle, movement, before, other),
-                };
-                if !free {
-                    return false;
-                }
-            }
-        }
-        self.has_room(traffic, vehicle, movement)
-    }
-
-    /// Whether two vehicles whose ways merge are at a safe gap, whichever of them is the first.
-    pub fn merges_safely(
-        &self,
-        traffic: &Traffic,
-        vehicle: usize,
-        movement: u32,
-        before: f64,
-        other: &Near,
-    ) -> bool {
-        let [own, its] = [vehicle, other.vehicle as usize].map(|n| traffic.vehicles[n].speed);
-        match self.merging_gap(movement, -before, vehicle, other) {
-            None => true,
-            Some((gap, true)) => self.pair(own, gap, its).safe(),
-            Some((gap, false)) => self.pair(its, gap, own).safe(),
-        }
-    }
-
-    /// Whether there is room behind a junction for a vehicle and all that are on their way there; for two more where
-    /// the way has to give way to others, so that a roundabout never fills up.
-    fn has_room(&self, traffic: &Traffic, vehicle: usize, movement: u32) -> bool {
-        let lane = self.network.lane(movement);
-        let Some(next) = lane.next.first().map(|next| self.network.lane(*next)) else { return true };
-        let room = match traffic.on(lane.next[0]).last().map(|n| &traffic.vehicles[*n as usize]) {
-            Some(last) => {
-                let stops = last.speed * last.speed / (2.0 * self.config.car.braking);
-                last.offset - self.config.car.length + stops
-            }
-            None if next.next.is_empty() => return true,
-            None => next.length,
-        };
-        let each = self.config.car.length + MARGIN;
-        let coming = |movement: u32| {
-            let length = self.network.lane(movement).length;
-            let is = |n: &&Near| n.committed && n.vehicle as usize != vehicle && n.front < length;
-            traffic.near(movement).iter().filter(is).count()
-        };
-        let mut vehicles: usize = 1 + coming(movement);
-        let mut gives_way = false;
-        for conflict in lane.conflicts.iter().filter(|conflict| conflict.meeting == Meeting::Merging) {
-            vehicles += coming(conflict.with);
-            gives_way |= self.network.lane(conflict.with).priority > lane.priority;
-        }
-        room >= (vehicles + usize::from(gives_way)) as f64 * each
-    }
-
     /// Writes or reads all that changes.
     pub(super) fn visit(
         &self,
@@ -429,6 +371,7 @@ impl Layout {
             codec.one(&mut vehicle.lane)?;
             codec.all(&mut vehicle.trail)?;
             codec.one(&mut vehicle.granted)?;
+            codec.one(&mut vehicle.relied_on)?;
             codec.one(&mut vehicle.endangered)?;
             let Vehicle { offset, speed, acceleration, pose, arrival, due, driven, .. } = vehicle;
             for number in [offset, speed, acceleration, arrival, due, driven] {
