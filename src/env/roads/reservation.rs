@@ -112,7 +112,7 @@ impl Layout {
     }
 
     /// Seconds from the line until the front is so many metres behind it, for who comes there at that speed.
-    fn from_line(&self, movement: u32, speed: f64, metres: f64) -> f64 {
+    fn since_line(&self, movement: u32, speed: f64, metres: f64) -> f64 {
         self.seconds_for(speed, metres, self.network.lane(movement).limit)
     }
 
@@ -130,7 +130,7 @@ impl Layout {
             return None;
         }
         let speed = self.approach(its.speed, -other.front, other.movement).last;
-        let at = |metres: f64| its.arrival.max(now) + self.from_line(other.movement, speed, metres);
+        let at = |metres: f64| its.arrival.max(now) + self.since_line(other.movement, speed, metres);
         Some([at(from), at(to + length)])
     }
 
@@ -190,7 +190,7 @@ impl Layout {
                 if conflict.meeting == Meeting::Diverging {
                     continue;
                 }
-                let at = |metres: f64| time + self.from_line(movement, approach.last, metres);
+                let at = |metres: f64| time + self.since_line(movement, approach.last, metres);
                 let (from, to) = (at(conflict.own[0]) - buffer, at(conflict.own[1] + car.length) + buffer);
                 for other in traffic.near(conflict.with).iter().filter(|n| n.vehicle as usize != number) {
                     let Some([start, end]) = self.occupies(traffic, other, conflict.other) else { continue };
@@ -228,7 +228,7 @@ impl Layout {
         let first = &traffic.vehicles[ahead];
         let Some((its, before)) = self.next_movement(first) else { return Some(0.0) };
         let headway = self.headway(movement, approach.last, first, its, before);
-        (first.arrival >= 0.0).then(|| first.arrival + headway)
+        (first.arrival >= 0.0).then_some(first.arrival + headway)
     }
 
     /// By how much sooner than it comes itself a vehicle that merges behind a slower one needs the place, in seconds:
@@ -245,11 +245,11 @@ impl Layout {
         let slower = self.approach(first.speed, before, its).last;
         let stops = (speed * speed - slower * slower).max(0.0) / (2.0 * car.braking);
         let mut metres = (car.length + MARGIN + stops).max(car.length + car.jam_distance);
-        let conflicts = self.network.lane(movement).conflicts.iter();
-        if let Some(parting) = conflicts.filter(|c| c.with == its && c.meeting == Meeting::Diverging).last() {
+        let mut conflicts = self.network.lane(movement).conflicts.iter();
+        if let Some(parting) = conflicts.find(|c| c.with == its && c.meeting == Meeting::Diverging) {
             metres = metres.min(parting.other[1] + car.length);
         }
-        self.from_line(its, slower, metres) + SPARE
+        self.since_line(its, slower, metres) + SPARE
     }
 
     /// Drives so as to come to the line at the reserved time; without one, so as to stop there.

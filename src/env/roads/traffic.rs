@@ -265,7 +265,7 @@ impl Layout {
     /// The next movement on a vehicle's way, and how far its front is before it, in metres.
     pub fn next_movement(&self, vehicle: &Vehicle) -> Option<(u32, f64)> {
         let step = self.network.step(vehicle.exit, vehicle.lane);
-        (step.movement != NONE).then(|| (step.movement, step.distance - vehicle.offset))
+        (step.movement != NONE).then_some((step.movement, step.distance - vehicle.offset))
     }
 
     /// The next vehicle on a vehicle's way within sight: its number and the gap, in metres.
