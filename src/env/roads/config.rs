@@ -477,7 +477,7 @@ impl RoadsConfig {
         };
         Network::new(built.lanes, built.junctions, clearance).map_err(|fault| {
             let message = format!("the network does not fit together: `{}`: {}", fault.key, fault.message);
-            Error::config("world.network", message)
+            Error::config("world.network.kind", message)
         })
     }
 }
