@@ -370,6 +370,7 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "simple_spread",
         "gridworld",
         "traffic_junction",
+        "roads",
         "noise",
         "warehouse",
         "foraging",
