@@ -607,6 +607,25 @@ fn files_are_not_trusted() {
 }
 
 #[test]
+fn what_slots_without_vehicles_hold_is_ignored() {
+    let config = RoadsConfig { worlds: 3, demand: 900.0, max_episode_steps: 100, ..RoadsConfig::default() };
+    let play = |nonsense: u32| {
+        let (mut env, mut out) = roads(&config, 4);
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            let mut actions = env.spec().actions();
+            for (action, active) in actions.discrete.iter_mut().zip(&out.active) {
+                *action = if *active { 4 } else { nonsense };
+            }
+            env.step(&actions, &mut out).unwrap();
+            seen.extend_from_slice(&out.observations);
+        }
+        seen
+    };
+    assert_eq!(play(0), play(77));
+}
+
+#[test]
 fn wrong_settings_name_their_keys() {
     let refused = |config: RoadsConfig, key: &str| {
         let error = config.check().unwrap_err().to_string();

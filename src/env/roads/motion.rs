@@ -85,7 +85,10 @@ impl FreeFlow {
                 let reached = network.destinations(entry).contains(&exit);
                 let way = if reached { drive(config, network, *lane, exit, left) } else { Some(Vec::new()) };
                 let way = way.ok_or_else(|| {
-                    Error::config("world.network.kind", format!("expected ways of at most {MOST} ticks together"))
+                    Error::config(
+                        "world.network.kind",
+                        format!("expected ways of at most {MOST} ticks together"),
+                    )
                 })?;
                 left -= way.len();
                 driven.push(way);

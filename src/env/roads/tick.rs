@@ -388,9 +388,9 @@ impl Layout {
         Some(fastest.min(0.9 * safe).min((gap - car.jam_distance) / car.time_gap))
     }
 
-    /// One tick.
-    pub(super) fn tick(&self, traffic: &mut Traffic, actions: Chosen, first: bool, random: &mut Pcg64) {
-        if first {
+    /// The tick of that number in a step.
+    pub(super) fn tick(&self, traffic: &mut Traffic, actions: Chosen, number: usize, random: &mut Pcg64) {
+        if number == 0 {
             self.change_lanes(traffic, actions);
         }
         self.reserve(traffic);
@@ -402,7 +402,10 @@ impl Layout {
         self.collide(traffic);
         traffic.look(self);
         self.watch(traffic);
-        self.arrive(traffic, random);
+        // Who comes in has an agent from the next step on.
+        if number + 1 == self.config.ticks {
+            self.arrive(traffic, random);
+        }
     }
 }
 

@@ -423,6 +423,7 @@ impl Layout {
         let counts = &traffic.counts;
         let whole = [counts.came, counts.left, counts.lost, counts.collisions, counts.near_misses];
         traffic.ticks <= most
+            && counts.refused <= counts.came
             && traffic.queues.iter().all(|queue| *queue as usize <= MOST_WAITING)
             && traffic.waiting.iter().chain(&traffic.coming).all(|x| (0.0..=1e18).contains(x))
             && whole.iter().chain([&counts.off_road, &counts.refused]).all(|count| *count <= 1 << 48)

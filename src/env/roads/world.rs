@@ -104,9 +104,8 @@ impl Rules for RoadsRules {
         world.gone.fill(false);
         let before = world.here().count();
         for tick in 0..self.config.ticks {
-            self.layout.tick(world, actions, tick == 0, random);
+            self.layout.tick(world, actions, tick, random);
         }
-        // Who came within this step could not act in it yet: nothing is paid for it.
         let shared = self.config.pay.shared;
         let mean = world.pay.iter().sum::<f64>() / before.max(1) as f64;
         for (agent, reward) in pay.rewards.iter_mut().enumerate() {
