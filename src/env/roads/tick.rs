@@ -339,9 +339,18 @@ impl Layout {
                 continue;
             }
             let Some(slot) = traffic.vehicles.iter().position(|vehicle| !vehicle.here) else { return };
-            let Some(speed) = self.entry_speed(traffic, *lane) else { continue };
+            // Who came within this step, with nobody in its way, has driven since.
+            let due = traffic.waiting[entry * MOST_WAITING];
+            let since = if now - due < self.config.step { now - due } else { 0.0 };
+            let fastest = self.network.lane(*lane).limit * self.config.entry_speed;
+            let fits = since * fastest < self.network.lane(*lane).length;
+            let driven = self.entry_speed(traffic, *lane, since * fastest).filter(|v| fits && *v >= fastest);
+            let (speed, offset) = match (driven, self.entry_speed(traffic, *lane, 0.0)) {
+                (Some(speed), _) => (speed, since * speed),
+                (None, Some(speed)) => (speed, 0.0),
+                (None, None) => continue,
+            };
             let waiting = &mut traffic.waiting[entry * MOST_WAITING..][..MOST_WAITING];
-            let due = waiting[0];
             waiting.copy_within(1.., 0);
             traffic.queues[entry] -= 1;
             let exits = self.network.destinations(entry);
@@ -350,6 +359,8 @@ impl Layout {
                 entry: entry as u16,
                 exit: exits[random.below(exits.len() as u32) as usize],
                 lane: *lane,
+                offset,
+                driven: offset,
                 speed,
                 arrival: -1.0,
                 due,
@@ -369,18 +380,18 @@ impl Layout {
         if demand > 0.0 { (-(1.0 - random.double()).ln() * 3600.0 / demand).min(1e9) } else { 1e9 }
     }
 
-    /// The speed at which a vehicle can come in at an entry; `None` while there is no room for it.
-    fn entry_speed(&self, traffic: &Traffic, lane: u32) -> Option<f64> {
+    /// The speed that a vehicle can have so many metres behind an entry; `None` while there is no room for it.
+    fn entry_speed(&self, traffic: &Traffic, lane: u32, offset: f64) -> Option<f64> {
         let car = &self.config.car;
         let fastest = self.network.lane(lane).limit * self.config.entry_speed;
         let junction = self.network.lane(lane).next.first().filter(|next| self.network.is_movement(**next));
         let stops = |metres: f64| (2.0 * car.braking * metres.max(0.0)).sqrt();
-        let fastest =
-            junction.map_or(fastest, |_| fastest.min(0.9 * stops(self.network.lane(lane).length - LINE)));
+        let fastest = junction
+            .map_or(fastest, |_| fastest.min(0.9 * stops(self.network.lane(lane).length - LINE - offset)));
         let Some(last) = traffic.on(lane).last().map(|n| &traffic.vehicles[*n as usize]) else {
             return Some(fastest);
         };
-        let gap = last.offset - car.length;
+        let gap = last.offset - car.length - offset;
         if gap < car.jam_distance {
             return None;
         }
