@@ -28,7 +28,7 @@ pub(super) fn junction() -> Settings {
         acting_shards: 2,
         ..PpoConfig::default()
     };
-    Settings { steps: 4_000_000, ..Settings::new(world(), agent, learner) }
+    Settings { steps: 3_000_000, ..Settings::new(world(), agent, learner) }
 }
 
 /// Vehicles driven by rules. The network has one option and learns nothing: a step of training makes the run that is

@@ -143,9 +143,12 @@ impl Layout {
         asking.clear();
         for number in 0..traffic.vehicles.len() {
             let own = traffic.vehicles[number];
+            if !own.here {
+                continue;
+            }
             let next = self.next_movement(&own).filter(|next| {
                 // Others have to see it from then on.
-                own.here && next.1 <= range && next.1 < self.config.sight
+                next.1 <= range && next.1 < self.config.sight
             });
             let Some((movement, before)) = next else {
                 traffic.vehicles[number].arrival = -1.0;

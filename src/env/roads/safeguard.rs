@@ -11,7 +11,7 @@ use super::config::Model;
 use super::meeting::{Conflict, Meeting};
 use super::network::NONE;
 use super::tick::SAME;
-use super::traffic::{Layout, Near, Traffic};
+use super::traffic::{LINE, Layout, Near, Traffic};
 use crate::env::platoon::MARGIN;
 
 /// Who is slower than this is not relied on, in m/s.
@@ -20,7 +20,6 @@ const SLOWEST: f64 = 1.0;
 impl Layout {
     /// Holds accelerations to what is safe, and gives junctions to those who need them, the nearest first.
     pub(super) fn safeguard(&self, traffic: &mut Traffic) {
-        let (car, tick) = (&self.config.car, self.config.tick());
         let mut asking = std::mem::take(&mut traffic.asking);
         asking.clear();
         for number in 0..traffic.vehicles.len() {
@@ -28,19 +27,12 @@ impl Layout {
             if !own.here {
                 continue;
             }
-            let over = own.granted || self.network.is_movement(own.lane) || own.offset < car.length;
+            let over =
+                own.granted || self.network.is_movement(own.lane) || own.offset < self.config.car.length;
             own.relied_on &= over;
             let own = *own;
-            if own.relied_on {
-                traffic.wanted[number] =
-                    traffic.wanted[number].max(traffic.caps[number].clamp(-car.braking, 0.0));
-            }
-            let mut held = traffic.wanted[number];
-            self.followed(traffic, number, |gap, speed| {
-                held = held.min(self.pair(own.speed, gap, speed).highest_acceleration(tick));
-            });
-            traffic.wanted[number] = held.max(-car.braking);
-            if held > traffic.lines[number] + SAME
+            self.hold(traffic, number);
+            if traffic.wanted[number] > traffic.lines[number] + SAME
                 && let Some((_, before)) = self.next_movement(&own)
             {
                 asking.push((before, number as u32));
@@ -78,6 +70,7 @@ impl Layout {
                 let other = traffic.near(conflict.with)[at];
                 if other.committed && other.vehicle as usize != number && !self.has_left(&other, conflict) {
                     traffic.vehicles[other.vehicle as usize].relied_on = true;
+                    self.hold(traffic, other.vehicle as usize);
                 }
             }
         }
@@ -91,14 +84,21 @@ impl Layout {
         let others =
             conflicts.flat_map(|conflict| traffic.near(conflict.with)).map(|near| near.vehicle as usize);
         let all: Vec<usize> = others.chain([number]).collect();
-        for vehicle in all {
-            let mut held = traffic.wanted[vehicle];
-            let speed = traffic.vehicles[vehicle].speed;
-            self.followed(traffic, vehicle, |gap, ahead| {
-                held = held.min(self.pair(speed, gap, ahead).highest_acceleration(self.config.tick()));
-            });
-            traffic.wanted[vehicle] = held.max(-self.config.car.braking);
+        all.into_iter().for_each(|vehicle| self.hold(traffic, vehicle));
+    }
+
+    /// Holds the acceleration of a vehicle to what is safe behind everybody that it follows; who is relied on does
+    /// not slow down but for that and for limits.
+    fn hold(&self, traffic: &mut Traffic, vehicle: usize) {
+        let (own, braking) = (traffic.vehicles[vehicle], self.config.car.braking);
+        let mut held = traffic.wanted[vehicle];
+        if own.relied_on {
+            held = held.max(traffic.caps[vehicle].clamp(-braking, 0.0));
         }
+        self.followed(traffic, vehicle, |gap, speed| {
+            held = held.min(self.pair(own.speed, gap, speed).highest_acceleration(self.config.tick()));
+        });
+        traffic.wanted[vehicle] = held.max(-braking);
     }
 
     /// Whether a vehicle that is `before` metres before a movement may hold its junction: it is safe with everybody
@@ -182,7 +182,7 @@ impl Layout {
         let needed = rest + fastest * self.config.tick() + fastest * fastest / (2.0 * car.braking);
         let after = self.network.step(its.exit, other.movement);
         let line = if after.movement == NONE { f64::INFINITY } else { after.distance - other.front };
-        let mut free = needed <= line && needed + car.length + MARGIN <= self.config.sight;
+        let mut free = needed + LINE <= line && needed + car.length + MARGIN <= self.config.sight;
         self.followed(traffic, other.vehicle as usize, |gap, speed| {
             free &= gap + speed * speed / (2.0 * car.braking) - MARGIN >= needed;
         });

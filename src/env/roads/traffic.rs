@@ -112,6 +112,7 @@ pub struct Traffic {
     pub(super) asking: Vec<(f64, u32)>,
     pub(super) pay: Vec<f64>,
     pub(super) gone: Vec<bool>,
+    pub(super) acted: Vec<bool>,
 }
 
 /// The settings with what follows from them.
@@ -165,6 +166,7 @@ impl Traffic {
             asking: Vec::new(),
             pay: vec![0.0; slots],
             gone: vec![false; slots],
+            acted: vec![false; slots],
         }
     }
 

@@ -102,15 +102,20 @@ impl Rules for RoadsRules {
     fn step(&self, world: &mut Traffic, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.pay.fill(0.0);
         world.gone.fill(false);
-        let before = world.here().count();
+        for (acted, vehicle) in world.acted.iter_mut().zip(&world.vehicles) {
+            *acted = vehicle.here;
+        }
+        let acting = world.here().count();
         for tick in 0..self.config.ticks {
             self.layout.tick(world, actions, tick, random);
         }
         let shared = self.config.pay.shared;
-        let mean = world.pay.iter().sum::<f64>() / before.max(1) as f64;
+        let mean = world.pay.iter().sum::<f64>() / acting.max(1) as f64;
         for (agent, reward) in pay.rewards.iter_mut().enumerate() {
             pay.terminated[agent] = world.gone[agent];
-            *reward = ((1.0 - shared) * world.pay[agent] + shared * mean) as f32;
+            if world.acted[agent] {
+                *reward = ((1.0 - shared) * world.pay[agent] + shared * mean) as f32;
+            }
         }
         Outcome::GoesOn
     }
