@@ -58,6 +58,7 @@ pub(super) fn roads(layout: &Layout, traffic: &Traffic) -> Drawing {
     }
     let counts = traffic.counts();
     let waiting: u32 = traffic.queues.iter().sum();
-    drawing.note = format!("{} left, {waiting} wait outside, {} collided", counts.left, counts.collisions);
+    let (seconds, left, collided) = (traffic.seconds(layout), counts.left, counts.collisions);
+    drawing.note = format!("{seconds:.1} s: {left} left, {waiting} wait outside, {collided} collided");
     drawing
 }

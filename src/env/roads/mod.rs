@@ -11,7 +11,7 @@
 //! let mut out = Buffers::new(env.spec());
 //! env.reset(&[true, true], &mut out)?;
 //! env.step(&env.spec().actions(), &mut out)?; // zeros: everybody brakes
-//! assert!(out.active.iter().all(|here| !here)); // nobody has come yet
+//! assert!(out.rewards.iter().all(|reward| *reward == 0.0)); // nobody was there to act
 //! # Ok::<(), synod::Error>(())
 //! ```
 
