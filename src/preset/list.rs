@@ -5,8 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use super::foraging::Sight;
 use super::{
     Settings, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon,
-    roads,
-    traffic, warehouse,
+    roads, traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
