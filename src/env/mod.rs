@@ -262,7 +262,8 @@ pub struct EpisodeReport {
     pub label: String,
     /// Agents in the world.
     pub agents: usize,
-    /// Numbers by name, e.g. `csr`, `isr`, `soc`, `makespan`, `throughput`, `length`, `return` (mean over agents).
+    /// Numbers by name, e.g. `csr`, `isr`, `soc`, `makespan`, `throughput`, `length`, `return` (the mean over agents; where a
+    /// world is published with their sum, that).
     pub values: Vec<(&'static str, f64)>,
 }
 

@@ -85,7 +85,7 @@ fn recorded_episodes_are_replayed() {
             }
             let report = env.take_reports().remove(0);
             let paid: f64 = list(&episode["rewards"]).iter().flat_map(floats).map(f64::from).sum();
-            assert!((report.value("team_return").unwrap() - paid).abs() < 1e-5, "{name}");
+            assert!((report.value("return").unwrap() - paid).abs() < 1e-5, "{name}");
         }
     }
 }
@@ -137,8 +137,8 @@ fn whoever_loads_together_shares_everything() {
     // Some get stuck behind the other; all others eat everything, and share exactly 1.
     let all: Vec<_> = reports.iter().filter(|report| report.value("eaten") == Some(1.0)).collect();
     assert!(all.len() > worlds / 5, "{}", all.len());
-    assert!(all.iter().all(|report| (report.value("team_return").unwrap() - 1.0).abs() < 1e-6));
-    assert!(reports.iter().all(|report| report.value("team_return").unwrap() < 1.0 + 1e-6));
+    assert!(all.iter().all(|report| (report.value("return").unwrap() - 1.0).abs() < 1e-6));
+    assert!(reports.iter().all(|report| report.value("return").unwrap() < 1.0 + 1e-6));
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn replay(name: &str, trace: &Value, ties: Ties) -> Option<usize> {
     let report = env.take_reports().remove(0);
     let paid: f32 = list(&trace["rewards"]).iter().flat_map(floats).sum();
     assert_eq!(report.value("deliveries"), Some(list(&trace["deliveries"]).len() as f64), "{name}");
-    assert_eq!(report.value("team_return"), Some(f64::from(paid)), "{name}");
+    assert_eq!(report.value("return"), Some(f64::from(paid)), "{name}");
     None
 }
 
@@ -247,7 +247,7 @@ fn stations_take_their_time() {
     // The first delivery is made nine steps later, since the first step on the goal counts.
     assert_eq!(first(&slow), first(&paid) + 9);
     assert!(value(&report, "deliveries") > value(&slow_report, "deliveries"));
-    assert_eq!(value(&report, "team_return"), f64::from(paid.iter().sum::<f32>()));
+    assert_eq!(value(&report, "return"), f64::from(paid.iter().sum::<f32>()));
 
     // While its shelf is served a robot stays where it is, whatever it wants, and the goal shows how far that is.
     let config = WarehouseConfig { service: 10, ..lane(1) };
@@ -361,7 +361,7 @@ fn everybody_is_paid_or_who_brings_and_puts_back() {
     let first = own.iter().position(|reward| *reward > 0.0).unwrap();
     assert_eq!((own[first], halves[first]), (1.0, 0.5));
     // Half at the goal, half at the shelf's place; the last may not have been put back.
-    let returned = 2.0 * value(&report, "team_return");
+    let returned = 2.0 * value(&report, "return");
     let deliveries = value(&report, "deliveries");
     assert!(returned == 2.0 * deliveries || returned == 2.0 * deliveries - 1.0, "{returned} {deliveries}");
 }

@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 /// which does not leave the field. The window of other players is `lbforaging`'s: near the upper and left edges it
 /// reaches up to twice as far as that of food. The state for a centralised critic is all observations.
 ///
-/// Reports have `team_return`, the sum over players that is published (with `normalised` and no penalty the part of the
-/// food's levels that was eaten), and `eaten`, the part of the foods.
+/// The `return` of reports is the sum over players, as it is published (with `normalised` and no penalty the part of the
+/// food's levels that was eaten). They have `eaten`, the part of the foods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ForagingConfig {

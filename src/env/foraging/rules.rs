@@ -39,8 +39,6 @@ pub struct Field {
     left: usize,
     /// At the start: how many, and the sum of their levels.
     spawned: [u32; 2],
-    /// The sum of all rewards so far.
-    team_return: f64,
     /// Where each wants to go, and whether it loads; nothing in it outlasts a step.
     wishes: Vec<([i32; 2], bool)>,
 }
@@ -183,7 +181,8 @@ impl ForagingConfig {
 impl Rules for ForagingConfig {
     type World = Field;
     const NAME: &'static str = "foraging";
-    const METRICS: &'static [&'static str] = &["team_return", "eaten"];
+    const METRICS: &'static [&'static str] = &["eaten"];
+    const SUMMED: bool = true;
 
     fn worlds(&self) -> usize {
         self.worlds
@@ -212,7 +211,6 @@ impl Rules for ForagingConfig {
             foods: vec![Food::default(); self.foods],
             left: 0,
             spawned: [0, 0],
-            team_return: 0.0,
             wishes: vec![(NOWHERE, false); self.agents],
         }
     }
@@ -220,7 +218,6 @@ impl Rules for ForagingConfig {
     fn reset(&self, field: &mut Field, _episode: u64, random: &mut Pcg64) {
         self.place_players(field, random);
         self.place_foods(field, random);
-        field.team_return = 0.0;
     }
 
     fn step(&self, field: &mut Field, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
@@ -234,7 +231,6 @@ impl Rules for ForagingConfig {
             }
         }
         self.load(field, pay);
-        field.team_return += pay.rewards.iter().map(|reward| f64::from(*reward)).sum::<f64>();
         if field.left == 0 { Outcome::Ends } else { Outcome::GoesOn }
     }
 
@@ -271,7 +267,7 @@ impl Rules for ForagingConfig {
 
     fn metrics(&self, field: &Field) -> Vec<f64> {
         let eaten = 1.0 - field.left as f64 / f64::from(field.spawned[0].max(1));
-        vec![field.team_return, eaten]
+        vec![eaten]
     }
 
     fn draw(&self, field: &Field) -> Option<Drawing> {
@@ -312,8 +308,7 @@ impl Rules for ForagingConfig {
         let mut left = field.left as u32;
         codec.one(&mut left)?;
         field.left = left as usize;
-        codec.all(&mut field.spawned)?;
-        codec.one(&mut field.team_return)
+        codec.all(&mut field.spawned)
     }
 
     fn valid(&self, field: &Field) -> bool {
@@ -323,7 +318,6 @@ impl Rules for ForagingConfig {
         field.left <= count as usize
             && count as usize <= self.foods
             && levels <= 3000 * 64
-            && field.team_return.abs() < 1e30
             && field.players.iter().all(|player| inside(player.place) && known(player.level))
             && field.foods().iter().all(|food| inside(food.place) && known(food.level))
             && levels >= field.foods().iter().map(|food| food.level).sum()

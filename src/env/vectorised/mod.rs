@@ -224,7 +224,8 @@ fn advance<R: Rules>(
     }
     let report = slot.ended.then(|| {
         let agents = active.len();
-        let mut values = vec![("return", slot.total / agents as f64), ("length", f64::from(slot.step))];
+        let shares = if R::SUMMED { 1 } else { agents };
+        let mut values = vec![("return", slot.total / shares as f64), ("length", f64::from(slot.step))];
         values.extend(R::METRICS.iter().copied().zip(rules.metrics(&slot.world)));
         let label = if R::LABELLED { rules.label(&slot.world) } else { String::new() };
         EpisodeReport { world: index, label, agents, values }

@@ -72,6 +72,9 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// Names of what an episode is judged by, beside `return` and `length`.
     const METRICS: &'static [&'static str] = &[];
 
+    /// Whether the `return` of a report is the sum over all agents, as it is published for some worlds, and not their mean.
+    const SUMMED: bool = false;
+
     /// Whether the worlds' instances have names ([`Rules::label`]), which reports then carry.
     const LABELLED: bool = false;
 

@@ -123,8 +123,8 @@ impl Priorities {
 /// whether there is a shelf, whether it is requested; with priorities its worth in parts of the highest, and the part
 /// of the longest deadline that is left. The state for a centralised critic is all observations.
 ///
-/// Reports have `team_return`, the sum over robots that is published for RWARE, `deliveries`, `late` (deliveries after
-/// their deadline), `blocked` (times that a robot could not drive forward), `queued` (those with a requested shelf),
+/// The `return` of reports is the sum over robots, as it is published for RWARE. They have `deliveries`, `late` (deliveries
+/// after their deadline), `blocked` (times that a robot could not drive forward), `queued` (those with a requested shelf),
 /// `empty` (robots without charge at the end).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

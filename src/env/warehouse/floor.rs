@@ -43,7 +43,6 @@ pub(super) struct Request {
 /// What reports are made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Counts {
-    pub team_return: f64,
     pub deliveries: u32,
     pub late: u32,
     pub blocked: u32,
@@ -138,7 +137,6 @@ impl Floor {
         codec.one(&mut self.step)?;
         codec.one(&mut self.inactive)?;
         let counts = &mut self.counts;
-        codec.one(&mut counts.team_return)?;
         for count in [&mut counts.deliveries, &mut counts.late, &mut counts.blocked, &mut counts.queued] {
             codec.one(count)?;
         }
@@ -174,7 +172,6 @@ impl Floor {
         self.robots.iter().enumerate().all(robot)
             && self.shelves.iter().enumerate().all(shelf)
             && self.requests.iter().enumerate().all(request)
-            && self.counts.team_return.abs() < 1e30
     }
 
     /// Moves the robots that get through, with their shelves.

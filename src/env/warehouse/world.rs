@@ -202,8 +202,8 @@ impl Warehouse {
 impl Rules for Warehouse {
     type World = Floor;
     const NAME: &'static str = "warehouse";
-    const METRICS: &'static [&'static str] =
-        &["team_return", "deliveries", "late", "blocked", "queued", "empty"];
+    const METRICS: &'static [&'static str] = &["deliveries", "late", "blocked", "queued", "empty"];
+    const SUMMED: bool = true;
 
     fn worlds(&self) -> usize {
         self.config.worlds
@@ -284,7 +284,6 @@ impl Rules for Warehouse {
             }
         }
         self.deliver(floor, random, pay.rewards);
-        floor.counts.team_return += pay.rewards.iter().map(|reward| f64::from(*reward)).sum::<f64>();
         let limit = self.config.max_inactivity_steps as u32;
         if limit > 0 && floor.inactive >= limit { Outcome::Ends } else { Outcome::GoesOn }
     }
@@ -294,9 +293,9 @@ impl Rules for Warehouse {
     }
 
     fn metrics(&self, floor: &Floor) -> Vec<f64> {
-        let Counts { team_return, deliveries, late, blocked, queued } = floor.counts;
+        let Counts { deliveries, late, blocked, queued } = floor.counts;
         let empty = floor.robots.iter().filter(|robot| self.batteries() && robot.charge == 0).count();
-        vec![team_return, deliveries.into(), late.into(), blocked.into(), queued.into(), empty as f64]
+        vec![deliveries.into(), late.into(), blocked.into(), queued.into(), empty as f64]
     }
 
     fn draw(&self, floor: &Floor) -> Option<Drawing> {
