@@ -24,7 +24,7 @@ pub(super) fn groups(levels: bool) -> Settings {
         true => SlotsConfig { memory_size: 8, group_slots, groups: Groups::Given { groups }, ..memory },
         false => SlotsConfig { memory_size: 8 + groups * group_slots, ..memory },
     };
-    settings(world, memory, 800_000)
+    settings(world, memory, 3_000_000)
 }
 
 fn settings(world: RecallConfig, memory: SlotsConfig, steps: u64) -> Settings {
