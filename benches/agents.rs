@@ -1,7 +1,7 @@
 //! One step of a team in one world, from what its agents see to what they do: encoder, talk over a graph of the four
 //! nearest (found anew inside the measured time) or with everybody, heads. With graphs the work grows with the agents
-//! and their edges; with targeted attention between all, with the square of their number. Beside it a hundred vehicles on
-//! a grid of roads: what they do, and a step of their world.
+//! and their edges; with targeted attention between all, with the square of their number. Beside it a
+//! hundred vehicles on a grid of roads: what they do, and a step of their world.
 
 use std::time::Duration;
 

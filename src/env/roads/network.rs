@@ -305,7 +305,8 @@ impl Network {
         for (number, lane) in self.lanes.iter().enumerate() {
             let over = |lanes: &[u32]| lanes.len() < 2 || lanes.iter().all(|l| self.is_movement(*l));
             if !over(&lane.next) || !over(&lane.previous) {
-                let message = "where lanes part or meet, expected all of those in between in one junction's `movements`";
+                let message =
+                    "where lanes part or meet, expected all lanes between in one junction's `movements`";
                 return fault(Part::Lane(number), "next", message);
             }
         }
