@@ -397,7 +397,7 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "rware-small-4ag",
         summary: "four robots in one twice as large",
-        settings: || warehouse::rware(LayoutSource::Small {}, 4, 20_000_000),
+        settings: || warehouse::rware(LayoutSource::Small {}, 4, 40_000_000),
     },
     Preset {
         name: "lbf-coop",
