@@ -245,6 +245,11 @@ pub trait Policy: Send + Sync {
         Vec::new()
     }
 
+    /// Bytes of the memory that the agents of a world share, codes counted as they can be kept; 0 where they share none.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
     /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
     fn links(&self) -> Option<&[(u32, u32)]> {
         None

@@ -556,6 +556,11 @@ impl Policy for Team {
         Team::links(self, 0)
     }
 
+    fn memory_bytes(&self) -> usize {
+        let numbers = self.observation.iter().product();
+        self.config.memory.bytes(&Company::alike(self.agents, self.config.features, numbers))
+    }
+
     fn slot_importances(&self) -> Vec<usize> {
         let Some(recall) = &self.recall else { return Vec::new() };
         let all = self.state().len();

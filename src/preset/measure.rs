@@ -69,8 +69,8 @@ pub(super) struct Episodes {
     parts: Vec<Part>,
     seed: u64,
     count: usize,
-    /// What is to be said of the agents' graph, beside every episode.
-    graph: Vec<(&'static str, f64)>,
+    /// What is to be said of the agents' graph and of their memory, beside every episode.
+    of_agents: Vec<(&'static str, f64)>,
 }
 
 /// Worlds that play some rounds.
@@ -101,7 +101,7 @@ impl Episodes {
         let at_once = count.min(AT_ONCE);
         let (rounds, rest) = (count / at_once, count % at_once);
         let mut parts = Vec::new();
-        let mut graph = Vec::new();
+        let mut of_agents = Vec::new();
         // What is left after the full rounds is played by fewer worlds, of seeds of their own.
         for (worlds, rounds) in [(at_once, 0..rounds), (rest, rounds..rounds + 1)] {
             if worlds == 0 {
@@ -112,11 +112,13 @@ impl Episodes {
             let worlds = settings.judging_worlds(worlds, seed.wrapping_add(first) ^ 0x6576_616c)?;
             let player = Player::new(device, policy, worlds.as_ref(), choice, false)?;
             if let (Some(links), Some(useful)) = (policy.links(), worlds.useful_links()) {
-                graph = edges_cut(links, &useful, worlds.spec().agents());
+                of_agents = edges_cut(links, &useful, worlds.spec().agents());
             }
             parts.push(Part { start: worlds.save(), worlds, player, rounds });
         }
-        Ok(Episodes { parts, seed, count, graph })
+        let bytes = policy.memory_bytes();
+        of_agents.extend((bytes > 0).then_some(("memory_bytes", bytes as f64)));
+        Ok(Episodes { parts, seed, count, of_agents })
     }
 
     /// Plays them.
@@ -146,7 +148,7 @@ impl Episodes {
                 progress(reports.len() as u64, self.count as u64)?;
             }
         }
-        reports.iter_mut().for_each(|report| report.values.extend(&self.graph));
+        reports.iter_mut().for_each(|report| report.values.extend(&self.of_agents));
         Ok(reports)
     }
 }
