@@ -9,6 +9,7 @@ use crate::agent::core::Cores;
 use crate::comm::Communications;
 use crate::env::Worlds;
 use crate::error::Result;
+use crate::memory::Memories;
 use crate::registry::{Family, Table, tree};
 use crate::schema::{self, FAMILY, entries, names, range, sentence, variant};
 use crate::train::Learners;
@@ -95,6 +96,7 @@ fn walk_family(at: &str, family: &str, schema: &Value, value: &Value, tell: &mut
         "agent" => of::<Agents>(name),
         "core" => of::<Cores>(name),
         "communication" => of::<Communications>(name),
+        "memory" => of::<Memories>(name),
         "learner" => of::<Learners>(name),
         _ => (Vec::new(), None),
     };
