@@ -38,7 +38,7 @@ pub enum LayoutSource {
         #[serde(default = "eight")]
         column_height: usize,
     },
-    /// The rows of a text ([`Layout::parse`]).
+    /// The rows of a text.
     Text {
         /// The rows, one a line.
         #[serde(default)]
