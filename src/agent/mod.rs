@@ -27,6 +27,7 @@ pub mod slots;
 pub mod srmt;
 mod talk;
 pub mod team;
+mod unroll;
 
 pub use config::{AgentConfig, AgentSettings, Agents};
 

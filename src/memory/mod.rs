@@ -15,12 +15,13 @@
 
 mod compression;
 mod level;
+mod settings;
 mod slots;
 mod vectors;
 
 pub use compression::Compression;
 pub use level::Groups;
-pub use slots::{Allocation, SlotsConfig};
+pub use settings::{Allocation, SlotsConfig};
 pub use vectors::VectorsConfig;
 pub(crate) use vectors::read_vectors;
 
