@@ -104,6 +104,21 @@ fn ranks(shape: &[usize], random: &mut Random) -> Input {
     floats(shape, &values)
 }
 
+/// What each agent writes is worth so much more than all before that no two slots come near to a tie, whatever the gates
+/// (from .3 to .95): agents take different slots as long as there are any, and then the oldest.
+fn ladder(shape: &[usize], random: &mut Random) -> Input {
+    let agents = *shape.last().unwrap();
+    if agents > 8 {
+        // As many steps would be more than a float can tell apart; these cases have nearly a slot for each agent.
+        return uniform(shape, 5.0..6.0);
+    }
+    let count = shape.iter().product::<usize>();
+    let one =
+        |i: usize, random: &mut Random| (random.uniform(5.0, 6.0) * 4f64.powi((i % agents) as i32)) as f32;
+    let values: Vec<f32> = (0..count).map(|i| one(i, random)).collect();
+    floats(shape, &values)
+}
+
 fn case(op: &'static str, sizes: &Sizes, gates: Input, decay: f32, threshold: f32) -> Case {
     let shapes = sizes.shapes();
     let mut random = Random::fresh();
@@ -112,8 +127,7 @@ fn case(op: &'static str, sizes: &Sizes, gates: Input, decay: f32, threshold: f3
         ranks(&shapes[1], &mut random),
         uniform(&shapes[2], -1.5..1.5),
         gates,
-        // What is written is worth more than what was there: agents take different slots as long as there are any.
-        uniform(&shapes[4], 5.0..6.0),
+        ladder(&shapes[4], &mut random),
     ];
     let sizes = sizes.clone();
     Case::new(
