@@ -33,9 +33,9 @@ impl Recall {
         self.store.state()
     }
 
-    /// Whether it is bound to its number of agents.
-    pub fn counts_agents(&self) -> bool {
-        self.store.bound()
+    /// Whether it works for so many agents, which are not as many as it was made for.
+    pub fn fits(&self, agents: usize) -> bool {
+        self.store.fits(agents)
     }
 
     /// The parts of its state that are importances of slots.

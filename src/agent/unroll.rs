@@ -1,6 +1,5 @@
 //! How a team is unrolled over time: encoders, memory, cores, talk and heads, in their order.
 
-use super::recall::Recall;
 use super::team::{Part, Team};
 use super::{Policy, Sequence, Unrolled};
 use crate::comm::{Heard, keys};
@@ -210,9 +209,9 @@ impl Team {
     fn check_sequence(&self, sequence: &Sequence<'_>, state: &[Tensor<'_>]) -> Result<()> {
         let shape = sequence.observations.shape();
         let fits = shape.len() == 3 + self.observation.len() && shape[3..] == self.observation[..];
-        let remembers = self.recall.as_ref().is_some_and(Recall::counts_agents);
-        let bound = self.kinds || self.parts[0].body.counts_agents() || self.links(0).is_some() || remembers;
-        let known = shape.len() < 2 || shape[1] == self.agents || !bound;
+        let bound = self.kinds || self.parts[0].body.counts_agents() || self.links(0).is_some();
+        let remembers = |agents| self.recall.as_ref().is_none_or(|recall| recall.fits(agents));
+        let known = shape.len() < 2 || shape[1] == self.agents || !bound && remembers(shape[1]);
         if fits && known && state.len() == self.state().len() {
             return Ok(());
         }

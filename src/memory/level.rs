@@ -8,7 +8,7 @@ use super::{Scene, gathered, spread};
 use crate::comm::Company;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Builder, Initial, Parameter};
+use crate::nn::{Builder, Initial, Parameter, Weights};
 
 /// Which agents are a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +122,16 @@ impl Level {
         }
     }
 
+    /// Slots of a room that so many agents have: as many as it has, or as there is room for in their states.
+    fn slots_of_room(&self, agents: usize) -> usize {
+        self.slots.min(agents * self.share / self.count(agents))
+    }
+
+    /// Whether it works for so many agents, which are not as many as it was made for.
+    pub fn fits(&self, agents: usize) -> bool {
+        !matches!(self.rooms, Rooms::Groups(Groups::Given { .. })) && self.slots_of_room(agents) > 0
+    }
+
     /// Shapes of its state for one agent: slots, as they differ from the start, and their importance.
     pub fn state(&self) -> [Vec<usize>; 2] {
         [vec![self.share, self.width], vec![self.share]]
@@ -129,8 +139,8 @@ impl Level {
 
     /// What slots hold before anybody wrote, `[1, 1, slots, width]`. With fewer agents than it was made for there are fewer
     /// slots: each agent brings its share.
-    pub fn start<'g>(&self, parameters: impl Fn(Parameter) -> Tensor<'g>, slots: usize) -> Tensor<'g> {
-        parameters(self.start).slice(0, 0, slots).reshape([1, 1, slots, self.width])
+    pub fn start<'g>(&self, weights: &Weights<'g>, slots: usize) -> Tensor<'g> {
+        weights.get(self.start).slice(0, 0, slots).reshape([1, 1, slots, self.width])
     }
 
     /// Slots `[worlds, rooms, slots, width]` (less their start) and importances `[worlds, rooms, slots]` of a state.
@@ -138,7 +148,7 @@ impl Level {
         let shape = state[0].shape();
         let (agents, worlds) = (shape[0], shape[1]);
         let rooms = self.count(agents);
-        let slots = self.slots.min(agents * self.share / rooms).max(1);
+        let slots = self.slots_of_room(agents);
         let held = gathered(state[0], rooms * slots).reshape([worlds, rooms, slots, self.width]);
         let column = state[1].reshape([agents, worlds, self.share, 1]);
         [held, gathered(column, rooms * slots).reshape([worlds, rooms, slots])]
@@ -148,12 +158,8 @@ impl Level {
     pub fn close<'g>(&self, [held, importance]: [Tensor<'g>; 2], agents: usize) -> [Tensor<'g>; 2] {
         let shape = held.shape();
         let (worlds, rows) = (shape[0], shape[1] * shape[2]);
-        let whole = |x: Tensor<'g>| {
-            let share = x.shape()[2];
-            if share == self.share { x } else { x.pad(2, 0, self.share - share) }
-        };
-        let slots = whole(spread(held.reshape([worlds, rows, self.width]), agents));
-        let importance = whole(spread(importance.reshape([worlds, rows, 1]), agents));
+        let slots = spread(held.reshape([worlds, rows, self.width]), agents, self.share);
+        let importance = spread(importance.reshape([worlds, rows, 1]), agents, self.share);
         [slots, importance.reshape([agents, worlds, self.share])]
     }
 
@@ -206,20 +212,20 @@ impl Level {
     /// What is seen of each slot of an agent's room, `[worlds, rooms, those in it, numbers, slots]`, as what is seen of the
     /// slots of all rooms, `[agents, worlds, numbers, rooms slots]`, for instruments.
     pub fn seen<'g>(&self, x: Tensor<'g>, members: Option<Tensor<'g>>) -> Tensor<'g> {
-        let graph = x.graph();
         let shape = x.shape();
         let (worlds, rooms, inside, numbers, slots) = (shape[0], shape[1], shape[2], shape[3], shape[4]);
-        let (all, agents) = match members {
-            Some(members) => (x * members.reshape([worlds, rooms, inside, 1, 1]), inside),
+        // [worlds, agents, numbers, rooms, slots]
+        let (of_agents, agents) = match members {
+            Some(members) => {
+                let counted = x * members.reshape([worlds, rooms, inside, 1, 1]);
+                (counted.transpose(&[0, 2, 3, 1, 4]), inside)
+            }
             None => {
-                // A one where an agent is in its room: [1, rooms, inside, 1, rooms, 1].
-                let own = graph.eye(rooms, rooms).reshape([1, rooms, 1, 1, rooms, 1]);
-                let x = x.reshape([worlds, rooms, inside, numbers, 1, slots]) * own;
-                let agents = rooms * inside;
-                let order = x.reshape([worlds, agents, numbers, rooms * slots]).transpose(&[1, 0, 2, 3]);
-                return order;
+                // A one where a room is an agent's own.
+                let own = x.graph().eye(rooms, rooms).reshape([1, rooms, 1, 1, rooms, 1]);
+                (x.reshape([worlds, rooms, inside, numbers, 1, slots]) * own, rooms * inside)
             }
         };
-        all.transpose(&[2, 0, 3, 1, 4]).reshape([agents, worlds, numbers, rooms * slots])
+        of_agents.reshape([worlds, agents, numbers, rooms * slots]).transpose(&[1, 0, 2, 3])
     }
 }

@@ -115,9 +115,9 @@ pub trait Store: Send + Sync {
     /// them.
     fn levels(&self, agents: usize) -> Vec<(&'static str, usize)>;
 
-    /// Whether it works for the number of agents alone that it was made for.
-    fn bound(&self) -> bool {
-        false
+    /// Whether it works for so many agents, which are not as many as it was made for.
+    fn fits(&self, _agents: usize) -> bool {
+        true
     }
 }
 
@@ -209,10 +209,9 @@ fn gathered<'g>(spread: Tensor<'g>, rows: usize) -> Tensor<'g> {
     spread.transpose(&[1, 0, 2, 3]).reshape([worlds, agents * share, width]).slice(1, 0, rows)
 }
 
-/// The other way.
-fn spread<'g>(gathered: Tensor<'g>, agents: usize) -> Tensor<'g> {
+/// The other way, each agent with room for `share` rows: [`gathered`] finds them again for any number of agents.
+fn spread<'g>(gathered: Tensor<'g>, agents: usize, share: usize) -> Tensor<'g> {
     let shape = gathered.shape();
     let (worlds, rows, width) = (shape[0], shape[1], shape[2]);
-    let share = rows.div_ceil(agents);
     gathered.pad(1, 0, agents * share - rows).reshape([worlds, agents, share, width]).transpose(&[1, 0, 2, 3])
 }

@@ -12,7 +12,7 @@
 //! checkpoints, replays, and programs that act need to know nothing of them.
 
 use super::compression::Codec;
-use super::level::{Groups, Level, Rooms};
+use super::level::Level;
 use super::settings::{Allocation, SlotsConfig};
 use super::{Noted, Recalled, Scene, StatePart, Store};
 use crate::comm::{Company, Mode, drawn};
@@ -232,7 +232,7 @@ impl Store for Slots {
         // What the slots say is worked out once a step.
         for (index, level) in self.levels.iter().enumerate() {
             let slots = held[2 * index];
-            let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
+            let start = level.start(weights, slots.shape()[2]);
             held.push(self.codec.decode(weights, slots + start));
         }
         let query = by_world(self.query.forward(weights, features));
@@ -301,7 +301,7 @@ impl Store for Slots {
                 gates = worth * own.greater(graph.scalar(0.0));
             }
             let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
-            let start = level.start(|parameter| weights.get(parameter), slots.shape()[2]);
+            let start = level.start(weights, slots.shape()[2]);
             let [now, ranks, taken] = (slots + start).memory_write(
                 ranks,
                 level.enter(code),
@@ -349,9 +349,8 @@ impl Store for Slots {
         self.levels.iter().map(|level| (level.name, level.count(agents) * level.slots)).collect()
     }
 
-    fn bound(&self) -> bool {
-        let given = |level: &Level| matches!(level.rooms, Rooms::Groups(Groups::Given { .. }));
-        self.levels.iter().any(given)
+    fn fits(&self, agents: usize) -> bool {
+        self.levels.iter().all(|level| level.fits(agents))
     }
 }
 

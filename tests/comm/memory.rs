@@ -4,13 +4,13 @@ use synod::agent::core::{CoreConfig, GruConfig};
 use synod::agent::kinds::KindsConfig;
 use synod::agent::slots::SharedMemoryConfig;
 use synod::agent::team::{Team, TeamConfig};
-use synod::agent::{Mode, Policy};
+use synod::agent::{Mode, Policy, Sequence, state_inputs};
 use synod::comm::{Communication, CommunicatorConfig};
-use synod::env::WorldConfig;
 use synod::env::uniform::Uniform;
+use synod::env::{AgentKind, Spec, WorldConfig};
 use synod::memory::{Allocation, Compression, Groups, MemoryConfig, SlotsConfig, VectorsConfig};
 use synod::preset::Settings;
-use synod::{Device, train::Checkpoint};
+use synod::{Device, Graph, train::Checkpoint};
 
 use crate::random::Random;
 use crate::team::{AGENTS, FEATURES, SEEN, Shown, WORLDS, near, spec, steps, stepwise, whole};
@@ -102,6 +102,41 @@ fn steps_with_a_memory_are_those_of_a_sequence() {
             assert!(near(&all, &stepwise(&team, &shown)), "seed {seed}: {}", team.architecture());
         }
     }
+}
+
+/// A team that was made for fewer or more agents than act: what is spread over agents is found again at the next step. Where
+/// there is not a slot for each room any more, that is an error.
+#[test]
+fn memories_serve_other_numbers_of_agents() {
+    let mut random = Random::fresh();
+    let seed = random.seed();
+    let shown = Shown::new(5, &mut random);
+    let made_for = |memory: &SlotsConfig, agents: usize| {
+        let kinds = vec![AgentKind::discrete("agent", agents, SEEN, 2)];
+        let spec = Spec { kinds, ..spec() };
+        Team::new(&Device::cpu(), &config(MemoryConfig::new(memory.clone())), &spec, false, 3).unwrap()
+    };
+    let given =
+        |memory: &SlotsConfig| memory.group_slots > 0 && matches!(memory.groups, Groups::Given { .. });
+    for memory in memories().iter().filter(|memory| !given(memory)) {
+        for agents in [1, 2, 4, 7] {
+            let team = made_for(memory, agents);
+            let (all, _) = whole(&team, &shown, Mode::Acting);
+            assert!(
+                near(&all, &stepwise(&team, &shown)),
+                "seed {seed}: made for {agents}, {}",
+                team.architecture()
+            );
+        }
+    }
+    let sparse = SlotsConfig { group_slots: 1, groups: near_groups(), ..slots() };
+    let team = made_for(&sparse, 12);
+    let graph = Graph::new();
+    let weights = team.parameters().weights(&graph);
+    let sequence = Sequence::input(&graph, &team, [1, AGENTS, WORLDS], &[SEEN], Mode::Acting);
+    let state = state_inputs(&graph, &team, [AGENTS, WORLDS]);
+    let message = team.unroll(&graph, &weights, sequence, &state).err().unwrap().to_string();
+    assert!(message.contains("team of 12"), "{message}");
 }
 
 /// What agent 1 of world 0 sees at the first step, against what agent 0 of that world does at the last of three steps.
