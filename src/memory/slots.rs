@@ -161,6 +161,21 @@ impl Slots {
         price
     }
 
+    /// Which gates `[worlds, rooms, those in it]` open where slots are allocated, wholly or not at all: those of what will be
+    /// read more than `free`, and in learning some others.
+    fn opened<'g>(level: &Level, scene: &Scene<'g>, importance: Tensor<'g>, free: f32) -> Tensor<'g> {
+        let graph = importance.graph();
+        let worth = importance.greater(graph.scalar(free));
+        if scene.mode == Mode::Acting {
+            return worth;
+        }
+        let lanes = [1, scene.present.shape()[1], scene.present.shape()[2], 1];
+        let luck = level.enter(by_world(drawn(scene.key, &lanes, |key, of| key.random_uniform(of))));
+        let tried = luck.reshape(&luck.shape()[..3]).less(graph.scalar(TRIED));
+        // The absent, and those in other rooms, write nothing: their importance is 0.
+        worth.maximum(tried) * importance.greater(graph.scalar(0.0))
+    }
+
     /// What an agent's importance of writing is seen by: its features and, where slots are allocated, how far memory is
     /// from its candidate, and how full it is. All are `[1, agents, worlds, ..]`.
     fn situation<'g>(
@@ -271,11 +286,6 @@ impl Store for Slots {
         let seen = self.situation(scene, features, code, held, weights);
         let here = by_world(scene.present.reshape([1, agents, worlds, 1]));
         let mut importance = by_world(self.importance.forward(weights, seen).sigmoid()) * here;
-        let tried = match scene.mode {
-            Mode::Acting => graph.full([worlds, agents, 1], 0.0),
-            _ => by_world(drawn(scene.key, &[1, agents, worlds, 1], |key, of| key.random_uniform(of)))
-                .less(graph.scalar(TRIED)),
-        };
         let rises = self
             .which
             .as_ref()
@@ -292,14 +302,11 @@ impl Store for Slots {
             if let Some(members) = members {
                 gates = gates * members.reshape([&members.shape()[..], &[1]].concat());
             }
-            let sizes = gates.shape();
-            let own = gates.reshape(&sizes[..3]);
-            let mut gates = own;
-            if let Allocation::Dynamic { free, .. } = self.allocation {
-                let tried = level.enter(tried);
-                let worth = own.greater(graph.scalar(free)).maximum(tried.reshape(&tried.shape()[..3]));
-                gates = worth * own.greater(graph.scalar(0.0));
-            }
+            let own = gates.reshape(&gates.shape()[..3]);
+            let gates = match self.allocation {
+                Allocation::Fixed => own,
+                Allocation::Dynamic { free, .. } => Self::opened(level, scene, own, free),
+            };
             let (slots, ranks) = (held[2 * index], held[2 * index + 1]);
             let start = level.start(weights, slots.shape()[2]);
             let [now, ranks, taken] = (slots + start).memory_write(
