@@ -64,23 +64,20 @@
 //!
 //! [`env`](mod@env) has worlds, [`comm`] ways to communicate, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`]
 //! complete settings and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for
-//! host programs. The autodiff below ([`graph`], [`op`], [`nn`], [`optim`]) is a package of its own, `synod-engine`, and so are the
-//! kernels for processors ([`cpu`]).
+//! host programs. Worlds and what agents can do in them are a package of their own, `synod-worlds`;
+//! so is the autodiff below ([`graph`], [`op`], [`nn`], [`optim`]), `synod-engine`, and so are the kernels for processors
+//! ([`cpu`]), `synod-cpu`.
 
-pub mod action;
 pub mod agent;
 pub mod comm;
 pub mod command;
 pub mod door;
-pub mod env;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod memory;
 pub mod picture;
 pub mod preset;
-pub mod registry;
 pub mod run;
-pub mod schema;
 pub mod train;
 
 pub use door::Team;
@@ -91,6 +88,7 @@ pub use synod_engine::{
     Adapter, CompileOptions, DType, Data, Device, Error, Graph, HostTime, Outputs, Program, Result, Shape,
     Summary, Tensor, TensorType, Variable, cpu, error, graph, nn, op, optim, shape, tensors,
 };
+pub use synod_worlds::{action, env, registry, schema};
 
 /// The README's Rust, compiled by the tests.
 #[cfg(doctest)]
