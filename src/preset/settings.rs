@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::registry::{Family, Member};
 use crate::run::{checkpoint, config, folder};
 use crate::schema;
-use crate::train::{Inherited, LearnerConfig, LearnerSettings, Learners, Making, Taken, Trainer};
+use crate::train::{
+    Inherited, LearnerConfig, LearnerSettings, Learners, Making, Taken, Trainer, check_actions,
+};
 
 /// The preset of settings that stand for themselves.
 pub const CUSTOM: &str = "custom";
@@ -246,6 +248,7 @@ impl Settings {
     pub fn trainer(&self, device: &Device) -> Result<Box<dyn Trainer>> {
         self.check()?;
         let worlds = self.worlds(&self.world, self.seed)?;
+        check_actions(&self.learner, worlds.spec())?;
         let inherited = self.inherited()?;
         self.learner.trainer(&self.making(device, inherited.as_ref()), worlds)
     }
@@ -256,6 +259,7 @@ impl Settings {
     /// Sizes out of range, or no room on the device.
     pub fn policy(&self, device: &Device) -> Result<Box<dyn Policy>> {
         let world = self.judging_worlds(1, self.seed)?;
+        check_actions(&self.learner, world.spec())?;
         self.learner.policy(&self.making(device, None), world.spec())
     }
 

@@ -8,12 +8,13 @@ use super::hierarchy::HierarchyConfig;
 use super::inherit::Inherited;
 use super::ppo::PpoConfig;
 use crate::Device;
+use crate::action::ActionSpace;
 use crate::agent::actors::Choice;
 use crate::agent::{AgentConfig, Policy};
 use crate::env::goals::Goal;
 use crate::env::{Spec, VecEnv};
 use crate::error::{Error, Result};
-use crate::registry::{Kind, Table, family};
+use crate::registry::{Family, Kind, Table, family};
 
 /// What a learner is given beside its own settings.
 pub struct Making<'a> {
@@ -57,6 +58,11 @@ pub trait LearnerSettings: Table {
     /// # Errors
     /// The first setting out of range, with what was expected.
     fn check(&self, worlds: usize) -> Result<()>;
+
+    /// Whether it learns actions of that space.
+    fn takes(&self, _actions: &ActionSpace) -> bool {
+        true
+    }
 
     /// What acts when trained: the agent with initial parameters, or one built around it.
     ///
@@ -105,6 +111,18 @@ const LEARNERS: &[Kind<Learners>] = &[
 family! {
     /// The settings of a learner of any kind, told apart by `kind`.
     LearnerConfig, Learners = "learner", LearnerSettings, LEARNERS
+}
+
+/// Refuses a learner that does not learn the actions of some agent of such worlds.
+///
+/// # Errors
+/// [`Error::Config`] with the learners that do.
+pub fn check_actions(learner: &LearnerConfig, spec: &Spec) -> Result<()> {
+    let Some(kind) = spec.kinds.iter().find(|kind| !learner.takes(&kind.actions)) else { return Ok(()) };
+    let takes = |other: &Kind<Learners>| other.default().is_ok_and(|other| other.takes(&kind.actions));
+    let fits: Vec<&str> = Learners::registry().kinds().iter().filter(|k| takes(k)).map(|k| k.name).collect();
+    let (all, own, actions) = (fits.join(", "), learner.name(), &kind.actions);
+    Err(Error::config("learner.kind", format!("one of {all}: `{own}` does not learn actions of {actions}")))
 }
 
 /// Refuses a setting that differs from its default where it does nothing, with the reason.

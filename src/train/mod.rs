@@ -30,7 +30,7 @@ pub mod replay;
 pub mod rollout;
 mod sum_tree;
 
-pub use config::{LearnerConfig, LearnerSettings, Learners, Making};
+pub use config::{LearnerConfig, LearnerSettings, Learners, Making, check_actions};
 pub use inherit::{Inherited, Taken};
 pub use rates::Rates;
 

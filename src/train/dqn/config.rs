@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Dqn;
+use crate::action::ActionSpace;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::env::{Spec, VecEnv};
@@ -147,6 +148,10 @@ impl Member for DqnConfig {
 impl LearnerSettings for DqnConfig {
     fn check(&self, worlds: usize) -> Result<()> {
         self.check(worlds)
+    }
+
+    fn takes(&self, actions: &ActionSpace) -> bool {
+        actions.one_choice("it").is_ok()
     }
 
     fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {

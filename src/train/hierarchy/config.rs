@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HierarchicalDqn;
+use crate::action::ActionSpace;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
 use crate::agent::hierarchy::Hierarchy;
@@ -68,6 +69,10 @@ impl Member for HierarchyConfig {
 impl LearnerSettings for HierarchyConfig {
     fn check(&self, worlds: usize) -> Result<()> {
         self.check(worlds)
+    }
+
+    fn takes(&self, actions: &ActionSpace) -> bool {
+        actions.one_choice("it").is_ok()
     }
 
     fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
