@@ -228,6 +228,24 @@ impl Checkpoint {
         Ok(self.counters(name, 1)?[0])
     }
 
+    /// Takes the tensors of another in, with `prefix/` before their names.
+    pub fn nest(&mut self, prefix: &str, other: Checkpoint) {
+        for (name, tensor) in other.tensors {
+            self.insert(format!("{prefix}/{name}"), tensor);
+        }
+    }
+
+    /// The tensors whose names begin with `prefix/`, without it: what [`Checkpoint::nest`] took in.
+    pub fn nested(&self, prefix: &str) -> Checkpoint {
+        let mut own = Checkpoint::new();
+        for (name, tensor) in &self.tensors {
+            if let Some(name) = name.strip_prefix(prefix).and_then(|name| name.strip_prefix('/')) {
+                own.insert(name, tensor.clone());
+            }
+        }
+        own
+    }
+
     /// Compares the tensors with what a trainer expects, before it takes any of them.
     ///
     /// # Errors

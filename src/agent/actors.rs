@@ -43,6 +43,8 @@ pub enum Choice {
     Sample,
     /// The most probable option; the mean, of what is continuous.
     Greedy,
+    /// Options drawn from the policy; the mean, of what is continuous.
+    SampleOptions,
     /// For actions of one discrete choice: the option of the highest value among those allowed; with the chance
     /// [`Actors::epsilon`] any of those allowed, all alike.
     EpsilonGreedy,
@@ -438,6 +440,9 @@ pub(crate) fn choose<'g>(
     let action = match choice {
         Choice::Sample => of.sample(key),
         Choice::Greedy => of.mode(),
+        Choice::SampleOptions => {
+            Action { discrete: of.sample(key).discrete, continuous: of.mode().continuous }
+        }
         Choice::EpsilonGreedy => {
             let values = allowed(unrolled.parameters, masks);
             let mut option = values.argmax();

@@ -2,11 +2,9 @@
 
 use super::Settings;
 use crate::agent::core::{CoreConfig, GruConfig};
-use crate::agent::encoder::EncoderConfig;
-use crate::agent::team::{Critic, TeamConfig};
+use crate::agent::team::TeamConfig;
 use crate::comm::{CommNetConfig, Communication};
 use crate::env::lever::LeverConfig;
-use crate::env::lqr::LqrConfig;
 use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::repeat_previous::RepeatPreviousConfig;
 use crate::env::switch::SwitchConfig;
@@ -132,24 +130,4 @@ pub(super) fn switch(lamp: bool) -> Settings {
         show_last_action: true,
         ..Settings::new(world, agent, learner)
     }
-}
-
-/// A rollout is an episode. What is learned is the mean of the action; its deviation shrinks by itself, since nothing pays
-/// for entropy.
-pub(super) fn lqr() -> Settings {
-    let encoder = EncoderConfig::Linear { layers: 2 };
-    let agent = TeamConfig { encoder, identity: false, critic: Critic::Own, ..TeamConfig::default() };
-    let learner = PpoConfig {
-        rollout: 25,
-        epochs: 8,
-        minibatches: 4,
-        learning_rate: 1e-3,
-        schedule: Schedule::Linear { last: 0.05 },
-        gamma: 1.0,
-        entropy_coefficient: 0.0,
-        learning_shards: 2,
-        acting_shards: 2,
-        ..PpoConfig::default()
-    };
-    Settings { steps: 200_000, ..Settings::new(LqrConfig::default(), agent, learner) }
 }

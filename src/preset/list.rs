@@ -4,8 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon,
-    roads, traffic, warehouse,
+    Settings, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles,
+    platoon, roads, traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
@@ -19,6 +19,9 @@ use crate::env::vmas::{KinematicBicycleConfig, NavigationConfig};
 use crate::env::warehouse::LayoutSource;
 use crate::error::{Error, Result, nearest};
 use crate::train::curiosity::CuriosityConfig;
+use crate::train::facmac::FacmacConfig;
+use crate::train::maddpg::MaddpgConfig;
+use crate::train::matd3::Matd3Config;
 use crate::train::mixer::{Mixing, QmixConfig};
 
 /// A preset: a name, what it trains in a line, and its settings.
@@ -130,7 +133,50 @@ const PRESETS: &[Preset] = &[
     Preset {
         name: "lqr-ppo",
         summary: "PPO with continuous actions brings a mass to rest (LQR); the least cost there is is 2.08 on average",
-        settings: games::lqr,
+        settings: continuous::lqr_ppo,
+    },
+    Preset { name: "lqr-td3", summary: "the same by TD3", settings: continuous::lqr_td3 },
+    Preset { name: "lqr-sac", summary: "the same by soft actor-critic", settings: continuous::lqr_sac },
+    Preset {
+        name: "pendulum-td3",
+        summary: "swing up a pendulum by TD3, 20,000 steps",
+        settings: continuous::pendulum_td3,
+    },
+    Preset {
+        name: "pendulum-sac",
+        summary: "swing up a pendulum by soft actor-critic, 20,000 steps",
+        settings: continuous::pendulum_sac,
+    },
+    Preset {
+        name: "spread-maddpg",
+        summary: "simple_spread with continuous actions by MADDPG",
+        settings: || {
+            particles::continuous_spread(MaddpgConfig(particles::off_policy(MaddpgConfig::default().0)))
+        },
+    },
+    Preset {
+        name: "spread-matd3",
+        summary: "the same by MATD3",
+        settings: || {
+            particles::continuous_spread(Matd3Config(particles::off_policy(Matd3Config::default().0)))
+        },
+    },
+    Preset {
+        name: "spread-facmac",
+        summary: "the same by FACMAC",
+        settings: || {
+            particles::continuous_spread(FacmacConfig(particles::off_policy(FacmacConfig::default().0)))
+        },
+    },
+    Preset {
+        name: "spread-mappo-continuous",
+        summary: "the same by MAPPO",
+        settings: particles::continuous_spread_mappo,
+    },
+    Preset {
+        name: "speaker-listener-maddpg",
+        summary: "a speaker and a listener learn words by MADDPG",
+        settings: particles::speaker_listener_maddpg,
     },
     Preset {
         name: "junction-tarmac",

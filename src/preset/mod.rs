@@ -14,6 +14,7 @@
 
 pub mod choice;
 pub mod compare;
+mod continuous;
 mod describe;
 mod episode;
 mod evaluate;

@@ -1,15 +1,19 @@
 //! The particle worlds.
 
 use super::Settings;
+use crate::action::Bounded;
 use crate::agent::core::{CoreConfig, GruConfig, NoCore};
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::team::{Critic, TeamConfig};
 use crate::env::WorldSettings;
-use crate::env::mpe::SimpleSpreadConfig;
+use crate::env::mpe::{Control, SimpleSpeakerListenerConfig, SimpleSpreadConfig};
 use crate::optim::Schedule;
 use crate::registry::Member;
+use crate::train::LearnerSettings;
 use crate::train::dqn::DqnConfig;
+use crate::train::maddpg::MaddpgConfig;
 use crate::train::mixer::{Mixing, QmixConfig};
+use crate::train::off_policy::OffPolicyConfig;
 use crate::train::ppo::PpoConfig;
 
 /// A rollout is an episode, its 25 steps and the one that values the last observation.
@@ -64,6 +68,47 @@ pub(super) fn spread_ppo(critic: Critic) -> Settings {
     };
     let steps = if central { 3_000_000 } else { 30_000_000 };
     Settings { steps, ..Settings::new(world, agent, learner) }
+}
+
+/// Actors that go up the gradient of critics which see all. Eight worlds, a rollout is an episode with the step that values its
+/// last observation, and there are two updates of 1,024 for these 208 steps: the published ratio of one for a hundred.
+pub(super) fn off_policy(learner: OffPolicyConfig) -> OffPolicyConfig {
+    OffPolicyConfig { rollout: 26, updates: 2, warmup: 10_000, replay: 400_000, ..learner }
+}
+
+/// simple_spread with continuous actions.
+pub(super) fn continuous_spread<L: Member + LearnerSettings>(learner: L) -> Settings {
+    let world =
+        SimpleSpreadConfig { worlds: 8, actions: Control::Continuous, ..SimpleSpreadConfig::default() };
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent = TeamConfig { encoder, bounded: Bounded::Tanh, ..TeamConfig::default() };
+    Settings { steps: 4_500_000, ..Settings::new(world, agent, learner) }
+}
+
+/// The same by MAPPO: more worlds at once, and a critic that sees all.
+pub(super) fn continuous_spread_mappo() -> Settings {
+    let Settings { learner, steps, .. } = spread_ppo(Critic::Central);
+    let world =
+        SimpleSpreadConfig { worlds: 16, actions: Control::Continuous, ..SimpleSpreadConfig::default() };
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent = TeamConfig {
+        features: 128,
+        encoder,
+        critic: Critic::Central,
+        bounded: Bounded::Tanh,
+        ..TeamConfig::default()
+    };
+    let learner = learner.get::<PpoConfig>().cloned().unwrap_or_default();
+    Settings { steps, ..Settings::new(world, agent, PpoConfig { learning_rate: 1e-3, ..learner }) }
+}
+
+/// A speaker and a listener, each with an actor and a critic of its own.
+pub(super) fn speaker_listener_maddpg() -> Settings {
+    let world = SimpleSpeakerListenerConfig { worlds: 8, ..SimpleSpeakerListenerConfig::default() };
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent = TeamConfig { encoder, identity: false, ..TeamConfig::default() };
+    let learner = MaddpgConfig(off_policy(MaddpgConfig::default().0));
+    Settings { steps: 3_000_000, separate_parameters: true, ..Settings::new(world, agent, learner) }
 }
 
 /// Unlike agents. Those that play against each other share neither parameters nor a critic.

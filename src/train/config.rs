@@ -4,9 +4,14 @@ use super::Trainer;
 use super::a2c::A2cConfig;
 use super::curiosity::CuriosityConfig;
 use super::dqn::DqnConfig;
+use super::facmac::FacmacConfig;
 use super::hierarchy::HierarchyConfig;
 use super::inherit::Inherited;
+use super::maddpg::MaddpgConfig;
+use super::matd3::Matd3Config;
 use super::ppo::PpoConfig;
+use super::sac::SacConfig;
+use super::td3::Td3Config;
 use crate::Device;
 use crate::action::ActionSpace;
 use crate::agent::actors::Choice;
@@ -106,6 +111,11 @@ const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<A2cConfig>(),
     Kind::<Learners>::of::<DqnConfig>(),
     Kind::<Learners>::of::<HierarchyConfig>(),
+    Kind::<Learners>::of::<MaddpgConfig>(),
+    Kind::<Learners>::of::<Matd3Config>(),
+    Kind::<Learners>::of::<FacmacConfig>(),
+    Kind::<Learners>::of::<Td3Config>(),
+    Kind::<Learners>::of::<SacConfig>(),
 ];
 
 family! {

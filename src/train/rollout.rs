@@ -26,6 +26,7 @@ use crate::agent::{Policy, WORLD_STATE, fill_noise, noise_key};
 use crate::env::{Buffers, EpisodeReport, VecEnv};
 use crate::error::{Error, Result};
 use crate::program::Program;
+use crate::train::exploration::Exploration;
 use crate::train::{Checkpoint, TensorData};
 
 /// What one rollout saw and did. Arrays are `[time, agents, worlds]`, with more dimensions behind where named.
@@ -225,6 +226,7 @@ pub struct Rollout {
     observation: usize,
     state_size: usize,
     explores: bool,
+    exploration: Option<Exploration>,
     masked: bool,
     /// The last actions as the worlds take them.
     told: Actions,
@@ -259,7 +261,7 @@ impl Rollout {
         Self::with_choice(device, policy, environment, time, shards, seed, Choice::Sample)
     }
 
-    /// As [`Rollout::new`], with actions by [`Choice::EpsilonGreedy`]; nothing is valued after the last step.
+    /// As [`Rollout::new`], with actions by `choice`; nothing is valued after the last step.
     ///
     /// # Errors
     /// As [`Rollout::new`].
@@ -270,8 +272,20 @@ impl Rollout {
         time: usize,
         shards: usize,
         seed: u64,
+        choice: Choice,
     ) -> Result<Self> {
-        Self::with_choice(device, policy, environment, time, shards, seed, Choice::EpsilonGreedy)
+        let rollout = Self::with_choice(device, policy, environment, time, shards, seed, choice)?;
+        Ok(Rollout { explores: true, ..rollout })
+    }
+
+    /// Has continuous actions disturbed from now on.
+    pub fn set_exploration(&mut self, exploration: Exploration) {
+        self.exploration = Some(exploration);
+    }
+
+    /// What disturbs continuous actions.
+    pub fn exploration_mut(&mut self) -> Option<&mut Exploration> {
+        self.exploration.as_mut()
     }
 
     fn with_choice(
@@ -304,7 +318,8 @@ impl Rollout {
             worlds,
             observation,
             state_size: spec.state,
-            explores: choice == Choice::EpsilonGreedy,
+            explores: false,
+            exploration: None,
             masked: spec.masked,
             seed,
         };
@@ -342,6 +357,10 @@ impl Rollout {
         for t in 0..self.experience.time {
             self.observe(t);
             self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
+            if let Some(exploration) = &mut self.exploration {
+                let bounds = self.experience.space.bounds();
+                exploration.disturb(&mut self.actors.actions.continuous, &bounds, &self.ages, self.steps);
+            }
             let (experience, now) = (&mut self.experience, t * lanes..(t + 1) * lanes);
             experience.values[now.clone()].copy_from_slice(&self.actors.values);
             experience.log_probabilities[now].copy_from_slice(&self.actors.log_probabilities);
@@ -476,6 +495,9 @@ impl Rollout {
         for (i, part) in self.actors.state()?.iter().enumerate() {
             checkpoint.insert(format!("rollout/state{i}"), flat(part)?);
         }
+        if let Some(exploration) = &self.exploration {
+            checkpoint.insert("rollout/noise", flat(exploration.state())?);
+        }
         Ok(())
     }
 
@@ -513,6 +535,10 @@ impl Rollout {
         let mut state = Vec::new();
         for (part, own) in self.actors.state()?.iter().enumerate() {
             state.push(floats(&format!("rollout/state{part}"), own.len())?);
+        }
+        if let Some(exploration) = &mut self.exploration {
+            let noise = floats("rollout/noise", exploration.state().len())?;
+            exploration.set_state(&noise);
         }
         self.environment.load(checkpoint.tensor("worlds/state")?.bytes())?;
         self.actors.set_state(&state)?;

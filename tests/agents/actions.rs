@@ -122,11 +122,11 @@ impl Rules for Everything {
     }
 }
 
-fn world(worlds: usize, seed: u64) -> Box<dyn VecEnv> {
+pub(super) fn world(worlds: usize, seed: u64) -> Box<dyn VecEnv> {
     Box::new(Vectorised::<Everything>::new(Everything { worlds }, seed).unwrap())
 }
 
-fn team(bounded: Bounded, recurrent: bool, spec: &Spec, seed: u64) -> Box<Team> {
+pub(super) fn team(bounded: Bounded, recurrent: bool, spec: &Spec, seed: u64) -> Box<Team> {
     let base = TeamConfig { features: 32, bounded, ..TeamConfig::default() };
     let config = match recurrent {
         true => TeamConfig { core: CoreConfig::new(GruConfig {}), ..base },

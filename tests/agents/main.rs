@@ -10,6 +10,7 @@ mod hierarchy;
 mod job_shop;
 mod kinds;
 mod lqr;
+mod off_policy;
 mod ppo;
 mod rates;
 mod reduce;

@@ -331,20 +331,13 @@ impl Curiosity {
         let moments: Vec<f64> = all.flat_map(Moments::numbers).collect();
         own.insert("moments", TensorData::f64(&[moments.len()], &moments)?);
         own.insert("sums", TensorData::f64(&[self.sums.len()], &self.sums)?);
-        for (name, tensor) in own.tensors {
-            checkpoint.insert(format!("curiosity/{name}"), tensor);
-        }
+        checkpoint.nest("curiosity", own);
         Ok(())
     }
 
     /// Takes up what [`Curiosity::save`] wrote.
     pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let mut own = Checkpoint::new();
-        for (name, tensor) in &checkpoint.tensors {
-            if let Some(name) = name.strip_prefix("curiosity/") {
-                own.insert(name, tensor.clone());
-            }
-        }
+        let own = checkpoint.nested("curiosity");
         let moments = own.tensor("moments")?.to_f64()?;
         let sums = own.tensor("sums")?.to_f64()?;
         if moments.len() != 3 * (self.observations.len() + 1) || sums.len() != self.sums.len() {

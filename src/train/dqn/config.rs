@@ -15,6 +15,7 @@ use crate::schema;
 use crate::train::Trainer;
 use crate::train::config::{LearnerSettings, Making, idle, parts};
 use crate::train::curiosity::CuriosityConfig;
+use crate::train::drawn::Window;
 use crate::train::mixer::Mixing;
 use crate::train::rates::Rates;
 
@@ -186,7 +187,12 @@ impl LearnerSettings for DqnConfig {
 impl DqnConfig {
     /// Steps of a drawn sequence: those that warm up, those that are learned from, and those that are bootstrapped from.
     pub fn length(&self) -> usize {
-        self.burn_in + self.sequence + self.n_step
+        self.window().length()
+    }
+
+    /// The same, each for itself.
+    pub(in crate::train) fn window(&self) -> Window {
+        Window { burn_in: self.burn_in, sequence: self.sequence, n_step: self.n_step }
     }
 
     /// Checks every setting against the number of worlds.

@@ -23,20 +23,22 @@ pub use config::DqnConfig;
 use std::sync::Arc;
 
 use super::curiosity::Curiosity;
+use super::drawn::{Learned, fill_targets, target_program};
 use super::mixer::{Mixer, Mixing, Qmix};
 use super::reduce::{Descent, Reduce};
-use super::replay::{Draw, Priority, Replay, Sizes, Targets};
+use super::replay::{Priority, Replay, Sizes, Targets};
 use super::rollout::Rollout;
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
 use crate::Device;
+use crate::agent::actors::Choice;
 use crate::agent::{Policy, fill_noise, neighbours, noise_key};
 use crate::env::{Spec, VecEnv};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::Parameters;
 use crate::nn::initial::Stream;
 use crate::optim::Rule;
 use crate::program::{Program, Summary};
-use program::{Learned, Parts, STATISTICS, loss, target_program};
+use program::{Parts, STATISTICS, loss};
 
 /// Q-learning for one kind of agent.
 pub struct Dqn {
@@ -80,8 +82,15 @@ impl Dqn {
         // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
         let (acting, learning) =
             if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
-        let mut rollout =
-            Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
+        let mut rollout = Rollout::exploring(
+            device,
+            policy.as_ref(),
+            environment,
+            config.rollout,
+            acting,
+            seed,
+            Choice::EpsilonGreedy,
+        )?;
         if matches!(config.mixer, Mixing::Qmix(_)) {
             rollout.keep_world_state();
         }
@@ -217,7 +226,8 @@ impl Dqn {
             let length = config.length();
             fill_noise(learner, each, |t, j| noise_key([seed, updates], (i * each + j) * length + t));
             neighbours::fill(learner, policy, [config.length(), agents, each])?;
-            fill_targets(learner, &draws[own.clone()], &targets[own], share)
+            fill_targets(learner, &draws[own.clone()], &targets[own], share);
+            Ok(())
         };
         let look = |learners: &[Program]| -> Result<[f64; 4]> {
             let mut statistics = [0f64; 4];
@@ -264,24 +274,6 @@ fn loss_parts<'a>(
 ) -> Parts<'a> {
     let (kind, world_state, masked) = (&spec.kinds[0], spec.state, spec.masked);
     Parts { config, policy, kind, mixer, world_state, masked, learned }
-}
-
-/// Writes targets `[sequence, units]` of every draw into the inputs of a loss program.
-fn fill_targets(learner: &mut Program, draws: &[Draw], targets: &[Targets], share: f32) -> Result<()> {
-    let each = targets.len();
-    let mut put = |name: &str, of: &dyn Fn(usize, usize) -> f32| -> Result<()> {
-        let input = learner.input_mut(name)?;
-        for row in 0..input.len() / each {
-            for j in 0..each {
-                input[row * each + j] = of(row, j);
-            }
-        }
-        Ok(())
-    };
-    put("returns", &|row, j| targets[j].returns[row])?;
-    put("bootstraps", &|row, j| targets[j].bootstraps[row])?;
-    put("weights", &|row, j| targets[j].weights[row] * draws[j].weight * share)?;
-    put("shares", &|row, j| targets[j].weights[row] * share)
 }
 
 /// The error of a whole sequence: 0.9 of the largest and 0.1 of the mean (Kapturowski et al. 2019, section 2.3).
@@ -384,13 +376,7 @@ impl Trainer for Dqn {
             trainer.steps = from.counter("trainer/counters")?;
             if trainer.saves_replay {
                 trainer.replay.load(from)?;
-                let kept = trainer.replay.written() as u128 * (trainer.agents * trainer.worlds) as u128;
-                if kept != u128::from(trainer.steps) {
-                    return Err(Error::Usage(format!(
-                        "the checkpoint's replay has seen {kept} agent-steps, its trainer {}",
-                        trainer.steps
-                    )));
-                }
+                trainer.replay.check_written(trainer.steps)?;
             }
             trainer.rollout.load(from)?;
             let prefixes: Vec<&str> = trainer.prefixes().collect();

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::super::dqn::program::{Learned, Parts, loss, target_program};
+use super::super::dqn::program::{Parts, loss};
+use super::super::drawn::{Learned, target_program};
 use super::transitions::{Transition, Transitions};
 use crate::Device;
 use crate::agent::{Policy, fill_noise, noise_key};

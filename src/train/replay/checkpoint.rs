@@ -115,4 +115,16 @@ impl Replay {
         (self.state, self.written) = (state, written);
         Ok(())
     }
+
+    /// Refuses a replay that has not seen all the agent-steps of its trainer.
+    ///
+    /// # Errors
+    /// It has seen others.
+    pub(in crate::train) fn check_written(&self, steps: u64) -> Result<()> {
+        let seen = u128::from(self.written) * (self.sizes.agents * self.sizes.worlds) as u128;
+        if seen == u128::from(steps) {
+            return Ok(());
+        }
+        Err(Error::Usage(format!("the checkpoint's replay has seen {seen} agent-steps, its trainer {steps}")))
+    }
 }

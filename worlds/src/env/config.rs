@@ -18,6 +18,7 @@ use super::mpe::{
 };
 use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
+use super::pendulum::PendulumConfig;
 use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
 use super::recall::RecallConfig;
@@ -84,6 +85,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<ChainConfig>(),
     Kind::<Worlds>::of::<TaxiConfig>(),
     Kind::<Worlds>::of::<LqrConfig>(),
+    Kind::<Worlds>::of::<PendulumConfig>(),
     Kind::<Worlds>::of::<SimpleSpreadConfig>(),
     Kind::<Worlds>::of::<SimpleTagConfig>(),
     Kind::<Worlds>::of::<SimpleAdversaryConfig>(),

@@ -11,12 +11,16 @@
 //! # Ok::<(), synod_worlds::Error>(())
 //! ```
 
+use std::sync::Arc;
+
+use nalgebra::{DMatrix, DVector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, LINE, RING, Role};
 use super::pathfinding::Pcg64;
+use super::riccati::{Optimum, optimum};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::action::ActionSpace;
 use crate::error::{Error, Result};
@@ -35,7 +39,8 @@ const FURTHEST: f64 = 1e6;
 /// A state `x` becomes `A x + B u + w` by an action `u`, with independent normal `w` of deviation `noise`. A step pays
 /// `-(x'Qx + u'Ru)`, the last of `horizon` steps also `-x'Qx` of the state that it leads to, and there the episode ends.
 /// Starts are uniform in `[-start, start]` on every axis. Observation: the state, and which part of the horizon is over.
-/// Reports have `cost`, what was paid without the sign. States beyond a million are held there.
+/// Reports have `cost`, what was paid without the sign, and `cost_ratio`, that over the least expected from its start. States
+/// beyond a million are held there.
 ///
 /// With `P` after the last step `Q` and, going back, `P <- Q + A'PA - A'PB (R + B'PB)^-1 B'PA`, the least expected cost
 /// from `x` on is `x'Px`, and with noise the sum of the traces of all later `P` times its variance more, as long as the
@@ -73,6 +78,38 @@ crate::env::config::world!(
     "linear dynamics, quadratic cost, continuous actions; the optimum is known"
 );
 
+impl LqrConfig {
+    /// The optimum over an episode; the matrices fit together.
+    fn optimum(&self) -> Option<Optimum> {
+        let [a, b, q, r] = [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(matrix);
+        optimum([&a, &b], [&q, &r], self.horizon)
+    }
+
+    /// Two carts on a line with a spring of 0.5 between them and a force on each, in steps of 0.2 s: four numbers of state
+    /// (two positions, two speeds), two of action, 25 steps; 64 worlds. The least cost is 7.94 on average, and the best
+    /// force never exceeds 2.7.
+    pub fn two_carts() -> Self {
+        LqrConfig {
+            dynamics: vec![
+                vec![1.0, 0.0, 0.2, 0.0],
+                vec![0.0, 1.0, 0.0, 0.2],
+                vec![-0.1, 0.1, 1.0, 0.0],
+                vec![0.1, -0.1, 0.0, 1.0],
+            ],
+            control: vec![vec![0.0, 0.0], vec![0.0, 0.0], vec![0.2, 0.0], vec![0.0, 0.2]],
+            state_cost: vec![
+                vec![1.0, 0.0, 0.0, 0.0],
+                vec![0.0, 1.0, 0.0, 0.0],
+                vec![0.0, 0.0, 0.1, 0.0],
+                vec![0.0, 0.0, 0.0, 0.1],
+            ],
+            control_cost: vec![vec![0.5, 0.0], vec![0.0, 0.5]],
+            bound: 3.0,
+            ..LqrConfig::default()
+        }
+    }
+}
+
 impl Default for LqrConfig {
     /// A mass that a force pushes along a line, in steps of 0.2 s: position and velocity, 25 steps, no noise; 64 worlds.
     /// The least cost is 2.08 on average, doing nothing costs 83, and the best force never exceeds 4.8.
@@ -97,8 +134,11 @@ pub struct Plant {
     state: Vec<f64>,
     step: u32,
     cost: f64,
+    /// The least that is to be expected from the start.
+    least: f64,
     /// Room for the next state.
     next: Vec<f64>,
+    optimum: Option<Arc<Optimum>>,
 }
 
 impl Plant {
@@ -115,6 +155,11 @@ fn quadratic(matrix: &[Vec<f64>], v: impl Fn(usize) -> f64) -> f64 {
     matrix.iter().enumerate().map(row).sum()
 }
 
+/// Rows of numbers as a matrix; the settings have been checked.
+fn matrix(rows: &Vec<Vec<f64>>) -> DMatrix<f64> {
+    DMatrix::from_row_iterator(rows.len(), rows[0].len(), rows.iter().flatten().copied())
+}
+
 /// A number of the standard normal distribution (Box and Muller 1958).
 pub(super) fn normal(random: &mut Pcg64) -> f64 {
     let radius = (-2.0 * (1.0 - random.double()).ln()).sqrt();
@@ -124,7 +169,7 @@ pub(super) fn normal(random: &mut Pcg64) -> f64 {
 impl Rules for LqrConfig {
     type World = Plant;
     const NAME: &'static str = "lqr";
-    const METRICS: &'static [&'static str] = &["cost"];
+    const METRICS: &'static [&'static str] = &["cost", "cost_ratio"];
 
     fn worlds(&self) -> usize {
         self.worlds
@@ -148,6 +193,10 @@ impl Rules for LqrConfig {
                 return Err(Error::config(format!("world.{key}"), expected));
             }
         }
+        if self.optimum().is_none() {
+            let message = "costs that are positive for every action: the optimum has no solution";
+            return Err(Error::config("world.control_cost", message));
+        }
         Ok(())
     }
 
@@ -164,7 +213,8 @@ impl Rules for LqrConfig {
 
     fn blank(&self) -> Plant {
         let zeros = vec![0.0; self.dynamics.len()];
-        Plant { state: zeros.clone(), step: 0, cost: 0.0, next: zeros }
+        let optimum = self.optimum().map(Arc::new);
+        Plant { state: zeros.clone(), step: 0, cost: 0.0, least: 1.0, next: zeros, optimum }
     }
 
     fn reset(&self, world: &mut Plant, _episode: u64, random: &mut Pcg64) {
@@ -172,6 +222,9 @@ impl Rules for LqrConfig {
             *number = self.start * (2.0 * random.double() - 1.0);
         }
         (world.step, world.cost) = (0, 0.0);
+        let state = DVector::from_column_slice(&world.state);
+        let least = |of: &Arc<Optimum>| state.dot(&(&of.value * &state)) + self.noise.powi(2) * of.disturbed;
+        world.least = world.optimum.as_ref().map_or(f64::NAN, least).max(1e-12);
     }
 
     fn step(&self, world: &mut Plant, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
@@ -206,7 +259,7 @@ impl Rules for LqrConfig {
     }
 
     fn metrics(&self, world: &Plant) -> Vec<f64> {
-        vec![world.cost]
+        vec![world.cost, world.cost / world.least]
     }
 
     /// The first two numbers of the state on a plane, the first to the right and the second upwards, with a ring where
@@ -232,13 +285,15 @@ impl Rules for LqrConfig {
     fn visit(&self, world: &mut Plant, codec: &mut Codec) -> Result<()> {
         codec.all(&mut world.state)?;
         codec.one(&mut world.step)?;
-        codec.one(&mut world.cost)
+        codec.one(&mut world.cost)?;
+        codec.one(&mut world.least)
     }
 
     fn valid(&self, world: &Plant) -> bool {
         world.state.iter().all(|number| number.abs() <= FURTHEST)
             && (world.step as usize) <= self.horizon
             && world.cost.abs() < 1e100
+            && (1e-12..1e100).contains(&world.least)
     }
 }
 

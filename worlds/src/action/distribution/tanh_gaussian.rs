@@ -56,7 +56,7 @@ impl<'g> TanhGaussian<'g> {
     /// A draw with its log-density, which is exact up to the bounds: it is computed from what was drawn before tanh.
     pub fn sample_with_log_probability(&self, key: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
         let before = self.inner.sample(key);
-        (self.squash(before), self.density(before))
+        (self.squash(before), self.log_probability_before(before))
     }
 
     /// Tanh of the Gaussian's mean: the median of each dimension. (The density itself may have its peaks at the bounds.)
@@ -68,9 +68,9 @@ impl<'g> TanhGaussian<'g> {
         before.tanh() * self.half + self.middle
     }
 
-    /// The log-density of what becomes of `u`: the Gaussian's, less the logarithm of the slope
-    /// `half (1 - tanh(u)^2)`, in a form without cancellation.
-    fn density(&self, u: Tensor<'g>) -> Tensor<'g> {
+    /// The log-density of what becomes of `u`, a draw of the Gaussian before tanh: the Gaussian's, less the logarithm of
+    /// the slope `half (1 - tanh(u)^2)`, in a form without cancellation.
+    pub fn log_probability_before(&self, u: Tensor<'g>) -> Tensor<'g> {
         let slope = (std::f32::consts::LN_2 - u - (u * -2.0).softplus()) * 2.0 + self.log_half;
         self.inner.log_probability(u) - slope.sum(&[-1])
     }
@@ -79,7 +79,7 @@ impl<'g> TanhGaussian<'g> {
     /// millionth.
     pub fn log_probability(&self, x: Tensor<'g>) -> Tensor<'g> {
         let y = ((x - self.middle) / self.half).clamp(NEAREST - 1.0, 1.0 - NEAREST);
-        self.density((y.log1p() - (-y).log1p()) * 0.5)
+        self.log_probability_before((y.log1p() - (-y).log1p()) * 0.5)
     }
 
     /// An estimate of the entropy without bias, from one draw: there is no closed form.

@@ -6,6 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::riccati::{Optimum, optimum};
 use super::config::{PlatoonConfig, Task};
 use super::draw;
 use super::road::KINDS;
@@ -210,19 +211,9 @@ impl RegulatorRules {
         let costs = [regulator.gap_cost, regulator.speed_cost, 0.0];
         let q = DMatrix::from_diagonal(&DVector::from_fn(states, |i, _| costs[i % regulator.each()]));
         let r = DMatrix::from_diagonal_element(agents, agents, regulator.control_cost);
-        let (mut value, mut gains) = (q.clone(), Vec::with_capacity(config.max_episode_steps));
-        for _ in 0..config.max_episode_steps {
-            let (pa, pb) = (&value * &a, &value * &b);
-            let Some(inner) = (&r + b.tr_mul(&pb)).cholesky() else {
-                return Err(Error::config("world.task.control_cost", "the recursion has no solution"));
-            };
-            let gain = inner.solve(&b.tr_mul(&pa));
-            let before = &q + a.tr_mul(&pa) - pa.tr_mul(&b) * &gain;
-            // Symmetric but for rounding.
-            value = (&before + before.transpose()) * 0.5;
-            gains.push(gain);
-        }
-        gains.reverse();
+        let Some(Optimum { value, gains, .. }) = optimum([&a, &b], [&q, &r], config.max_episode_steps) else {
+            return Err(Error::config("world.task.control_cost", "the recursion has no solution"));
+        };
         Ok(RegulatorRules { regulator, config, value, gains })
     }
 
