@@ -179,6 +179,11 @@ const PRESETS: &[Preset] = &[
         settings: particles::speaker_listener_maddpg,
     },
     Preset {
+        name: "tag-maddpg",
+        summary: "three hunters learn together against a prey that has learned to flee, by MADDPG",
+        settings: particles::tag_maddpg,
+    },
+    Preset {
         name: "junction-tarmac",
         summary: "cars that see their own cell only pass a junction (easy), TarMAC in two rounds",
         settings: || traffic::junction(Communication::new(TarMacConfig::default()), 2),

@@ -6,7 +6,7 @@ use crate::agent::core::{CoreConfig, GruConfig, NoCore};
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::team::{Critic, TeamConfig};
 use crate::env::WorldSettings;
-use crate::env::mpe::{Control, SimpleSpeakerListenerConfig, SimpleSpreadConfig};
+use crate::env::mpe::{Control, Prey, SimpleSpeakerListenerConfig, SimpleSpreadConfig, SimpleTagConfig};
 use crate::optim::Schedule;
 use crate::registry::Member;
 use crate::train::LearnerSettings;
@@ -109,6 +109,15 @@ pub(super) fn speaker_listener_maddpg() -> Settings {
     let agent = TeamConfig { encoder, identity: false, ..TeamConfig::default() };
     let learner = MaddpgConfig(off_policy(MaddpgConfig::default().0));
     Settings { steps: 3_000_000, separate_parameters: true, ..Settings::new(world, agent, learner) }
+}
+
+/// Hunters against a prey that has learned to flee and learns no more.
+pub(super) fn tag_maddpg() -> Settings {
+    let world = SimpleTagConfig { worlds: 8, prey: Prey::Trained, ..SimpleTagConfig::default() };
+    let encoder = EncoderConfig::Linear { layers: 2 };
+    let agent = TeamConfig { encoder, ..TeamConfig::default() };
+    let learner = MaddpgConfig(off_policy(MaddpgConfig::default().0));
+    Settings { steps: 3_000_000, ..Settings::new(world, agent, learner) }
 }
 
 /// Unlike agents. Those that play against each other share neither parameters nor a critic.

@@ -21,6 +21,7 @@
 mod adversary;
 mod draw;
 mod particles;
+mod prey;
 mod reference;
 mod speaker_listener;
 mod spread;
@@ -31,4 +32,4 @@ pub use particles::{Control, Particles};
 pub use reference::{SimpleReference, SimpleReferenceConfig};
 pub use speaker_listener::{SimpleSpeakerListener, SimpleSpeakerListenerConfig};
 pub use spread::{SimpleSpread, SimpleSpreadConfig};
-pub use tag::{SimpleTag, SimpleTagConfig};
+pub use tag::{Prey, SimpleTag, SimpleTagConfig};

@@ -55,6 +55,17 @@ pub(super) struct Body {
     pub max_speed: f64,
 }
 
+/// The force of a movement of that strength.
+fn movement(option: u32, strength: f64) -> Vector {
+    match option as usize % MOVES {
+        1 => [-strength, 0.0],
+        2 => [strength, 0.0],
+        3 => [0.0, -strength],
+        4 => [0.0, strength],
+        _ => [0.0; 2],
+    }
+}
+
 /// A particle world between two steps.
 #[derive(Debug, Clone)]
 pub struct Particles {
@@ -146,14 +157,7 @@ impl Particles {
             let forces = self.forces[first..first + count].iter_mut().enumerate();
             if numbers.is_empty() {
                 for ((agent, force), option) in forces.zip(options) {
-                    let strength = body(first + agent).acceleration;
-                    *force = match *option as usize % MOVES {
-                        1 => [-strength, 0.0],
-                        2 => [strength, 0.0],
-                        3 => [0.0, -strength],
-                        4 => [0.0, strength],
-                        _ => [0.0; 2],
-                    };
+                    *force = movement(*option, body(first + agent).acceleration);
                 }
             } else {
                 for ((agent, force), numbers) in forces.zip(numbers.chunks_exact(numbers.len() / count)) {
@@ -170,6 +174,11 @@ impl Particles {
             }
             first += count;
         }
+    }
+
+    /// Sets the force of one agent's movement.
+    pub(super) fn steer(&mut self, agent: usize, option: u32, strength: f64) {
+        self.forces[agent] = movement(option, strength);
     }
 
     /// Notes what a speaker says: the word itself, or how loud each is.

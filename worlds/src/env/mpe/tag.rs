@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{Sheet, moves};
 use super::particles::{Body, Control, MAX_STEPS, Particles, Pen};
+use super::prey::{SEEN, flee};
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, Role};
 use crate::env::pathfinding::Pcg64;
 use crate::env::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Many tag worlds at once.
 pub type SimpleTag = Vectorised<SimpleTagConfig>;
@@ -17,6 +18,18 @@ pub type SimpleTag = Vectorised<SimpleTagConfig>;
 const ADVERSARY: Body = Body { size: 0.075, acceleration: 3.0, max_speed: 1.0 };
 const GOOD: Body = Body { size: 0.05, acceleration: 4.0, max_speed: 1.3 };
 const OBSTACLE_SIZE: f64 = 0.2;
+
+/// Who steers the prey.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Prey {
+    /// It is an agent like all others.
+    #[default]
+    Agent,
+    /// A network that has learned to flee and learns no more: the hunters are the only agents. For three hunters, one prey
+    /// and two obstacles.
+    Trained,
+}
 
 /// The settings of [`SimpleTag`] (MPE2's `simple_tag_v3`).
 ///
@@ -38,6 +51,8 @@ pub struct SimpleTagConfig {
     /// Round obstacles.
     #[schemars(range(min = 0, max = 256))]
     pub obstacles: usize,
+    /// Who steers the prey: `agent` or `trained`.
+    pub prey: Prey,
     /// How agents are steered: `discrete` or `continuous`.
     pub actions: Control,
     /// Steps after which an episode is truncated.
@@ -59,6 +74,7 @@ impl Default for SimpleTagConfig {
             adversaries: 3,
             good: 1,
             obstacles: 2,
+            prey: Prey::Agent,
             actions: Control::Discrete,
             max_episode_steps: 25,
         }
@@ -72,6 +88,17 @@ impl SimpleTagConfig {
 
     fn length(&self, good: bool) -> usize {
         4 + 2 * self.obstacles + 2 * (self.agents() - 1) + 2 * (self.good - usize::from(good))
+    }
+
+    /// Writes what an agent sees.
+    fn look(&self, world: &Particles, agent: usize, mut pen: Pen) {
+        pen.vector(world.velocities()[agent]);
+        pen.vector(world.agents()[agent]);
+        pen.landmarks(world, world.agents()[agent]);
+        pen.others(world, agent);
+        for prey in (self.adversaries..self.agents()).filter(|prey| *prey != agent) {
+            pen.vector(world.velocities()[prey]);
+        }
     }
 
     fn body(&self, agent: usize) -> Body {
@@ -101,6 +128,14 @@ impl Rules for SimpleTagConfig {
 
     fn check(&self) -> Result<()> {
         crate::schema::check("world", self)?;
+        let sizes = [self.adversaries, self.good, self.obstacles];
+        if self.prey == Prey::Trained && sizes != [3, 1, 2] {
+            let message = format!(
+                "agent: the trained prey is one that knows three hunters and two obstacles, not {} prey, {} and {}",
+                self.good, self.adversaries, self.obstacles
+            );
+            return Err(Error::config("world.prey", message));
+        }
         Ok(())
     }
 
@@ -108,11 +143,16 @@ impl Rules for SimpleTagConfig {
         let kind = |name: &str, count, good| {
             AgentKind::new(name, count, &[self.length(good)], self.actions.space(true, 0))
         };
-        vec![kind("adversary", self.adversaries, false), kind("agent", self.good, true)]
+        let mut kinds = vec![kind("adversary", self.adversaries, false)];
+        if self.prey == Prey::Agent {
+            kinds.push(kind("agent", self.good, true));
+        }
+        kinds
     }
 
     fn state(&self) -> usize {
-        self.adversaries * self.length(false) + self.good * self.length(true)
+        let learning = if self.prey == Prey::Agent { self.good } else { 0 };
+        self.adversaries * self.length(false) + learning * self.length(true)
     }
 
     fn limit(&self) -> u32 {
@@ -129,6 +169,11 @@ impl Rules for SimpleTagConfig {
 
     fn step(&self, world: &mut Particles, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
         world.push(actions, |agent| self.body(agent));
+        if self.prey == Prey::Trained {
+            let mut seen = [0.0; SEEN];
+            self.look(world, self.adversaries, Pen::new(&mut seen));
+            world.steer(self.adversaries, flee(&seen), GOOD.acceleration);
+        }
         world.collide(|agent| self.body(agent), Some(OBSTACLE_SIZE));
         world.advance(|agent| self.body(agent));
         let mut touches = 0.0;
@@ -137,8 +182,11 @@ impl Rules for SimpleTagConfig {
             let here = (0..self.adversaries).filter(touched).count() as f64;
             touches += here;
             let out: f64 = world.agents()[prey].iter().map(|x| bound(x.abs())).sum();
-            pay.rewards[prey] = (-10.0 * here - out) as f32;
-            world.sums[1] += f64::from(pay.rewards[prey]);
+            let paid = (-10.0 * here - out) as f32;
+            if let Some(reward) = pay.rewards.get_mut(prey) {
+                *reward = paid;
+            }
+            world.sums[1] += f64::from(paid);
         }
         pay.rewards[..self.adversaries].fill(10.0 * touches as f32);
         world.sums[0] += 10.0 * touches;
@@ -147,18 +195,11 @@ impl Rules for SimpleTagConfig {
     }
 
     fn observe(&self, world: &Particles, view: &mut View) {
-        for agent in 0..self.agents() {
+        for agent in 0..if self.prey == Prey::Agent { self.agents() } else { self.adversaries } {
             let good = agent >= self.adversaries;
             let seen =
                 view.observation(usize::from(good), if good { agent - self.adversaries } else { agent });
-            let mut pen = Pen::new(seen);
-            pen.vector(world.velocities()[agent]);
-            pen.vector(world.agents()[agent]);
-            pen.landmarks(world, world.agents()[agent]);
-            pen.others(world, agent);
-            for prey in (self.adversaries..self.agents()).filter(|prey| *prey != agent) {
-                pen.vector(world.velocities()[prey]);
-            }
+            self.look(world, agent, Pen::new(seen));
         }
         view.state_of_observations();
     }
