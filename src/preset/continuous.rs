@@ -57,10 +57,19 @@ fn lqr(learner: OffPolicyConfig) -> (LqrConfig, TeamConfig, OffPolicyConfig) {
     (world, actor(64), learner)
 }
 
+/// The critic learns ten times as fast as the actor: one that follows the noise of a critic which knows nothing yet ends where
+/// it pushes as hard as it can, and is long on its way back.
 pub(super) fn lqr_td3() -> Settings {
     let (world, agent, learner) = lqr(Td3Config::default().0);
-    let noise_schedule = Schedule::Linear { last: 0.1 };
-    let learner = OffPolicyConfig { target_noise: 0.05, target_noise_limit: 0.1, noise_schedule, ..learner };
+    let learner = OffPolicyConfig {
+        learning_rate: 3e-4,
+        critic_learning_rate: 3e-3,
+        target_noise: 0.05,
+        target_noise_limit: 0.1,
+        noise: Noise::Gaussian { deviation: 0.2 },
+        noise_schedule: Schedule::Linear { last: 0.1 },
+        ..learner
+    };
     Settings { steps: 200_000, ..Settings::new(world, agent, Td3Config(learner)) }
 }
 

@@ -81,7 +81,7 @@ crate::env::config::world!(
 impl LqrConfig {
     /// The optimum over an episode; the matrices fit together.
     fn optimum(&self) -> Option<Optimum> {
-        let [a, b, q, r] = [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(matrix);
+        let [a, b, q, r] = [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(|rows| matrix(rows));
         optimum([&a, &b], [&q, &r], self.horizon)
     }
 
@@ -156,7 +156,7 @@ fn quadratic(matrix: &[Vec<f64>], v: impl Fn(usize) -> f64) -> f64 {
 }
 
 /// Rows of numbers as a matrix; the settings have been checked.
-fn matrix(rows: &Vec<Vec<f64>>) -> DMatrix<f64> {
+fn matrix(rows: &[Vec<f64>]) -> DMatrix<f64> {
     DMatrix::from_row_iterator(rows.len(), rows[0].len(), rows.iter().flatten().copied())
 }
 
