@@ -4,8 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles,
-    platoon, roads, traffic, warehouse,
+    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory,
+    particles, platoon, roads, traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
@@ -214,6 +214,26 @@ const PRESETS: &[Preset] = &[
         settings: || platoon::road(true),
     },
     Preset { name: "platoon-silent", summary: "the same without a word", settings: || platoon::road(false) },
+    Preset {
+        name: "traffic",
+        summary: "the signals of sixteen junctions and the cars between them learn together (PPO)",
+        settings: city::learned,
+    },
+    Preset {
+        name: "traffic-fixed",
+        summary: "the same city with signals of a fixed cycle; nothing is learned",
+        settings: city::fixed,
+    },
+    Preset {
+        name: "traffic-actuated",
+        summary: "the same with actuated signals; nothing is learned",
+        settings: city::actuated,
+    },
+    Preset {
+        name: "traffic-max-pressure",
+        summary: "the same with max-pressure signals; nothing is learned",
+        settings: city::max_pressure,
+    },
     Preset {
         name: "roads-junction",
         summary: "vehicles learn to cross a four-way junction without signals, all by one network (PPO)",

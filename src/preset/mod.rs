@@ -13,6 +13,7 @@
 //! ```
 
 pub mod choice;
+mod city;
 pub mod compare;
 mod continuous;
 mod describe;

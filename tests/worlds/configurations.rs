@@ -100,5 +100,6 @@ pub fn configurations() -> Vec<WorldConfig> {
     let vehicles = KinematicBicycleConfig { worlds: 90, agents: 3, goals: true, ..Default::default() };
     all.push(WorldConfig::new(KinematicBicycleConfig { max_episode_steps: 30, ..vehicles }));
     all.extend(crate::roads::configurations());
+    all.extend(crate::traffic::configurations());
     all
 }

@@ -5,6 +5,7 @@
 mod random;
 
 mod configurations;
+mod congestion;
 mod drawing;
 mod factory;
 mod foraging;
@@ -17,6 +18,7 @@ mod platoon_records;
 mod recall;
 mod roads;
 mod signals;
+mod traffic;
 mod traffic_junction;
 mod vmas;
 mod warehouse;

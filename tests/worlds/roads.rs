@@ -77,7 +77,7 @@ fn straight(limit: f64, lengths: [f64; 2], demand: f64) -> String {
     )
 }
 
-fn in_file(text: &str, name: &str) -> NetworkConfig {
+pub fn in_file(text: &str, name: &str) -> NetworkConfig {
     let folder = std::env::temp_dir().join(format!("synod-roads-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join(name);
@@ -256,7 +256,7 @@ fn signals_are_timed_as_webster_says() {
 
 /// How many vehicles a queue of drivers lets past a line a second once it flows: integrated here, one vehicle behind
 /// the other from standstill.
-fn discharge(idm: Idm, length: f64, tick: f64, line: f64) -> f64 {
+pub fn discharge(idm: Idm, length: f64, tick: f64, line: f64) -> f64 {
     let count = 40;
     let mut cars: Vec<(f64, f64)> =
         (0..count).map(|n| (-(n as f64) * (length + idm.jam_distance), 0.0)).collect();
@@ -483,8 +483,8 @@ fn delays_are_those_of_the_definition() {
         for (number, vehicle) in env.world(0).unwrap().here() {
             let was = &before.vehicles()[number];
             if was.here && was.due == vehicle.due {
-                lost += 0.5 - free(vehicle.entry, vehicle.exit, vehicle.driven)
-                    + free(was.entry, was.exit, was.driven);
+                lost += 0.5 - free(vehicle.entry, vehicle.way.exit, vehicle.driven)
+                    + free(was.entry, was.way.exit, was.driven);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::VecEnv;
 use super::chain::ChainConfig;
+use super::congestion::CongestionConfig;
 use super::deep_sea::DeepSeaConfig;
 use super::factory::FactoryConfig;
 use super::foraging::ForagingConfig;
@@ -27,6 +28,7 @@ use super::roads::RoadsConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
+use super::traffic::TrafficConfig;
 use super::traffic_junction::TrafficJunctionConfig;
 use super::vmas::{GiveWayConfig, KinematicBicycleConfig, NavigationConfig, TransportConfig, WheelConfig};
 use super::warehouse::WarehouseConfig;
@@ -76,6 +78,7 @@ pub trait WorldSettings: Table {
 const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<PathfindingConfig>(),
     Kind::<Worlds>::of::<MatrixGameConfig>(),
+    Kind::<Worlds>::of::<CongestionConfig>(),
     Kind::<Worlds>::of::<RecallConfig>(),
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),
@@ -95,6 +98,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<TrafficJunctionConfig>(),
     Kind::<Worlds>::of::<PlatoonConfig>(),
     Kind::<Worlds>::of::<RoadsConfig>(),
+    Kind::<Worlds>::of::<TrafficConfig>(),
     Kind::<Worlds>::of::<LewisConfig>(),
     Kind::<Worlds>::of::<NoiseConfig>(),
     Kind::<Worlds>::of::<PlantedConfig>(),

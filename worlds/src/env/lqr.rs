@@ -81,7 +81,8 @@ crate::env::config::world!(
 impl LqrConfig {
     /// The optimum over an episode; the matrices fit together.
     fn optimum(&self) -> Option<Optimum> {
-        let [a, b, q, r] = [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(|rows| matrix(rows));
+        let [a, b, q, r] =
+            [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(|rows| matrix(rows));
         optimum([&a, &b], [&q, &r], self.horizon)
     }
 

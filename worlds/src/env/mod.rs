@@ -16,6 +16,7 @@
 
 pub mod chain;
 mod config;
+pub mod congestion;
 pub mod deep_sea;
 pub mod drawing;
 pub mod factory;
@@ -44,6 +45,7 @@ pub mod signals;
 pub mod spoken;
 pub mod switch;
 pub mod taxi;
+pub mod traffic;
 pub mod traffic_junction;
 pub mod uniform;
 pub mod vectorised;

@@ -10,8 +10,9 @@ const METRES: f64 = 5.0;
 const AROUND: f64 = 8.0;
 
 /// North is up. A vehicle is a line from its end to its front with a disc in the middle; the line says how fast it is
-/// against the limit of its lane: as good from 2/3 of it, as bad up to 1/3. A signal is a ring at its line.
-pub(super) fn roads(layout: &Layout, traffic: &Traffic) -> Drawing {
+/// against the limit of its lane: as good from 2/3 of it, as bad up to 1/3. A signal is a ring at its line. Vehicles are
+/// agents from number `first` on, if they are any.
+pub(in crate::env) fn roads(layout: &Layout, traffic: &Traffic, first: Option<usize>) -> Drawing {
     let lanes = layout.network.lanes();
     let points = lanes.iter().flat_map(|lane| lane.path.points());
     let bounds = points.fold([f64::MAX, f64::MAX, f64::MIN, f64::MIN], |b, [x, y]| {
@@ -32,9 +33,9 @@ pub(super) fn roads(layout: &Layout, traffic: &Traffic) -> Drawing {
             drawing.line(Role::Ground, at(pair[0]), at(pair[1]), width);
         }
     }
-    if let Some(signals) = &layout.signals {
+    if layout.signals.is_some() {
         for movement in layout.network.junctions().iter().flat_map(|junction| &junction.movements) {
-            let role = match signals.colour(*movement, traffic.seconds(layout)).0 {
+            let role = match layout.colour(traffic, *movement).0 {
                 Colour::Green => Role::Good,
                 Colour::Amber => Role::Goal,
                 Colour::Red => Role::Bad,
@@ -54,7 +55,8 @@ pub(super) fn roads(layout: &Layout, traffic: &Traffic) -> Drawing {
             _ => Role::Bad,
         };
         drawing.line(role, ends[0], ends[1], 0.4);
-        drawing.disc(Role::Agent(number), at([x, y]), DISC * 0.5);
+        let who = first.map_or(Role::Ink, |first| Role::Agent(first + number));
+        drawing.disc(who, at([x, y]), DISC * 0.5);
     }
     let counts = traffic.counts();
     let waiting: u32 = traffic.queues.iter().sum();

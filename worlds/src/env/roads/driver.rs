@@ -6,12 +6,11 @@ use super::control::Colour;
 use super::meeting::Meeting;
 use super::network::NONE;
 use super::traffic::{Layout, Near, Traffic, Vehicle};
+use super::way::Turn;
 use crate::env::platoon::Idm;
 
 /// How far before a line drivers by rules stop, in metres.
 const BEFORE_LINE: f64 = 0.5;
-/// A way to the left turns by more than this, in radians.
-pub(super) const TURNS: f64 = 0.5;
 /// The least gap in time that is accepted before who goes first, in seconds.
 const ACCEPTED_GAP: f64 = 2.0;
 /// Speeds below this count as this, where distances become times, in m/s.
@@ -39,13 +38,19 @@ impl Layout {
         }
     }
 
+    /// The driver model of a vehicle where it is.
+    fn idm_of(&self, own: &Vehicle) -> Idm {
+        let idm = self.idm(self.network.lane(own.lane).limit);
+        Idm { desired_speed: own.pace * idm.desired_speed, time_gap: own.time_gap, ..idm }
+    }
+
     /// What the rules do for a vehicle.
     pub fn decide(&self, traffic: &Traffic, vehicle: usize) -> Decision {
         if let ControlConfig::Reservation { .. } = self.config.control {
             return self.keeps_time(traffic, vehicle);
         }
         let own = &traffic.vehicles[vehicle];
-        let idm = self.idm(self.network.lane(own.lane).limit);
+        let idm = self.idm_of(own);
         let mut acceleration = idm.acceleration(own.speed, None);
         self.followed(traffic, vehicle, |gap, speed| {
             acceleration = acceleration.min(idm.acceleration(own.speed, Some((gap, own.speed - speed))));
@@ -72,10 +77,9 @@ impl Layout {
         movement: u32,
         before: f64,
     ) -> bool {
-        let Some(signals) = &self.signals else { return false };
         let comfort = self.config.car.comfort.max(self.config.car.braking / 2.0);
         let can_stop = own.speed * own.speed / (2.0 * comfort) <= before;
-        match signals.colour(movement, traffic.seconds(self)).0 {
+        match self.colour(traffic, movement).0 {
             Colour::Green => false,
             Colour::Amber => can_stop,
             Colour::Red => own.speed * own.speed / (2.0 * self.config.car.braking) <= before,
@@ -137,7 +141,7 @@ impl Layout {
         let [mine, theirs] = [movement, other.movement].map(|lane| {
             let lane = self.network.lane(lane);
             // Where signals let both go, who turns left gives way.
-            let left = self.signals.is_some() && lane.turn > TURNS;
+            let left = self.signals.is_some() && lane.turning() == Turn::Left;
             (lane.priority, !left)
         });
         let eta = (-other.front).max(0.0) / its.speed.max(SLOWEST);
@@ -150,7 +154,7 @@ impl Layout {
 
     /// The lane beside a vehicle's that the rules change to: the one on its way to its exit.
     pub fn wanted_lane(&self, vehicle: &Vehicle) -> Option<u32> {
-        Some(self.network.step(vehicle.exit, vehicle.lane).change).filter(|lane| *lane != NONE)
+        Some(self.network.change(vehicle.way, vehicle.lane)).filter(|lane| *lane != NONE)
     }
 
     /// The steering angle that brings a vehicle back to the middle of its lane (pure pursuit, Coulter 1992), in
@@ -173,13 +177,13 @@ impl Layout {
         if metres < 0.0 {
             return self.behind(vehicle, -metres).at;
         }
-        let (mut lane, mut along) = (vehicle.lane, vehicle.offset + metres);
+        let (mut lane, mut way, mut along) = (vehicle.lane, vehicle.way, vehicle.offset + metres);
         loop {
-            let (length, next) = (self.network.lane(lane).length, self.network.step(vehicle.exit, lane).lane);
+            let (length, (next, after)) = (self.network.lane(lane).length, self.network.onward(way, lane));
             if along <= length || next == NONE {
                 return self.network.lane(lane).path.at(along).at;
             }
-            (lane, along) = (next, along - length);
+            (lane, way, along) = (next, after, along - length);
         }
     }
 }

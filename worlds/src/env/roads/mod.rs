@@ -15,12 +15,14 @@
 //! # Ok::<(), synod_worlds::Error>(())
 //! ```
 
+mod arrive;
 mod config;
 pub mod control;
-mod draw;
+pub(in crate::env) mod draw;
 mod driver;
 pub mod files;
 pub mod generate;
+pub mod lights;
 mod meeting;
 mod motion;
 pub mod network;
@@ -31,12 +33,14 @@ mod safeguard;
 mod tick;
 mod touch;
 mod traffic;
+pub mod way;
 mod world;
 
 pub use config::{
     ActionKind, CarConfig, ControlConfig, Driver, Model, NetworkConfig, PayConfig, Plan, RoadsConfig,
 };
-pub use control::{Signals, uniform_delay, webster_cycle};
+pub use control::{Signals, turning_flows, uniform_delay, webster_cycle, webster_delay};
+pub use lights::{Light, Stages};
 pub use meeting::{Conflict, Meeting};
 pub use motion::FreeFlow;
 pub use network::Network;
@@ -45,6 +49,7 @@ pub use reservation::Approach;
 pub use tick::steered;
 pub use touch::touch;
 pub use traffic::{Counts, Layout, Traffic, Vehicle};
+pub use way::{Turn, Way};
 pub use world::RoadsRules;
 
 use super::vectorised::Vectorised;

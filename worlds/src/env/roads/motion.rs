@@ -3,6 +3,7 @@
 use super::config::RoadsConfig;
 use super::network::{NONE, Network};
 use super::path::Pose;
+use super::way::Way;
 use crate::env::platoon::Integration;
 use crate::error::{Error, Result};
 
@@ -21,19 +22,12 @@ pub struct Place {
 /// The largest acceleration with which a vehicle keeps the limit of its lane and reaches those of the lanes ahead, on
 /// its way to an exit, by braking no harder than `comfort`. The speed `v'` after a tick `t` is the greatest with `(v
 /// + v') t/2 + (v'^2 - limit^2)/(2 comfort) <= distance` for every lane ahead.
-pub fn highest_by_limits(
-    network: &Network,
-    exit: u16,
-    at: Place,
-    speed: f64,
-    comfort: f64,
-    tick: f64,
-) -> f64 {
+pub fn highest_by_limits(network: &Network, way: Way, at: Place, speed: f64, comfort: f64, tick: f64) -> f64 {
     let mut lane = network.lane(at.lane);
     let mut fastest = lane.limit;
     let mut distance = lane.length - at.offset;
     let reach = speed * speed / (2.0 * comfort) + (speed + lane.limit) * tick;
-    let mut next = network.step(exit, at.lane).lane;
+    let (mut next, mut way) = network.onward(way, at.lane);
     while next != NONE && distance < reach {
         lane = network.lane(next);
         let half = comfort * tick / 2.0;
@@ -41,7 +35,7 @@ pub fn highest_by_limits(
         // Who is no faster than the lane ahead allows need not brake for it.
         fastest = fastest.min(((half * half + rest).max(0.0).sqrt() - half).max(lane.limit));
         distance += lane.length;
-        next = network.step(exit, next).lane;
+        (next, way) = network.onward(way, next);
     }
     (fastest.max(0.0) - speed) / tick
 }
@@ -131,7 +125,7 @@ fn drive(config: &RoadsConfig, network: &Network, lane: u32, exit: u16, most: us
             at.offset *= network.lane(change).length / network.lane(at.lane).length;
             at.lane = change;
         }
-        let limit = highest_by_limits(network, exit, at, speed, car.comfort, tick);
+        let limit = highest_by_limits(network, Way::quickest(exit), at, speed, car.comfort, tick);
         let acceleration = limit.clamp(-car.braking, car.acceleration);
         let (metres, after) = Integration::Ballistic.step(speed, acceleration, tick);
         (speed, driven) = (after, driven + metres);

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 
 use super::meeting::{Conflict, Meeting, zone};
 use super::path::Path;
+use super::way::Turn;
 
 /// No lane.
 pub const NONE: u32 = u32::MAX;
@@ -26,7 +27,9 @@ const JOINED: f64 = 0.5;
 /// What a change of lanes counts as, in seconds, where ways are compared.
 const CHANGE: f64 = 5.0;
 /// Lanes that are looked through for the next junction.
-const LOOKED_THROUGH: usize = 64;
+pub(super) const LOOKED_THROUGH: usize = 64;
+/// A way over a junction to the left or right turns by more than this, in radians.
+const TURNS: f64 = 0.5;
 
 /// A lane as it is described.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +86,19 @@ pub struct Lane {
     pub conflicts: Vec<Conflict>,
     /// By how much it turns, in radians, to the left above 0.
     pub turn: f64,
+    /// The movements that it leads into, in the order of [`Turn::ALL`], or [`NONE`].
+    pub turns: [u32; 3],
+}
+
+impl Lane {
+    /// What it does, as a way over a junction.
+    pub fn turning(&self) -> Turn {
+        match self.turn {
+            turn if turn > TURNS => Turn::Left,
+            turn if turn < -TURNS => Turn::Right,
+            _ => Turn::Straight,
+        }
+    }
 }
 
 /// A junction.
@@ -216,6 +232,15 @@ impl Network {
         self.lane(lane).junction != NONE
     }
 
+    /// A lane and those beside it.
+    pub fn road(&self, lane: u32) -> impl Iterator<Item = u32> {
+        let side = move |side: usize| {
+            let next = move |lane: &u32| Some(self.lane(*lane).beside[side]).filter(|other| *other != NONE);
+            std::iter::successors(next(&lane), next).take(self.lanes.len())
+        };
+        std::iter::once(lane).chain(side(0)).chain(side(1))
+    }
+
     /// Who comes from where: lanes that lead into lanes.
     fn join(&mut self) -> Result<(), Fault> {
         for number in 0..self.lanes.len() {
@@ -299,6 +324,12 @@ impl Network {
                 return fault(part, "movements", message);
             }
             self.meet(&junction.movements, clearance);
+            for movement in &junction.movements {
+                let (before, turn) = (self.lanes[*movement].previous[0], self.lanes[*movement].turning());
+                let place = &mut self.lanes[before as usize].turns[turn as usize];
+                // Of several that turn alike the first.
+                *place = (*place).min(*movement as u32);
+            }
             let movements = junction.movements.iter().map(|lane| *lane as u32).collect();
             self.junctions.push(Junction { name: junction.name, movements });
         }
@@ -459,6 +490,7 @@ fn checked(parts: Vec<LaneParts>) -> Result<Vec<Lane>, Fault> {
             priority: parts.priority,
             junction: NONE,
             conflicts: Vec::new(),
+            turns: [NONE; 3],
         });
     }
     Ok(lanes)

@@ -14,10 +14,10 @@
 //! itself is and does (in parts of 10), its speed, and the seconds that it has lost.
 
 use super::control::Colour;
-use super::driver::TURNS;
 use super::meeting::Meeting;
 use super::network::NONE;
 use super::traffic::{Layout, Traffic, Vehicle};
+use super::way::Turn;
 
 /// Numbers about the vehicle itself.
 pub const OWN: usize = 22;
@@ -43,7 +43,9 @@ fn flag(is: bool) -> f32 {
 impl Layout {
     /// Seconds that a vehicle has lost so far.
     pub fn lost(&self, traffic: &Traffic, vehicle: &Vehicle) -> f64 {
-        traffic.seconds(self) - vehicle.due - self.free.seconds(vehicle.entry, vehicle.exit, vehicle.driven)
+        traffic.seconds(self)
+            - vehicle.due
+            - self.free.seconds(vehicle.entry, vehicle.way.exit, vehicle.driven)
     }
 
     /// Writes what a vehicle sees. `found` is room for others.
@@ -58,13 +60,11 @@ impl Layout {
         let lane = self.network.lane(own.lane);
         let next = self.next_movement(own).filter(|next| next.1 < self.config.sight);
         let movement = next.map(|(movement, _)| self.network.lane(movement));
-        let (colour, seconds) = match (&self.signals, next) {
-            (Some(signals), Some((movement, _))) => signals.colour(movement, traffic.seconds(self)),
-            _ => (Colour::Green, 0.0),
-        };
+        let (colour, seconds) =
+            next.map_or((Colour::Green, 0.0), |(movement, _)| self.colour(traffic, movement));
         let ahead = self.ahead(traffic, vehicle);
         let behind = traffic.on(own.lane).len() - traffic.place(vehicle) - 1;
-        let change = self.network.step(own.exit, own.lane).change;
+        let change = self.network.change(own.way, own.lane);
         let better = |side: usize| change != NONE && lane.beside[side] == change;
         let [aside, angle] = self.aside(own);
         seen[..OWN].copy_from_slice(&[
@@ -73,8 +73,8 @@ impl Layout {
             (lane.limit / SPEED) as f32,
             movement.map_or(0.0, |lane| (lane.limit / SPEED) as f32),
             next.map_or(1.0, |(_, before)| near(before)),
-            flag(movement.is_some_and(|lane| lane.turn > TURNS)),
-            flag(movement.is_some_and(|lane| lane.turn < -TURNS)),
+            flag(movement.is_some_and(|lane| lane.turning() == Turn::Left)),
+            flag(movement.is_some_and(|lane| lane.turning() == Turn::Right)),
             flag(own.granted),
             flag(self.network.is_movement(own.lane)),
             flag(colour != Colour::Green),
@@ -110,14 +110,14 @@ impl Layout {
 
     /// How the way bends: the sine of the angle from where a vehicle looks to how its way runs so many metres ahead.
     fn bends(&self, own: &Vehicle, metres: f64) -> f32 {
-        let (mut lane, mut along) = (own.lane, own.offset + metres);
+        let (mut lane, mut way, mut along) = (own.lane, own.way, own.offset + metres);
         while along > self.network.lane(lane).length {
-            let next = self.network.step(own.exit, lane).lane;
+            let (next, after) = self.network.onward(way, lane);
             if next == NONE {
                 break;
             }
             along -= self.network.lane(lane).length;
-            lane = next;
+            (lane, way) = (next, after);
         }
         let towards = self.network.lane(lane).path.at(along).towards;
         let [c, s] = own.pose.towards;

@@ -8,6 +8,7 @@
 //! on he is relied on, and the safeguard sees to that.
 
 use super::config::Model;
+use super::control::Colour;
 use super::meeting::{Conflict, Meeting};
 use super::network::NONE;
 use super::tick::SAME;
@@ -104,7 +105,8 @@ impl Layout {
     /// Whether a vehicle that is `before` metres before a movement may hold its junction: it is safe with everybody
     /// whose way crosses its own or merges with it, there is room behind, and it is not red.
     pub fn may_hold(&self, traffic: &Traffic, vehicle: usize, movement: u32, before: f64) -> bool {
-        if self.signals.as_ref().is_some_and(|signals| !signals.open(movement, traffic.seconds(self))) {
+        // Who still comes in amber cannot stop.
+        if self.colour(traffic, movement).0 == Colour::Red {
             return false;
         }
         for conflict in &self.network.lane(movement).conflicts {
@@ -146,13 +148,13 @@ impl Layout {
         }
         let own = &traffic.vehicles[vehicle];
         let mut limit = own.speed;
-        let mut lane = own.lane;
+        let (mut lane, mut way) = (own.lane, own.way);
         while lane != NONE && lane != conflict.with {
             limit = limit.max(self.network.lane(lane).limit);
             if self.network.is_movement(lane) && lane != own.lane {
                 break;
             }
-            lane = self.network.step(own.exit, lane).lane;
+            (lane, way) = self.network.onward(way, lane);
         }
         let earliest = self.seconds_for(own.speed, before + conflict.own[0], limit);
         self.passes_by(traffic, other, conflict.other[1])
@@ -167,7 +169,7 @@ impl Layout {
         let (mut slowest, mut fastest) = (its.speed, its.speed);
         // As far as it drives until then, and as it has to slow down for limits that come after.
         let mut left = rest + its.speed * its.speed / (2.0 * car.comfort) + its.offset;
-        let mut lane = its.lane;
+        let (mut lane, mut way) = (its.lane, its.way);
         while lane != NONE && left > 0.0 {
             let on = self.network.lane(lane);
             if lane != its.lane && on.demand.is_some() {
@@ -176,12 +178,17 @@ impl Layout {
             slowest = slowest.min(on.limit);
             fastest = fastest.max(on.limit);
             left -= on.length;
-            lane = self.network.step(its.exit, lane).lane;
+            (lane, way) = self.network.onward(way, lane);
         }
         // Whatever those ahead do, it can drive on so far and then still stop.
         let needed = rest + fastest * self.config.tick() + fastest * fastest / (2.0 * car.braking);
-        let after = self.network.step(its.exit, other.movement);
-        let line = if after.movement == NONE { f64::INFINITY } else { after.distance - other.front };
+        // Turns are those from here on; of who is not on the movement yet, from there on.
+        let beyond = match other.front < 0.0 {
+            true => self.network.way_from(its.way, its.lane, other.movement),
+            false => its.way,
+        };
+        let after = self.network.movement_after(beyond, other.movement);
+        let line = after.map_or(f64::INFINITY, |(_, distance)| distance - other.front);
         let mut free = needed + LINE <= line && needed + car.length + MARGIN <= self.config.sight;
         self.followed(traffic, other.vehicle as usize, |gap, speed| {
             free &= gap + speed * speed / (2.0 * car.braking) - MARGIN >= needed;

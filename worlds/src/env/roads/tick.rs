@@ -6,9 +6,9 @@ use super::motion::{TRAIL, highest_by_limits};
 use super::network::NONE;
 use super::path::Pose;
 use super::touch::touch;
-use super::traffic::{LINE, Layout, MOST_WAITING, Traffic, Vehicle};
+use super::traffic::{LINE, Layout, Traffic, Vehicle};
 use crate::env::pathfinding::Pcg64;
-use crate::env::platoon::{Integration, MARGIN};
+use crate::env::platoon::Integration;
 use crate::env::vectorised::Chosen;
 
 /// The parts that discrete options stand for.
@@ -60,7 +60,7 @@ impl Layout {
                 }
             };
             let limit =
-                highest_by_limits(&self.network, own.exit, self.front(&own), own.speed, car.comfort, tick);
+                highest_by_limits(&self.network, own.way, self.front(&own), own.speed, car.comfort, tick);
             traffic.caps[number] = limit;
             traffic.wanted[number] = wanted.min(limit).clamp(-car.braking, car.acceleration);
             // What stops at the line of the next junction, for who must not pass it; infinite where nothing has to.
@@ -133,13 +133,13 @@ impl Layout {
 
     /// A vehicle on a lane from which its exit cannot be reached goes to the nearest that can.
     fn lose_way(&self, vehicle: &mut Vehicle) {
-        if self.network.step(vehicle.exit, vehicle.lane).seconds.is_finite() {
+        if self.network.step(vehicle.way.exit, vehicle.lane).seconds.is_finite() {
             return;
         }
         let exits = self.network.destinations(usize::from(vehicle.entry)).iter().copied();
         let seconds = |exit: &u16| self.network.step(*exit, vehicle.lane).seconds;
         if let Some(exit) = exits.min_by(|a, b| seconds(a).total_cmp(&seconds(b))) {
-            vehicle.exit = exit;
+            vehicle.way.exit = exit;
         }
     }
 
@@ -175,23 +175,28 @@ impl Layout {
                 // What it drove beyond the end does not count, nor the time that took.
                 let beyond = own.offset - self.network.lane(own.lane).length;
                 let part = (1.0 - beyond / metres.max(1e-9)).clamp(0.0, 1.0);
-                let whole = self.free.whole(own.entry, own.exit, own.driven - beyond);
+                let whole = self.free.whole(own.entry, own.way.exit, own.driven - beyond);
                 let seconds = now + part * tick - own.due;
                 traffic.counts.left += 1;
                 traffic.counts.travel += seconds;
                 traffic.counts.delay += seconds - whole;
-                let free = whole - self.free.seconds(own.entry, own.exit, before.driven);
+                let free = whole - self.free.seconds(own.entry, own.way.exit, before.driven);
                 traffic.pay[number] -= self.config.pay.delay * (part * tick - free);
+                traffic.lost[before.lane as usize] += part * tick - free;
                 traffic.gone[number] = true;
                 own = Vehicle::default();
             } else {
-                let free = |driven: f64| self.free.seconds(own.entry, own.exit, driven);
+                let free = |driven: f64| self.free.seconds(own.entry, own.way.exit, driven);
                 let lost = tick - (free(own.driven) - free(before.driven));
+                traffic.lost[before.lane as usize] += lost;
                 let effort = (own.acceleration / car.acceleration).powi(2);
                 let pay = &self.config.pay;
                 traffic.pay[number] -= pay.delay * lost + pay.comfort * effort * tick;
             }
             traffic.vehicles[number] = own;
+        }
+        for (entry, lane) in self.network.entries().iter().enumerate() {
+            traffic.lost[*lane as usize] += f64::from(traffic.queues[entry]) * tick;
         }
         traffic.ticks += 1;
     }
@@ -204,14 +209,14 @@ impl Layout {
                 return false;
             }
             self.lose_way(own);
-            let next = self.network.step(own.exit, own.lane).lane;
+            let (next, way) = self.network.onward(own.way, own.lane);
             if next == NONE {
                 return true;
             }
             own.trail.rotate_right(1);
             own.trail[0] = own.lane;
             own.offset -= length;
-            own.lane = next;
+            (own.lane, own.way) = (next, way);
             if self.network.is_movement(next) {
                 (own.granted, own.arrival) = (false, -1.0);
             }
@@ -244,31 +249,41 @@ impl Layout {
         let (car, price) = (&self.config.car, self.config.pay.collision);
         let count = traffic.vehicles.len();
         let mut hit = vec![false; count];
-        for a in 0..count {
-            let one = traffic.vehicles[a];
-            if !one.here {
-                continue;
-            }
-            for b in a + 1..count {
-                let two = &traffic.vehicles[b];
-                if two.here && touch(&one.pose, &two.pose, car.length, car.width) {
-                    (hit[a], hit[b]) = (true, true);
-                    traffic.counts.collisions += 1;
-                    traffic.pay[a] -= price;
-                    traffic.pay[b] -= price;
+        // Who is so far to the east of another touches neither it nor anybody to the west of it.
+        let mut order: Vec<usize> = traffic.here().map(|(number, _)| number).collect();
+        let east = |number: &usize| traffic.vehicles[*number].pose.at[0];
+        order.sort_unstable_by(|a, b| east(a).total_cmp(&east(b)).then(a.cmp(b)));
+        let mut touching = Vec::new();
+        for (at, a) in order.iter().enumerate() {
+            let one = &traffic.vehicles[*a].pose;
+            for b in &order[at + 1..] {
+                let two = &traffic.vehicles[*b].pose;
+                if two.at[0] - one.at[0] > car.length + car.width {
+                    break;
+                }
+                if touch(one, two, car.length, car.width) {
+                    touching.push([*a, *b]);
                 }
             }
-            if self.config.model == Model::Bicycle && self.aside(&one)[0].abs() > WIDTH / 2.0 {
-                hit[a] = true;
+        }
+        traffic.counts.collisions += touching.len() as u64;
+        for number in touching.into_iter().flatten() {
+            hit[number] = true;
+            traffic.pay[number] -= price;
+        }
+        for number in 0..count {
+            let own = &traffic.vehicles[number];
+            if own.here && self.config.model == Model::Bicycle && self.aside(own)[0].abs() > WIDTH / 2.0 {
+                hit[number] = true;
                 traffic.counts.off_road += 1;
-                traffic.pay[a] -= price;
+                traffic.pay[number] -= price;
             }
         }
         let now = traffic.seconds(self);
         for number in (0..count).filter(|number| hit[*number]) {
             let own = std::mem::take(&mut traffic.vehicles[number]);
             traffic.counts.lost += 1;
-            traffic.counts.delay += now - own.due - self.free.seconds(own.entry, own.exit, own.driven);
+            traffic.counts.delay += now - own.due - self.free.seconds(own.entry, own.way.exit, own.driven);
             traffic.gone[number] = true;
         }
     }
@@ -276,6 +291,9 @@ impl Layout {
     /// Counts who comes to be in a near miss.
     fn watch(&self, traffic: &mut Traffic) {
         let threshold = self.config.near_miss;
+        if threshold == 0.0 {
+            return;
+        }
         for number in 0..traffic.vehicles.len() {
             let own = traffic.vehicles[number];
             if !own.here {
@@ -318,92 +336,18 @@ impl Layout {
         })
     }
 
-    /// Lets vehicles come to the entries, and in where there is room.
-    fn arrive(&self, traffic: &mut Traffic, random: &mut Pcg64) {
-        let now = traffic.seconds(self);
-        for (entry, lane) in self.network.entries().iter().enumerate() {
-            while traffic.coming[entry] <= now {
-                let due = traffic.coming[entry];
-                traffic.coming[entry] += self.pause(entry, random);
-                traffic.counts.came += 1;
-                let queue = traffic.queues[entry] as usize;
-                match queue < MOST_WAITING {
-                    true => {
-                        traffic.waiting[entry * MOST_WAITING + queue] = due;
-                        traffic.queues[entry] += 1;
-                    }
-                    false => traffic.counts.refused += 1,
-                }
-            }
-            if traffic.queues[entry] == 0 {
-                continue;
-            }
-            let Some(slot) = traffic.vehicles.iter().position(|vehicle| !vehicle.here) else { return };
-            // Who came within this step, with nobody in its way, has driven since.
-            let due = traffic.waiting[entry * MOST_WAITING];
-            let since = if now - due < self.config.step { now - due } else { 0.0 };
-            let fastest = self.network.lane(*lane).limit * self.config.entry_speed;
-            let fits = since * fastest < self.network.lane(*lane).length;
-            let driven = self.entry_speed(traffic, *lane, since * fastest).filter(|v| fits && *v >= fastest);
-            let (speed, offset) = match (driven, self.entry_speed(traffic, *lane, 0.0)) {
-                (Some(speed), _) => (speed, since * speed),
-                (None, Some(speed)) => (speed, 0.0),
-                (None, None) => continue,
-            };
-            let waiting = &mut traffic.waiting[entry * MOST_WAITING..][..MOST_WAITING];
-            waiting.copy_within(1.., 0);
-            traffic.queues[entry] -= 1;
-            let exits = self.network.destinations(entry);
-            let mut vehicle = Vehicle {
-                here: true,
-                entry: entry as u16,
-                exit: exits[random.below(exits.len() as u32) as usize],
-                lane: *lane,
-                offset,
-                driven: offset,
-                speed,
-                arrival: -1.0,
-                due,
-                trail: [NONE; TRAIL],
-                ..Vehicle::default()
-            };
-            vehicle.pose = self.behind(&vehicle, self.config.car.length / 2.0);
-            traffic.vehicles[slot] = vehicle;
-            traffic.look(self);
-        }
-    }
-
-    /// Seconds between two vehicles that come to an entry.
-    pub(super) fn pause(&self, entry: usize, random: &mut Pcg64) -> f64 {
-        let demand = self.network.lane(self.network.entries()[entry]).demand.unwrap_or(0.0);
-        // Never again, as far as an episode goes.
-        if demand > 0.0 { (-(1.0 - random.double()).ln() * 3600.0 / demand).min(1e9) } else { 1e9 }
-    }
-
-    /// The speed that a vehicle can have so many metres behind an entry; `None` while there is no room for it.
-    fn entry_speed(&self, traffic: &Traffic, lane: u32, offset: f64) -> Option<f64> {
-        let car = &self.config.car;
-        let fastest = self.network.lane(lane).limit * self.config.entry_speed;
-        let junction = self.network.lane(lane).next.first().filter(|next| self.network.is_movement(**next));
-        let stops = |metres: f64| (2.0 * car.braking * metres.max(0.0)).sqrt();
-        let fastest = junction
-            .map_or(fastest, |_| fastest.min(0.9 * stops(self.network.lane(lane).length - LINE - offset)));
-        let Some(last) = traffic.on(lane).last().map(|n| &traffic.vehicles[*n as usize]) else {
-            return Some(fastest);
-        };
-        let gap = last.offset - car.length - offset;
-        if gap < car.jam_distance {
-            return None;
-        }
-        let safe = stops(gap - MARGIN + last.speed * last.speed / (2.0 * car.braking));
-        Some(fastest.min(0.9 * safe).min((gap - car.jam_distance) / car.time_gap))
-    }
-
     /// The tick of that number in a step.
-    pub(super) fn tick(&self, traffic: &mut Traffic, actions: Chosen, number: usize, random: &mut Pcg64) {
-        if number == 0 {
+    pub(in crate::env) fn tick(
+        &self,
+        traffic: &mut Traffic,
+        actions: Chosen,
+        number: usize,
+        random: &mut Pcg64,
+    ) {
+        if number == 0 || self.every_tick {
             self.change_lanes(traffic, actions);
         }
+        self.turn_lights(traffic);
         self.reserve(traffic);
         self.want(traffic, actions);
         if self.config.safeguard {
@@ -414,7 +358,7 @@ impl Layout {
         traffic.look(self);
         self.watch(traffic);
         // Who comes in has an agent from the next step on.
-        if number + 1 == self.config.ticks {
+        if number + 1 == self.config.ticks || self.every_tick {
             self.arrive(traffic, random);
         }
     }

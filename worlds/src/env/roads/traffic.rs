@@ -2,10 +2,13 @@
 
 use super::config::RoadsConfig;
 use super::control::Signals;
+use super::lights::Light;
 use super::meeting::Meeting;
 use super::motion::{FreeFlow, Place, TRAIL, behind};
 use super::network::{NONE, Network};
 use super::path::Pose;
+use super::way::Way;
+use crate::env::pathfinding::Pcg64;
 use crate::env::platoon::{MARGIN, Pair};
 use crate::error::Result;
 
@@ -22,8 +25,8 @@ pub struct Vehicle {
     pub here: bool,
     /// Where it came in, by its place in [`Network::entries`].
     pub entry: u16,
-    /// Where it wants to leave, by its place in [`Network::exits`].
-    pub exit: u16,
+    /// Where it wants to leave, and how.
+    pub way: Way,
     /// The lane of its front.
     pub lane: u32,
     /// How far along that its front is, in metres.
@@ -46,6 +49,10 @@ pub struct Vehicle {
     pub relied_on: bool,
     /// Whether it is in a near miss now.
     pub endangered: bool,
+    /// The part of limits that it drives at, where it drives by rules.
+    pub pace: f64,
+    /// The gap in time that it keeps then, in seconds.
+    pub time_gap: f64,
     /// The lanes that it has just left, the last one first.
     pub(super) trail: [u32; TRAIL],
 }
@@ -86,6 +93,17 @@ pub struct Counts {
     pub delay: f64,
 }
 
+/// What a step came to for a slot.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::env) struct StepOf {
+    /// Whether there was a vehicle in it at the start.
+    pub acted: bool,
+    /// Whether a vehicle left it.
+    pub gone: bool,
+    /// What it was paid.
+    pub paid: f64,
+}
+
 /// The roads between two ticks.
 #[derive(Debug, Clone)]
 pub struct Traffic {
@@ -99,6 +117,8 @@ pub struct Traffic {
     /// How many those are.
     pub(super) queues: Vec<u32>,
     pub(super) counts: Counts,
+    /// One a junction where green is chosen, else none.
+    pub(super) lights: Vec<Light>,
     // What follows from these.
     order: Vec<u32>,
     rank: Vec<u32>,
@@ -111,6 +131,8 @@ pub struct Traffic {
     pub(super) caps: Vec<f64>,
     pub(super) asking: Vec<(f64, u32)>,
     pub(super) pay: Vec<f64>,
+    /// Seconds lost on each lane, and outside it, in a step so far.
+    pub(super) lost: Vec<f64>,
     pub(super) gone: Vec<bool>,
     pub(super) acted: Vec<bool>,
 }
@@ -126,12 +148,52 @@ pub struct Layout {
     pub signals: Option<Signals>,
     /// Times on free roads.
     pub free: FreeFlow,
+    /// How likely vehicles turn left, go straight on and turn right where they are free to; `None` where they draw
+    /// their exits evenly and take the quickest ways.
+    pub ratios: Option<[f64; 3]>,
+    /// Whether vehicles come in and change lanes at every tick, and not at one of every step.
+    pub every_tick: bool,
 }
 
 impl Traffic {
     /// The slots.
     pub fn vehicles(&self) -> &[Vehicle] {
         &self.vehicles
+    }
+
+    /// Before the first tick of a step.
+    pub(in crate::env) fn begin_step(&mut self) {
+        self.pay.fill(0.0);
+        self.lost.fill(0.0);
+        self.gone.fill(false);
+        for (acted, vehicle) in self.acted.iter_mut().zip(&self.vehicles) {
+            *acted = vehicle.here;
+        }
+    }
+
+    /// Calls `each` with every vehicle and its number.
+    pub(in crate::env) fn drive(&mut self, mut each: impl FnMut(usize, &mut Vehicle)) {
+        for (number, vehicle) in self.vehicles.iter_mut().enumerate().filter(|(_, vehicle)| vehicle.here) {
+            each(number, vehicle);
+        }
+    }
+
+    /// What the step came to for each slot.
+    pub(in crate::env) fn results(&self) -> impl Iterator<Item = StepOf> + Clone {
+        let each =
+            |number| StepOf { acted: self.acted[number], gone: self.gone[number], paid: self.pay[number] };
+        (0..self.vehicles.len()).map(each)
+    }
+
+    /// Seconds lost in the step on a lane, and by those that wait outside it.
+    pub fn lost_on(&self, lane: u32) -> f64 {
+        self.lost[lane as usize]
+    }
+
+    /// Vehicles that wait outside at a lane.
+    pub fn waiting_at(&self, layout: &Layout, lane: u32) -> usize {
+        let entry = layout.network.entries().iter().position(|entry| *entry == lane);
+        entry.map_or(0, |entry| self.queues[entry] as usize)
     }
 
     /// What was counted since the episode began.
@@ -145,7 +207,7 @@ impl Traffic {
     }
 
     /// Empty roads.
-    pub(super) fn blank(layout: &Layout) -> Traffic {
+    pub(in crate::env) fn blank(layout: &Layout) -> Traffic {
         let (slots, lanes) = (layout.config.agents, layout.network.lanes().len());
         let entries = layout.network.entries().len();
         Traffic {
@@ -155,6 +217,7 @@ impl Traffic {
             waiting: vec![0.0; entries * MOST_WAITING],
             queues: vec![0; entries],
             counts: Counts::default(),
+            lights: layout.signals.as_ref().map_or(Vec::new(), Signals::lights),
             order: Vec::new(),
             rank: vec![0; slots],
             spans: vec![[0, 0]; lanes],
@@ -165,6 +228,7 @@ impl Traffic {
             caps: vec![0.0; slots],
             asking: Vec::new(),
             pay: vec![0.0; slots],
+            lost: vec![0.0; lanes],
             gone: vec![false; slots],
             acted: vec![false; slots],
         }
@@ -223,10 +287,11 @@ impl Traffic {
             let mut add = |movement: u32, front: f64, committed: bool| {
                 self.near.push(Near { movement, vehicle: *number, front, committed });
             };
-            let step = network.step(own.exit, own.lane);
-            let before = step.distance - own.offset;
-            if step.movement != NONE && before < layout.config.sight {
-                add(step.movement, -before, own.granted);
+            if let Some((movement, distance)) = network.movement_after(own.way, own.lane) {
+                let before = distance - own.offset;
+                if before < layout.config.sight {
+                    add(movement, -before, own.granted);
+                }
             }
             if network.is_movement(own.lane) {
                 add(own.lane, own.offset, true);
@@ -254,6 +319,37 @@ impl Traffic {
 }
 
 impl Layout {
+    /// Empty roads at the start of an episode.
+    pub(in crate::env) fn restart(&self, traffic: &mut Traffic, random: &mut Pcg64) {
+        traffic.vehicles.fill(Vehicle::default());
+        (traffic.ticks, traffic.counts) = (0, Counts::default());
+        traffic.waiting.fill(0.0);
+        traffic.queues.fill(0);
+        traffic.lights.fill(Light::default());
+        for entry in 0..traffic.coming.len() {
+            traffic.coming[entry] = self.pause(entry, random);
+        }
+        traffic.look(self);
+    }
+
+    /// Vehicles an hour that left, the mean travel time of those in seconds, and the mean delay in seconds of all that
+    /// came to an entry, those on their way and those that wait outside too.
+    pub fn measures(&self, traffic: &Traffic) -> [f64; 3] {
+        let counts = &traffic.counts;
+        let seconds = traffic.seconds(self);
+        let under_way: f64 = traffic.here().map(|(_, vehicle)| self.lost(traffic, vehicle)).sum();
+        let outside: f64 = (0..traffic.queues.len())
+            .flat_map(|entry| &traffic.waiting[entry * MOST_WAITING..][..traffic.queues[entry] as usize])
+            .map(|due| seconds - due)
+            .sum();
+        let counted = counts.came - counts.refused;
+        [
+            counts.left as f64 * 3600.0 / seconds.max(1e-9),
+            counts.travel / counts.left.max(1) as f64,
+            (counts.delay + under_way + outside) / counted.max(1) as f64,
+        ]
+    }
+
     /// Where a vehicle's front is.
     pub fn front(&self, vehicle: &Vehicle) -> Place {
         Place { lane: vehicle.lane, offset: vehicle.offset }
@@ -266,8 +362,8 @@ impl Layout {
 
     /// The next movement on a vehicle's way, and how far its front is before it, in metres.
     pub fn next_movement(&self, vehicle: &Vehicle) -> Option<(u32, f64)> {
-        let step = self.network.step(vehicle.exit, vehicle.lane);
-        (step.movement != NONE).then_some((step.movement, step.distance - vehicle.offset))
+        let next = self.network.movement_after(vehicle.way, vehicle.lane);
+        next.map(|(movement, distance)| (movement, distance - vehicle.offset))
     }
 
     /// The next vehicle on a vehicle's way within sight: its number and the gap, in metres.
@@ -281,11 +377,11 @@ impl Layout {
             let other = traffic.on(own.lane)[place - 1];
             return Some((other as usize, gap(other, -own.offset)));
         }
-        let mut lane = own.lane;
+        let (mut lane, mut way) = (own.lane, own.way);
         let mut distance = -own.offset;
         loop {
             distance += self.network.lane(lane).length;
-            lane = self.network.step(own.exit, lane).lane;
+            (lane, way) = self.network.onward(way, lane);
             if lane == NONE || distance > self.config.sight {
                 return None;
             }
@@ -361,7 +457,7 @@ impl Layout {
     }
 
     /// Writes or reads all that changes.
-    pub(super) fn visit(
+    pub(in crate::env) fn visit(
         &self,
         traffic: &mut Traffic,
         codec: &mut crate::env::vectorised::Codec,
@@ -369,14 +465,16 @@ impl Layout {
         for vehicle in &mut traffic.vehicles {
             codec.one(&mut vehicle.here)?;
             codec.one(&mut vehicle.entry)?;
-            codec.one(&mut vehicle.exit)?;
+            codec.one(&mut vehicle.way.exit)?;
+            codec.one(&mut vehicle.way.turns)?;
             codec.one(&mut vehicle.lane)?;
             codec.all(&mut vehicle.trail)?;
             codec.one(&mut vehicle.granted)?;
             codec.one(&mut vehicle.relied_on)?;
             codec.one(&mut vehicle.endangered)?;
-            let Vehicle { offset, speed, acceleration, pose, arrival, due, driven, .. } = vehicle;
-            for number in [offset, speed, acceleration, arrival, due, driven] {
+            let Vehicle { offset, speed, acceleration, pose, arrival, due, driven, pace, time_gap, .. } =
+                vehicle;
+            for number in [offset, speed, acceleration, arrival, due, driven, pace, time_gap] {
                 codec.one(number)?;
             }
             codec.all(&mut pose.at)?;
@@ -396,6 +494,9 @@ impl Layout {
         }
         codec.one(travel)?;
         codec.one(delay)?;
+        for light in &mut traffic.lights {
+            light.visit(codec)?;
+        }
         traffic.order.clear();
         traffic.look(self);
         Ok(())
@@ -410,22 +511,25 @@ impl Layout {
         }
         let limits = [vehicle.speed, vehicle.acceleration, vehicle.arrival, vehicle.due, vehicle.driven];
         usize::from(vehicle.entry) < entries
-            && network.destinations(usize::from(vehicle.entry)).contains(&vehicle.exit)
+            && network.destinations(usize::from(vehicle.entry)).contains(&vehicle.way.exit)
             && (vehicle.lane as usize) < lanes
             && (0.0..network.lane(vehicle.lane).length).contains(&vehicle.offset)
             && vehicle.trail.iter().all(|lane| *lane == NONE || (*lane as usize) < lanes)
             && (0.0..=200.0).contains(&vehicle.speed)
+            && (0.01..=1.0).contains(&vehicle.pace)
+            && (0.0..=100.0).contains(&vehicle.time_gap)
             && limits.iter().chain(&vehicle.pose.at).all(|x| x.abs() <= 1e9)
             && (vehicle.pose.towards[0].hypot(vehicle.pose.towards[1]) - 1.0).abs() < 1e-3
     }
 
     /// Whether what was read can be stepped.
-    pub(super) fn valid(&self, traffic: &Traffic) -> bool {
+    pub(in crate::env) fn valid(&self, traffic: &Traffic) -> bool {
         let most = (self.config.max_episode_steps * self.config.ticks) as u64;
         let counts = &traffic.counts;
         let whole = [counts.came, counts.left, counts.lost, counts.collisions, counts.near_misses];
         traffic.ticks <= most
             && counts.refused <= counts.came
+            && self.lights_can_be(traffic)
             && traffic.queues.iter().all(|queue| *queue as usize <= MOST_WAITING)
             && traffic.waiting.iter().chain(&traffic.coming).all(|x| (0.0..=1e18).contains(x))
             && whole.iter().chain([&counts.off_road, &counts.refused]).all(|count| *count <= 1 << 48)

@@ -8,7 +8,7 @@ use super::draw;
 use super::motion::FreeFlow;
 use super::observe::{OTHER, OWN};
 use super::tick::PARTS;
-use super::traffic::{Counts, Layout, MOST_WAITING, Traffic, Vehicle};
+use super::traffic::{Layout, Traffic};
 use crate::action::ActionSpace;
 use crate::env::AgentKind;
 use crate::env::drawing::{Drawing, names};
@@ -34,7 +34,9 @@ impl RoadsRules {
         let network = config.roads()?;
         let free = FreeFlow::new(&config, &network)?;
         let signals = Signals::new(&config.control, &network);
-        Ok(RoadsRules { layout: Layout { config: config.clone(), network, signals, free }, config })
+        let layout =
+            Layout { config: config.clone(), network, signals, free, ratios: None, every_tick: false };
+        Ok(RoadsRules { layout, config })
     }
 
     /// The settings with the roads.
@@ -89,22 +91,11 @@ impl Rules for RoadsRules {
     }
 
     fn reset(&self, world: &mut Traffic, _episode: u64, random: &mut Pcg64) {
-        world.vehicles.fill(Vehicle::default());
-        (world.ticks, world.counts) = (0, Counts::default());
-        world.waiting.fill(0.0);
-        world.queues.fill(0);
-        for entry in 0..world.coming.len() {
-            world.coming[entry] = self.layout.pause(entry, random);
-        }
-        world.look(&self.layout);
+        self.layout.restart(world, random);
     }
 
     fn step(&self, world: &mut Traffic, actions: Chosen, random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-        world.pay.fill(0.0);
-        world.gone.fill(false);
-        for (acted, vehicle) in world.acted.iter_mut().zip(&world.vehicles) {
-            *acted = vehicle.here;
-        }
+        world.begin_step();
         let acting = world.here().count();
         for tick in 0..self.config.ticks {
             self.layout.tick(world, actions, tick, random);
@@ -139,17 +130,11 @@ impl Rules for RoadsRules {
 
     fn metrics(&self, world: &Traffic) -> Vec<f64> {
         let counts = &world.counts;
-        let seconds = world.seconds(&self.layout);
-        let under_way: f64 = world.here().map(|(_, vehicle)| self.layout.lost(world, vehicle)).sum();
-        let outside: f64 = (0..world.queues.len())
-            .flat_map(|entry| &world.waiting[entry * MOST_WAITING..][..world.queues[entry] as usize])
-            .map(|due| seconds - due)
-            .sum();
-        let counted = counts.came - counts.refused;
+        let [flow, travel, delay] = self.layout.measures(world);
         vec![
-            counts.left as f64 * 3600.0 / seconds.max(1e-9),
-            counts.travel / counts.left.max(1) as f64,
-            (counts.delay + under_way + outside) / counted.max(1) as f64,
+            flow,
+            travel,
+            delay,
             counts.collisions as f64,
             counts.near_misses as f64,
             counts.off_road as f64,
@@ -158,7 +143,7 @@ impl Rules for RoadsRules {
     }
 
     fn draw(&self, world: &Traffic) -> Option<Drawing> {
-        Some(draw::roads(&self.layout, world))
+        Some(draw::roads(&self.layout, world, Some(0)))
     }
 
     fn action_names(&self, _agent: usize) -> Vec<String> {
