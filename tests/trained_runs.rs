@@ -363,6 +363,7 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
     }
     let expected = [
         "pathfinding",
+        "congestion",
         "recall",
         "repeat_previous",
         "lever",

@@ -23,24 +23,28 @@ fn world() -> TrafficConfig {
 
 /// One network for all signals and one for all cars; each sees what is around it.
 pub(super) fn learned() -> Settings {
-    let world = TrafficConfig { cars: Cars::Agents, stages: Stages::Axes, vehicles: 240, ..world() };
+    let world =
+        TrafficConfig { cars: Cars::Agents, stages: Stages::Both, vehicles: 192, worlds: 4, ..world() };
     let team =
         TeamConfig { encoder: EncoderConfig::Linear { layers: 2 }, identity: false, ..TeamConfig::default() };
     let learner = PpoConfig {
         rollout: 48,
         epochs: 4,
-        minibatches: 4,
+        minibatches: 2,
         learning_rate: 1e-3,
         schedule: Schedule::Linear { last: 0.0 },
         gamma: 0.98,
+        gae_lambda: 0.9,
         normalise_values: true,
-        entropy_coefficient: 0.003,
+        entropy_coefficient: 0.002,
+        entropy_schedule: Schedule::Linear { last: 0.0 },
         learning_shards: 2,
         acting_shards: 2,
         ..PpoConfig::default()
     };
     let agent = KindsConfig { team, ..KindsConfig::default() };
-    Settings { steps: 3_000_000, ..Settings::new(world, agent, learner) }
+    // An episode is long: a few of them show where training is.
+    Settings { steps: 12_000_000, eval_episodes: 4, ..Settings::new(world, agent, learner) }
 }
 
 /// Signals that go by rules. The network has one option and learns nothing: a step of training makes the run that is

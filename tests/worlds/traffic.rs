@@ -8,7 +8,7 @@ use synod::env::roads::{
 };
 use synod::env::traffic::control::{pressure, wanting};
 use synod::env::traffic::{
-    Cars, CloseConfig, SignalConfig, Traffic, TrafficConfig, TrafficRules, TripConfig,
+    Cars, ChoiceConfig, SignalConfig, Traffic, TrafficConfig, TrafficRules, TripConfig,
 };
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
 
@@ -180,12 +180,12 @@ fn the_delay_at_a_signal_is_that_of_webster_and_of_the_chain() {
 
 #[test]
 fn cars_drive_at_the_speed_and_with_the_gap_that_they_choose() {
-    let close = CloseConfig { time_gap: 0.7, pace: 0.5 };
+    let choice = ChoiceConfig { time_gap: 0.7, pace: 0.5, ..ChoiceConfig::default() };
     let run = |demand: f64, option: u32| {
         let config = TrafficConfig {
             worlds: 1,
             cars: Cars::Agents,
-            close,
+            choice,
             ..isolated(demand, 60.0, 1200.0, &format!("manners-{demand}.toml"))
         };
         let (mut env, mut out) = city(&config, 3);
@@ -404,6 +404,7 @@ fn cars_turn_as_they_choose_and_signals_show_what_they_choose() {
         network: grid(3, 3),
         demand: 120.0,
         cars: Cars::Agents,
+        choice: ChoiceConfig { detour: 1e4, ..ChoiceConfig::default() },
         stages: Stages::Both,
         max_episode_steps: 200,
         ..TrafficConfig::default()
@@ -506,8 +507,8 @@ fn wrong_settings_name_their_keys() {
     let car = CarConfig { comfort: 9.0, ..CarConfig::default() };
     refused(TrafficConfig { car, ..usual() }, "world.car.comfort");
     refused(
-        TrafficConfig { close: CloseConfig { time_gap: -1.0, pace: 0.5 }, ..usual() },
-        "world.close.time_gap",
+        TrafficConfig { choice: ChoiceConfig { time_gap: -1.0, ..ChoiceConfig::default() }, ..usual() },
+        "world.choice.time_gap",
     );
     let network = NetworkConfig::File { path: "no-such-roads.toml".into() };
     refused(TrafficConfig { network, ..usual() }, "no-such-roads.toml");

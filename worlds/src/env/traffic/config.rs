@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 /// (`stages`). If that is not the one that is green, what is not green in both becomes amber and then red for all, and
 /// the new stage green after that. A stage stays for `least_green` seconds; until then, and while a light changes, it
 /// has no other choice. Kind `car`, one for each of `vehicles` slots, with `cars` at `agents`: at every step each chooses
-/// how to turn at the next junction (as planned, left, straight on, right; only ways from which its exit can still be
-/// reached, and not once it holds the junction), its speed (that of the limits, or `close.pace` of it) and the gap in
-/// time that it keeps (`car.time_gap`, or `close.time_gap`): option `4 turn + 2 slow + close`. A slot without a car
+/// how to turn at the next junction (as planned, left, straight on, right; only ways to its exit that are at most
+/// `choice.detour` longer than the quickest, and not once it holds the junction), its speed (that of the limits, or
+/// `choice.pace` of it) and the gap in time that it keeps (`car.time_gap`, or `choice.time_gap`): option `4 turn + 2 slow + close`. A slot without a car
 /// takes no part. Where neither are agents, signals have one option, `nothing`.
 ///
 /// **Sight.** See `observe`.
@@ -61,8 +61,8 @@ pub struct TrafficConfig {
     pub car: CarConfig,
     /// Who chooses how they turn, how fast they drive and which gap they keep.
     pub cars: Cars,
-    /// What agents can choose beside what is usual.
-    pub close: CloseConfig,
+    /// What cars that are agents can choose beside what is usual.
+    pub choice: ChoiceConfig,
     /// Who chooses what is green.
     pub signals: SignalConfig,
     /// What can be green together.
@@ -141,18 +141,21 @@ pub enum Cars {
 /// What cars that are agents can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct CloseConfig {
+pub struct ChoiceConfig {
     /// The other gap in time, in seconds.
     #[schemars(range(min = 0.1, max = 10.0))]
     pub time_gap: f64,
     /// The other speed, in parts of the limit.
     #[schemars(range(min = 0.1, max = 1.0))]
     pub pace: f64,
+    /// By how many seconds on a free road a way may be longer than the quickest from where they are.
+    #[schemars(range(min = 0.0, max = 1e4))]
+    pub detour: f64,
 }
 
-impl Default for CloseConfig {
+impl Default for ChoiceConfig {
     fn default() -> Self {
-        CloseConfig { time_gap: 0.8, pace: 0.7 }
+        ChoiceConfig { time_gap: 0.8, pace: 0.85, detour: 10.0 }
     }
 }
 
@@ -234,7 +237,7 @@ impl Default for TrafficConfig {
             trips: TripConfig::Turns { left: left(), straight: straight(), right: right() },
             car: CarConfig::default(),
             cars: Cars::Rules,
-            close: CloseConfig::default(),
+            choice: ChoiceConfig::default(),
             signals: SignalConfig::Agents,
             stages: Stages::Both,
             amber: 3.0,

@@ -20,7 +20,7 @@ pub mod control;
 mod observe;
 mod world;
 
-pub use config::{Cars, CloseConfig, SignalConfig, TrafficConfig, TripConfig};
+pub use config::{Cars, ChoiceConfig, SignalConfig, TrafficConfig, TripConfig};
 pub use observe::{APPROACH, CAR, TURN};
 pub use world::{City, Crossing, TrafficRules};
 

@@ -3,7 +3,8 @@
 //! **A signal**: for each lane that leads to its junction [`APPROACH`] numbers: cars that stand (in parts of 10), the
 //! seconds lost by the first (in minutes, 3 at most), the parts of it that are taken by cars between 0, 15, 30, 50, 80
 //! and 120 m before the line and beyond, cars that want to the left, straight on and to the right (in parts of 5),
-//! those that wait outside (in parts of 10), and whether it is green now. Then for each lane that leads away cars
+//! whether the first wants to the left (who then holds up all behind until he finds a gap), those that wait outside (in
+//! parts of 10), and whether it is green now. Then for each lane that leads away cars
 //! that stand and the part of it that is taken. Then which stage is green, or was until it began to change (one-hot),
 //! which is next, and the seconds since (in parts of 30) while it is green and while it changes.
 //!
@@ -22,7 +23,7 @@ use crate::env::roads::network::NONE;
 use crate::env::roads::{Traffic, Turn, Vehicle};
 
 /// Numbers about a lane that leads to a signal's junction.
-pub const APPROACH: usize = CELLS.len() + 7;
+pub const APPROACH: usize = CELLS.len() + 8;
 /// Where the parts of a lane begin whose cars are counted, in metres before its line.
 const CELLS: [f64; 6] = [0.0, 15.0, 30.0, 50.0, 80.0, 120.0];
 /// Numbers about one that leads away.
@@ -93,6 +94,9 @@ impl TrafficRules {
                 wants(Turn::Left),
                 wants(Turn::Straight),
                 wants(Turn::Right),
+                flag(cars().next().is_some_and(|car| {
+                    layout.network.onward(car.way, *lane).0 == on.turns[Turn::Left as usize]
+                })),
                 traffic.waiting_at(layout, *lane) as f32 / MANY,
                 flag(green),
             ]);
@@ -171,9 +175,15 @@ impl TrafficRules {
         if movement == NONE { 0.0 } else { self.layout().network.step(own.way.exit, movement).seconds }
     }
 
-    /// Whether a car can turn so at the next junction and still reach its exit.
+    /// Whether a car can turn so at the next junction: to a way to its exit that is not too long.
     pub(super) fn can_turn(&self, own: &Vehicle, turn: Turn) -> bool {
         let movement = self.layout().network.lane(own.lane).turns[turn as usize];
-        movement != NONE && !own.granted && self.seconds_behind(own, movement).is_finite()
+        if movement == NONE || own.granted {
+            return false;
+        }
+        let quickest = self.seconds_behind(own, self.layout().network.step(own.way.exit, own.lane).lane);
+        let seconds = self.seconds_behind(own, movement);
+        // From some lanes of a road its exit is not to be reached by any turn.
+        seconds.is_finite() && seconds - quickest <= self.config().choice.detour
     }
 }

@@ -153,8 +153,8 @@ impl TrafficRules {
     /// Does what a car chose.
     fn steer(&self, own: &mut Vehicle, option: u32) {
         let (turn, slow, close) = (option / 4, option / 2 % 2 == 1, option % 2 == 1);
-        own.pace = if slow { self.config.close.pace } else { 1.0 };
-        own.time_gap = if close { self.config.close.time_gap } else { self.config.car.time_gap };
+        own.pace = if slow { self.config.choice.pace } else { 1.0 };
+        own.time_gap = if close { self.config.choice.time_gap } else { self.config.car.time_gap };
         if let Some(turn) = turn.checked_sub(1).map(|turn| Turn::ALL[turn as usize])
             && self.can_turn(own, turn)
         {
@@ -244,6 +244,7 @@ impl Rules for TrafficRules {
             let options = actions.discrete(kind);
             city.roads.drive(|number, own| self.steer(own, options[number]));
         }
+        let before = self.changing(&city.roads);
         if self.chooses() {
             for (junction, stage) in actions.discrete(0).iter().enumerate() {
                 if self.free(&city.roads, junction) {
@@ -251,12 +252,11 @@ impl Rules for TrafficRules {
                 }
             }
         }
+        city.changes += self.changing(&city.roads) - before;
         for tick in 0..self.config.ticks {
             let before = self.changing(&city.roads);
             self.control(&mut city.roads);
-            // Agents have chosen before the first tick.
-            let after = self.changing(&city.roads);
-            city.changes += if tick == 0 && self.chooses() { after } else { after - before };
+            city.changes += self.changing(&city.roads) - before;
             self.layout.tick(&mut city.roads, actions, tick, random);
         }
         self.count(city);
