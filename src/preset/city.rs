@@ -24,7 +24,7 @@ fn world() -> TrafficConfig {
 /// One network for all signals and one for all cars; each sees what is around it.
 pub(super) fn learned() -> Settings {
     let world =
-        TrafficConfig { cars: Cars::Agents, stages: Stages::Both, vehicles: 192, worlds: 4, ..world() };
+        TrafficConfig { cars: Cars::Agents, stages: Stages::Axes, vehicles: 192, worlds: 4, ..world() };
     let team =
         TeamConfig { encoder: EncoderConfig::Linear { layers: 2 }, identity: false, ..TeamConfig::default() };
     let learner = PpoConfig {
@@ -44,7 +44,7 @@ pub(super) fn learned() -> Settings {
     };
     let agent = KindsConfig { team, ..KindsConfig::default() };
     // An episode is long: a few of them show where training is.
-    Settings { steps: 12_000_000, eval_episodes: 4, ..Settings::new(world, agent, learner) }
+    Settings { steps: 16_000_000, eval_episodes: 4, ..Settings::new(world, agent, learner) }
 }
 
 /// Signals that go by rules. The network has one option and learns nothing: a step of training makes the run that is
@@ -61,7 +61,7 @@ pub(super) fn fixed() -> Settings {
 }
 
 pub(super) fn actuated() -> Settings {
-    ruled(SignalConfig::Actuated { gap: 3.5, longest: 40.0 }, Stages::Axes)
+    ruled(SignalConfig::Actuated { gap: 4.5, longest: 60.0 }, Stages::Axes)
 }
 
 pub(super) fn max_pressure() -> Settings {
