@@ -4,6 +4,7 @@ use super::Policy;
 use super::kinds::KindsConfig;
 use super::slots::SharedMemoryConfig;
 use super::srmt::SrmtConfig;
+use super::table::TableConfig;
 use super::team::{Critic, Team, TeamConfig};
 use crate::Device;
 use crate::env::Spec;
@@ -51,6 +52,7 @@ const AGENTS: &[Kind<Agents>] = &[
     Kind::<Agents>::of::<SrmtConfig>(),
     Kind::<Agents>::of::<SharedMemoryConfig>(),
     Kind::<Agents>::of::<KindsConfig>(),
+    Kind::<Agents>::of::<TableConfig>(),
 ];
 
 family! {

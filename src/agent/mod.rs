@@ -25,6 +25,7 @@ mod ports;
 mod recall;
 pub mod slots;
 pub mod srmt;
+pub mod table;
 mod talk;
 pub mod team;
 mod unroll;
@@ -233,6 +234,11 @@ pub trait Policy: Send + Sync {
     /// What the device reports.
     fn settle(&mut self, _device: &Device) -> Result<()> {
         Ok(())
+    }
+
+    /// Independent runs that it was learned in, side by side: world `w` is played by what run `w % seeds` learned.
+    fn seeds(&self) -> usize {
+        1
     }
 
     /// Whether its agents tell each other anything.

@@ -223,7 +223,7 @@ mod tests {
         };
         refused(WorldConfig::named("lever").unwrap(), 2, "one world");
         let games = vec![vec![vec![1.0; 20]; 20]];
-        let large = MatrixGameConfig { worlds: 1, games, choose: false, rounds: 1 };
+        let large = MatrixGameConfig { worlds: 1, games, rounds: 1, ..MatrixGameConfig::default() };
         refused(WorldConfig::new(large), 1, "cannot be filmed");
     }
 

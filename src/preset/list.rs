@@ -4,8 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory,
-    particles, platoon, roads, traffic, warehouse,
+    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon, roads, traffic, warehouse, tabular,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
@@ -23,6 +22,7 @@ use crate::train::facmac::FacmacConfig;
 use crate::train::maddpg::MaddpgConfig;
 use crate::train::matd3::Matd3Config;
 use crate::train::mixer::{Mixing, QmixConfig};
+use crate::train::tabular::Rule;
 
 /// A preset: a name, what it trains in a line, and its settings.
 #[derive(Clone, Copy)]
@@ -119,6 +119,41 @@ const PRESETS: &[Preset] = &[
         name: "penalty",
         summary: "the penalty game, k = 100, 25 rounds, independent Q-learning",
         settings: || games::matrix(MatrixGameConfig::penalty(100.0)),
+    },
+    Preset {
+        name: "climbing-iql",
+        summary: "the climbing game once, by tables of independent Q-learning: a thousand seeds, none finds the optimum",
+        settings: || tabular::climbing(Rule::Independent),
+    },
+    Preset {
+        name: "climbing-hysteretic",
+        summary: "the same by hysteretic Q-learning: all do",
+        settings: || tabular::climbing(Rule::Hysteretic { beta: 0.01 }),
+    },
+    Preset {
+        name: "penalty-iql",
+        summary: "the penalty game once (world.k), by tables of independent Q-learning: a thousand seeds",
+        settings: || tabular::penalty(Rule::Independent),
+    },
+    Preset {
+        name: "penalty-hysteretic",
+        summary: "the same by hysteretic Q-learning",
+        settings: || tabular::penalty(Rule::Hysteretic { beta: 0.01 }),
+    },
+    Preset {
+        name: "pennies-minimax",
+        summary: "matching pennies by minimax-Q; reports have the distance of strategies from even coins",
+        settings: || tabular::pennies(Rule::Minimax),
+    },
+    Preset {
+        name: "pennies-wolf",
+        summary: "the same by WoLF-PHC",
+        settings: || tabular::pennies(Rule::WolfPhc { win: 1e-4, lose: 1e-3 }),
+    },
+    Preset {
+        name: "signal-tabular",
+        summary: "a sender and a receiver find words for four states, in tables (world.words = 1 for chance)",
+        settings: tabular::signal,
     },
     Preset {
         name: "repeat-drqn",

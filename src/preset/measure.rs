@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::distance::Distance;
 use super::{Settings, Watch};
 use crate::Device;
 use crate::agent::Policy;
@@ -63,10 +64,12 @@ pub fn play(
     Episodes::new(device, settings, policy, episodes, seed, choice)?.play(progress)
 }
 
-/// So many episodes in the worlds that trained agents are judged in. They can be played again, each time the same ones,
+/// So many episodes, of a policy that was learned in several runs with each of them, in the worlds that trained agents are judged in. They can be played again, each time the same ones,
 /// with whatever weights the agent has by then.
 pub(super) struct Episodes {
     parts: Vec<Part>,
+    /// How far the policy is from what its worlds call their equilibrium, where they do.
+    distance: Option<Distance>,
     seed: u64,
     count: usize,
     /// What is to be said of the agents' graph and of their memory, beside every episode.
@@ -98,8 +101,11 @@ impl Episodes {
         if count == 0 {
             return Err(Error::Usage("an evaluation needs at least one episode".into()));
         }
-        let at_once = count.min(AT_ONCE);
+        // Worlds belong to runs in turn: so many of them are an episode with each.
+        let runs = policy.seeds();
+        let at_once = count.min((AT_ONCE / runs).max(1));
         let (rounds, rest) = (count / at_once, count % at_once);
+        let (count, at_once, rest) = (count * runs, at_once * runs, rest * runs);
         let mut parts = Vec::new();
         let mut of_agents = Vec::new();
         // What is left after the full rounds is played by fewer worlds, of seeds of their own.
@@ -116,9 +122,10 @@ impl Episodes {
             }
             parts.push(Part { start: worlds.save(), worlds, player, rounds });
         }
+        let distance = Distance::new(device, settings, policy, choice, seed)?;
         let bytes = policy.memory_bytes();
         of_agents.extend((bytes > 0).then_some(("memory_bytes", bytes as f64)));
-        Ok(Episodes { parts, seed, count, of_agents })
+        Ok(Episodes { parts, distance, seed, count, of_agents })
     }
 
     /// Plays them.
@@ -149,6 +156,12 @@ impl Episodes {
             }
         }
         reports.iter_mut().for_each(|report| report.values.extend(&self.of_agents));
+        if let Some(distance) = &mut self.distance {
+            let each = distance.measure()?;
+            for report in &mut reports {
+                report.values.push(("distance", each[report.world % each.len()]));
+            }
+        }
         Ok(reports)
     }
 }

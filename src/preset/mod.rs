@@ -17,6 +17,7 @@ mod city;
 pub mod compare;
 mod continuous;
 mod describe;
+mod distance;
 mod episode;
 mod evaluate;
 mod exploration;
@@ -37,6 +38,7 @@ mod platoon;
 mod roads;
 mod rows;
 mod settings;
+mod tabular;
 mod traffic;
 mod warehouse;
 

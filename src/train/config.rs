@@ -11,6 +11,7 @@ use super::maddpg::MaddpgConfig;
 use super::matd3::Matd3Config;
 use super::ppo::PpoConfig;
 use super::sac::SacConfig;
+use super::tabular::TabularConfig;
 use super::td3::Td3Config;
 use crate::Device;
 use crate::action::ActionSpace;
@@ -116,6 +117,7 @@ const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<FacmacConfig>(),
     Kind::<Learners>::of::<Td3Config>(),
     Kind::<Learners>::of::<SacConfig>(),
+    Kind::<Learners>::of::<TabularConfig>(),
 ];
 
 family! {

@@ -36,6 +36,7 @@ pub mod replay;
 pub mod rollout;
 pub mod sac;
 mod sum_tree;
+pub mod tabular;
 pub mod td3;
 
 pub use config::{LearnerConfig, LearnerSettings, Learners, Making, check_actions};
@@ -168,14 +169,18 @@ pub fn finite(name: &str, value: f64, step: u64) -> Result<()> {
 pub fn episodes(reports: &[EpisodeReport]) -> Vec<(String, f64)> {
     let mut sums: Vec<(&str, f64, f64)> = Vec::new();
     for report in reports {
-        for &(name, value) in &report.values {
-            match sums.iter_mut().find(|(n, _, _)| *n == name) {
-                Some((_, sum, count)) => {
-                    *sum += value;
-                    *count += 1.0;
-                }
-                None => sums.push((name, value, 1.0)),
-            }
+        for (place, &(name, value)) in report.values.iter().enumerate() {
+            // Reports of one world have the same names at the same places.
+            let found = match sums.get(place) {
+                Some((own, ..)) if *own == name => Some(place),
+                _ => sums.iter().position(|(own, ..)| *own == name),
+            };
+            let at = found.unwrap_or_else(|| {
+                sums.push((name, 0.0, 0.0));
+                sums.len() - 1
+            });
+            sums[at].1 += value;
+            sums[at].2 += 1.0;
         }
     }
     let mut values: Vec<(String, f64)> =

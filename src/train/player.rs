@@ -42,7 +42,9 @@ impl Player {
         watch: bool,
     ) -> Result<Self> {
         let spec = environment.spec();
-        let shards = (1..=8).rev().find(|s| spec.worlds.is_multiple_of(*s)).unwrap_or(1);
+        // Whose table plays a world is told by its number, which only the whole knows.
+        let most = if policy.seeds() > 1 { 1 } else { 8 };
+        let shards = (1..=most).rev().find(|s| spec.worlds.is_multiple_of(*s)).unwrap_or(1);
         let actors = Actors::new(device, policy, spec, shards, choice, watch)?;
         Ok(Player { actors })
     }

@@ -14,4 +14,5 @@ mod off_policy;
 mod ppo;
 mod rates;
 mod reduce;
+mod tabular;
 mod values;

@@ -24,7 +24,12 @@ pub fn configurations() -> Vec<WorldConfig> {
         .collect();
     all.push(WorldConfig::new(MatrixGameConfig { worlds: 300, ..MatrixGameConfig::two_step() }));
     let games = vec![vec![vec![1.0, -2.0, 0.5]]];
-    all.push(WorldConfig::new(MatrixGameConfig { worlds: 2, games, choose: false, rounds: 3 }));
+    all.push(WorldConfig::new(MatrixGameConfig {
+        worlds: 2,
+        games,
+        rounds: 3,
+        ..MatrixGameConfig::default()
+    }));
     all.push(WorldConfig::new(RepeatPreviousConfig {
         worlds: 130,
         agents: 3,

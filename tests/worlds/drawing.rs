@@ -97,7 +97,7 @@ fn every_world_draws_itself_within_its_frame() {
 #[test]
 fn a_board_that_is_too_large_is_not_drawn() {
     let games = vec![vec![vec![1.0; 13]; 2]];
-    let config = MatrixGameConfig { worlds: 1, games, choose: false, rounds: 1 };
+    let config = MatrixGameConfig { worlds: 1, games, rounds: 1, ..MatrixGameConfig::default() };
     let mut env = WorldConfig::new(config).build(1).unwrap();
     let mut out = Buffers::new(env.spec());
     env.reset(&[true], &mut out).unwrap();
@@ -131,7 +131,7 @@ fn actions_and_agents_have_names_through_all_that_wraps_a_world() {
                 agent += 1;
             }
         }
-        let numbered = ["matrix_game", "deep_sea"].contains(&name);
+        let numbered = ["matrix_game", "penalty", "deep_sea"].contains(&name);
         assert_eq!(plain.action_names(0).is_empty(), numbered, "{name}");
         names.sort_unstable();
         names.dedup();

@@ -6,6 +6,7 @@ use synod::action::Actions;
 use synod::env::deep_sea::{DeepSea, DeepSeaConfig};
 use synod::env::lever::{Lever, LeverConfig};
 use synod::env::matrix_game::{MatrixGame, MatrixGameConfig};
+use synod::env::penalty::PenaltyConfig;
 use synod::env::repeat_previous::{RepeatPrevious, RepeatPreviousConfig};
 use synod::env::switch::{NOTHING, Switch, SwitchConfig, TELL};
 use synod::env::{Buffers, EpisodeReport, VecEnv, WorldConfig};
@@ -127,6 +128,7 @@ fn threads_change_nothing() {
         assert!(one.1 == two.1 && one.2 == two.2, "{}", config.name());
         // Another seed, another course, where anything is drawn at all.
         let drawn = !["matrix_game", "deep_sea", "congestion"].contains(&config.name());
+        let drawn = !["matrix_game", "penalty", "deep_sea"].contains(&config.name());
         let mut other = started(&config, seed ^ 1);
         let seen = run(&mut *other.0, &mut other.1, &mut Random::seeded(play_seed), 20);
         let same = seen.iter().zip(&one.0).all(|(a, b)| bits(a) == bits(b));
@@ -321,6 +323,38 @@ fn matrix_games_pay_what_is_published() {
     }
     assert_eq!(returns(MatrixGameConfig::two_step(), &[[1, 0], [0, 1]]), (1.0, 0.0));
     assert_eq!(returns(MatrixGameConfig::two_step(), &[[1, 0], [1, 1]]), (8.0, 1.0));
+    // What one wins the other loses.
+    assert_eq!(returns(MatrixGameConfig::pennies(), &[[1, 1]]), (0.0, 1.0));
+    // The penalty game by its number, with either sign.
+    for k in [-10.0, 10.0] {
+        let config = PenaltyConfig { k, ..PenaltyConfig::default() };
+        assert_eq!(returns(config.game(), &[[0, 0]]), (-10.0, 0.0));
+        assert_eq!(returns(config.game(), &[[2, 0]]), (10.0, 1.0));
+    }
+}
+
+#[test]
+fn a_game_of_two_actions_names_its_equilibrium() {
+    let of = |first: [[f64; 2]; 2], second: [[f64; 2]; 2]| {
+        let rows = |game: [[f64; 2]; 2]| vec![game.iter().map(|row| row.to_vec()).collect()];
+        let game =
+            MatrixGameConfig { games: rows(first), second: rows(second), ..MatrixGameConfig::default() };
+        MatrixGame::new(game, 0).unwrap().equilibrium()
+    };
+    let even = vec![0.5, 0.5];
+    let pennies = MatrixGame::new(MatrixGameConfig::pennies(), 0).unwrap();
+    assert_eq!(pennies.equilibrium(), Some(vec![even.clone(), even.clone()]));
+    // Pennies of which one side is worth three: both show it in a third of the rounds.
+    let (own, other) = ([[3.0, -1.0], [-1.0, 1.0]], [[-3.0, 1.0], [1.0, -1.0]]);
+    assert_eq!(of(own, other), Some(vec![vec![1.0 / 3.0, 2.0 / 3.0]; 2]));
+    assert_eq!(of([[3.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]), Some(vec![even, vec![0.25, 0.75]]));
+    // The prisoners' dilemma is settled by actions, and so is a game that is settled twice.
+    assert_eq!(of([[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]), None);
+    assert_eq!(of([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 2.0]]), None);
+    assert_eq!(MatrixGame::new(MatrixGameConfig::climbing(), 0).unwrap().equilibrium(), None);
+    let short = MatrixGameConfig { second: vec![vec![vec![1.0; 2]; 3]], ..MatrixGameConfig::climbing() };
+    let error = MatrixGame::new(short, 0).unwrap_err().to_string();
+    assert!(error.contains("world.second") && error.contains("as many payoffs"), "{error}");
 }
 
 #[test]

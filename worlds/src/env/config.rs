@@ -19,6 +19,7 @@ use super::mpe::{
 };
 use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
+use super::penalty::PenaltyConfig;
 use super::pendulum::PendulumConfig;
 use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
@@ -79,6 +80,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<PathfindingConfig>(),
     Kind::<Worlds>::of::<MatrixGameConfig>(),
     Kind::<Worlds>::of::<CongestionConfig>(),
+    Kind::<Worlds>::of::<PenaltyConfig>(),
     Kind::<Worlds>::of::<RecallConfig>(),
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),

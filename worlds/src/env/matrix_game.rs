@@ -1,4 +1,5 @@
-//! Matrix games of two agents that are paid alike: climbing, penalty, and the two-step game of QMIX.
+//! Matrix games of two agents: climbing, penalty and the two-step game of QMIX, in which both are paid alike, and
+//! matching pennies, in which one wins what the other loses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub type MatrixGame = Vectorised<MatrixGameConfig>;
 /// The settings of [`MatrixGame`].
 ///
 /// Both agents see which game is on as one-hot numbers; the state for a centralised critic adds the part of the
-/// episode that is over. Reports have `optimal`: 1 where the episode paid the most that it can.
+/// episode that is over. Reports have `optimal`: 1 where the episode paid the two together the most that it can.
 ///
 /// ```
 /// use synod_worlds::env::{Buffers, VecEnv, matrix_game::{MatrixGame, MatrixGameConfig}};
@@ -34,6 +35,8 @@ pub struct MatrixGameConfig {
     pub worlds: usize,
     /// The games: what the first agent's action (row) with the second's (column) pays to each. All of one size.
     pub games: Vec<Vec<Vec<f64>>>,
+    /// What each game pays to the second agent, where that is something else; none where both are paid alike.
+    pub second: Vec<Vec<Vec<f64>>>,
     /// Begin with a step without pay, at which the first agent's action says which of `games` is played. Without
     /// it there is one game.
     pub choose: bool,
@@ -45,7 +48,7 @@ pub struct MatrixGameConfig {
 crate::env::config::world!(
     MatrixGameConfig => MatrixGame,
     "matrix_game",
-    "climbing, penalty, QMIX's two-step game"
+    "climbing, penalty, QMIX's two-step game, matching pennies"
 );
 
 impl Default for MatrixGameConfig {
@@ -58,7 +61,7 @@ impl Default for MatrixGameConfig {
 impl MatrixGameConfig {
     fn repeated(game: [[f64; 3]; 3]) -> Self {
         let game = game.iter().map(|row| row.to_vec()).collect();
-        MatrixGameConfig { worlds: 64, games: vec![game], choose: false, rounds: 25 }
+        MatrixGameConfig { worlds: 64, games: vec![game], second: Vec::new(), choose: false, rounds: 25 }
     }
 
     /// Climbing as Papoudakis et al. play it (arXiv 2006.07869): 25 rounds; the most is 275, safe play 175.
@@ -79,11 +82,19 @@ impl MatrixGameConfig {
         Self::repeated([[-k, 0.0, 10.0], [0.0, 2.0, 0.0], [10.0, 0.0, -k]])
     }
 
+    /// Matching pennies, one round: the first agent wins where both show the same side, the second where they do not. The
+    /// only equilibrium is that both toss their coins.
+    pub fn pennies() -> Self {
+        let games = vec![vec![vec![1.0, -1.0], vec![-1.0, 1.0]]];
+        let second = vec![vec![vec![-1.0, 1.0], vec![1.0, -1.0]]];
+        MatrixGameConfig { worlds: 64, games, second, choose: false, rounds: 1 }
+    }
+
     /// The two-step game of QMIX (arXiv 1803.11485, section 5.1): the first agent chooses a game that pays 7
     /// whatever is done, or one that pays 8 for the right pair of actions. VDN's best is 7, QMIX's 8.
     pub fn two_step() -> Self {
         let games = vec![vec![vec![7.0, 7.0], vec![7.0, 7.0]], vec![vec![0.0, 1.0], vec![1.0, 8.0]]];
-        MatrixGameConfig { worlds: 64, games, choose: true, rounds: 1 }
+        MatrixGameConfig { worlds: 64, games, second: Vec::new(), choose: true, rounds: 1 }
     }
 
     fn actions(&self) -> [usize; 2] {
@@ -98,10 +109,25 @@ impl MatrixGameConfig {
         self.rounds as u32 + u32::from(self.choose)
     }
 
-    /// The most that a round pays.
-    fn best(&self) -> f64 {
-        self.games.iter().flatten().flatten().copied().fold(f64::NEG_INFINITY, f64::max)
+    /// What a game pays to the two for their actions.
+    fn pays(&self, game: usize, [first, second]: [usize; 2]) -> [f64; 2] {
+        let own = self.games[game][first][second];
+        [own, self.second.get(game).map_or(own, |other| other[first][second])]
     }
+
+    /// The most that a round pays, the mean over the two.
+    fn best(&self) -> f64 {
+        let first = self.games.iter().flatten().flatten().copied();
+        if self.second.is_empty() {
+            return first.fold(f64::NEG_INFINITY, f64::max);
+        }
+        let second = self.second.iter().flatten().flatten().copied();
+        first.zip(second).map(|(a, b)| mean([a, b])).fold(f64::NEG_INFINITY, f64::max)
+    }
+}
+
+fn mean([first, second]: [f64; 2]) -> f64 {
+    0.5 * (first + second)
 }
 
 /// How wide a payoff is in a picture.
@@ -143,8 +169,19 @@ impl Rules for MatrixGameConfig {
             return bad(format!("expected all of {rows} rows and {columns} columns"));
         }
         // Sums of rounds stay finite, also as f32.
-        if self.games.iter().flatten().flatten().any(|pay| !pay.is_finite() || pay.abs() > 1e30) {
+        let beyond = |pay: &f64| !pay.is_finite() || pay.abs() > 1e30;
+        if self.games.iter().flatten().flatten().any(beyond) {
             return bad("expected payoffs of at most 1e30".to_owned());
+        }
+        let shape = |games: &[Vec<Vec<f64>>]| -> Vec<Vec<usize>> {
+            games.iter().map(|game| game.iter().map(Vec::len).collect()).collect()
+        };
+        if !self.second.is_empty() && shape(&self.second) != shape(&self.games) {
+            let message = "expected nothing, or as many payoffs as world.games has";
+            return Err(Error::config("world.second", message));
+        }
+        if self.second.iter().flatten().flatten().any(beyond) {
+            return Err(Error::config("world.second", "expected payoffs of at most 1e30"));
         }
         let expected = if self.choose { rows } else { 1 };
         if self.games.len() != expected {
@@ -182,10 +219,10 @@ impl Rules for MatrixGameConfig {
         if self.choose && world.stage == 0 {
             world.stage = 1 + first;
         } else {
-            let game = &self.games[world.stage as usize - usize::from(self.choose)];
-            let payoff = game[first as usize][second as usize];
-            pay.rewards.fill(payoff as f32);
-            world.paid += payoff;
+            let game = world.stage as usize - usize::from(self.choose);
+            let paid = self.pays(game, [first as usize, second as usize]);
+            pay.rewards.iter_mut().zip(paid).for_each(|(to, paid)| *to = paid as f32);
+            world.paid += mean(paid);
         }
         world.step += 1;
         world.did = Some([first, second]);
@@ -210,8 +247,27 @@ impl Rules for MatrixGameConfig {
         vec![f64::from(world.paid >= most - 1e-9 * most.abs())]
     }
 
+    /// That of a single game of two actions each that has none in which both are sure of what they do.
+    fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
+        if self.games.len() != 1 || self.actions() != [2, 2] {
+            return None;
+        }
+        let [a, b] =
+            [0, 1].map(|who| [0, 1].map(|row| [0, 1].map(|column| self.pays(0, [row, column])[who])));
+        let sure = |row: usize, column: usize| {
+            a[row][column] >= a[1 - row][column] && b[row][column] >= b[row][1 - column]
+        };
+        if (0..4).any(|i| sure(i / 2, i % 2)) {
+            return None;
+        }
+        // Each makes the other's two actions pay alike.
+        let first = (b[1][1] - b[1][0]) / (b[0][0] - b[0][1] - b[1][0] + b[1][1]);
+        let second = (a[1][1] - a[0][1]) / (a[0][0] - a[0][1] - a[1][0] + a[1][1]);
+        Some([first, second].map(|p| vec![p, 1.0 - p]).into())
+    }
+
     /// The games side by side, the one that is on in full colour: rows are the first agent's actions, columns the
-    /// second's. The cell that was last chosen is marked, and the agents stand beside it.
+    /// second's; a cell shows what the first is paid. The cell that was last chosen is marked, and the agents stand beside it.
     fn draw(&self, world: &Play) -> Option<Drawing> {
         let [rows, columns] = self.actions();
         if rows.max(columns).max(self.games.len()) > MOST_DRAWN {

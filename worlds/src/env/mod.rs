@@ -33,6 +33,7 @@ pub mod memory;
 pub mod mpe;
 pub mod noise;
 pub mod pathfinding;
+pub mod penalty;
 pub mod pendulum;
 mod plane;
 pub mod planted;
@@ -342,6 +343,12 @@ pub trait VecEnv: Send {
     /// graph that agents learn is judged by.
     fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
         self.inner()?.useful_links()
+    }
+
+    /// For each agent the probabilities of its options in the only equilibrium, where the world knows it and all steps are
+    /// alike: what policies are judged by.
+    fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
+        self.inner()?.equilibrium()
     }
 
     /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous

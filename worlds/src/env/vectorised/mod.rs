@@ -225,7 +225,8 @@ fn advance<R: Rules>(
     let report = slot.ended.then(|| {
         let agents = active.len();
         let shares = if R::SUMMED { 1 } else { agents };
-        let mut values = vec![("return", slot.total / shares as f64), ("length", f64::from(slot.step))];
+        let mut values = Vec::with_capacity(2 + R::METRICS.len());
+        values.extend([("return", slot.total / shares as f64), ("length", f64::from(slot.step))]);
         values.extend(R::METRICS.iter().copied().zip(rules.metrics(&slot.world)));
         let label = if R::LABELLED { rules.label(&slot.world) } else { String::new() };
         EpisodeReport { world: index, label, agents, values }
@@ -365,6 +366,10 @@ impl<R: Rules> VecEnv for Vectorised<R> {
 
     fn useful_links(&self) -> Option<Vec<(u32, u32)>> {
         self.rules.useful_links()
+    }
+
+    fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
+        self.rules.equilibrium()
     }
 
     fn action_names(&self, agent: usize) -> Vec<String> {

@@ -166,6 +166,11 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         None
     }
 
+    /// For each agent the probabilities of its options in the only equilibrium, where that is known and all steps are alike.
+    fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
+        None
+    }
+
     /// Writes or reads everything that [`Rules::reset`] or [`Rules::step`] can change, always in the same order.
     ///
     /// # Errors
