@@ -1,7 +1,7 @@
 //! One step of a team in one world, from what its agents see to what they do: encoder, talk over a graph of the four
 //! nearest (found anew inside the measured time) or with everybody, heads. With graphs the work grows with the agents
 //! and their edges; with targeted attention between all, with the square of their number. Beside it a
-//! hundred vehicles on a grid of roads: what they do, and a step of their world.
+//! hundred vehicles on a grid of roads: what they do, and a step of their world. Last, tables that learn.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use synod::comm::{Communication, GatConfig, GatV2Config, TarMacConfig};
 use synod::env::gridworld::GridworldConfig;
 use synod::env::roads::{NetworkConfig, RoadsConfig};
 use synod::env::{Buffers, WorldConfig};
+use synod::preset::Settings;
 
 fn benches(criterion: &mut Criterion) {
     for way in ["none", "gat", "gatv2", "tarmac"] {
@@ -116,5 +117,23 @@ fn roads(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(agents, benches, roads);
+/// A hundred steps of tables: two agents learn a matrix game of 25 rounds, with thousands of seeds side by side. An element is
+/// one step of one table, choosing and the step of the world included.
+fn tables(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tables");
+    group.sample_size(20).measurement_time(Duration::from_secs(4));
+    for seeds in [1_000, 8_000] {
+        let items =
+            [format!("world.worlds={seeds}"), format!("agent.seeds={seeds}"), "world.rounds=25".to_string()];
+        let settings = Settings::with_items("climbing-iql", &items).expect("settings in range");
+        let mut trainer = settings.trainer(&Device::cpu()).expect("the tables fit");
+        group.throughput(Throughput::Elements(seeds * 2 * 100));
+        group.bench_function(seeds.to_string(), |bencher| {
+            bencher.iter(|| trainer.step().expect("all values are finite"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(agents, benches, roads, tables);
 criterion_main!(agents);

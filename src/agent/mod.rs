@@ -16,6 +16,7 @@ pub mod actors;
 mod body;
 mod config;
 pub mod core;
+pub mod counterfactual;
 pub mod encoder;
 pub mod hierarchy;
 pub mod importance;
@@ -259,6 +260,11 @@ pub trait Policy: Send + Sync {
 
     /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
     fn links(&self) -> Option<&[(u32, u32)]> {
+        None
+    }
+
+    /// The critic of what each option would be worth, where one stands beside it.
+    fn counterfactual(&self) -> Option<&counterfactual::Counterfactual> {
         None
     }
 

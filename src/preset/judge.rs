@@ -47,7 +47,7 @@ impl Evaluate for Judge {
                 none.insert(Episodes::new(&self.device, settings, policy, count, seed, choice)?)
             }
         };
-        let reports = episodes.play(&mut |_, _| Ok(()))?;
+        let reports = episodes.play(self.policy.as_ref(), &mut |_, _| Ok(()))?;
         Ok(measures(&reports).into_iter().map(|measure| (measure.name, measure.mean)).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon, roads, traffic, warehouse, tabular,
+    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon, roads, traffic, warehouse, tabular, credit,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
@@ -450,6 +450,16 @@ const PRESETS: &[Preset] = &[
             let world = SimpleSpeakerListenerConfig { worlds: 64, ..SimpleSpeakerListenerConfig::default() };
             particles::particles(world, Critic::Central)
         },
+    },
+    Preset {
+        name: "speaker-listener-coma",
+        summary: "the same by counterfactual policy gradients (COMA)",
+        settings: credit::speaker_listener,
+    },
+    Preset {
+        name: "coma-bits",
+        summary: "64 independent bits: reports have how much the gradient scatters by three ways to give credit",
+        settings: credit::bits,
     },
     Preset {
         name: "reference",

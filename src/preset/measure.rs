@@ -61,12 +61,15 @@ pub fn play(
     choice: Choice,
     progress: Watch<'_>,
 ) -> Result<Vec<EpisodeReport>> {
-    Episodes::new(device, settings, policy, episodes, seed, choice)?.play(progress)
+    Episodes::new(device, settings, policy, episodes, seed, choice)?.play(policy, progress)
 }
 
-/// So many episodes, of a policy that was learned in several runs with each of them, in the worlds that trained agents are judged in. They can be played again, each time the same ones,
-/// with whatever weights the agent has by then.
+/// So many episodes in the worlds that trained agents are judged in; of a policy that was learned in several runs side by
+/// side, so many with each of them. They can be played again, each time the same ones, with whatever weights the agent has
+/// by then.
 pub(super) struct Episodes {
+    device: Device,
+    settings: Settings,
     parts: Vec<Part>,
     /// How far the policy is from what its worlds call their equilibrium, where they do.
     distance: Option<Distance>,
@@ -122,17 +125,19 @@ impl Episodes {
             }
             parts.push(Part { start: worlds.save(), worlds, player, rounds });
         }
-        let distance = Distance::new(device, settings, policy, choice, seed)?;
+        let known = parts.iter().any(|part| part.worlds.equilibrium().is_some());
+        let distance = known.then(|| Distance::new(device, settings, policy, choice, seed)).transpose()?;
         let bytes = policy.memory_bytes();
         of_agents.extend((bytes > 0).then_some(("memory_bytes", bytes as f64)));
-        Ok(Episodes { parts, distance, seed, count, of_agents })
+        let (device, settings, distance) = (device.clone(), settings.clone(), distance.flatten());
+        Ok(Episodes { device, settings, parts, distance, seed, count, of_agents })
     }
 
-    /// Plays them.
+    /// Has the policy that they were made for play them.
     ///
     /// # Errors
     /// What the device, the worlds or `progress` report.
-    pub fn play(&mut self, progress: Watch<'_>) -> Result<Vec<EpisodeReport>> {
+    pub fn play(&mut self, policy: &dyn Policy, progress: Watch<'_>) -> Result<Vec<EpisodeReport>> {
         let mut reports = Vec::with_capacity(self.count.min(1 << 20));
         for part in &mut self.parts {
             part.worlds.load(&part.start)?;
@@ -155,7 +160,10 @@ impl Episodes {
                 progress(reports.len() as u64, self.count as u64)?;
             }
         }
-        reports.iter_mut().for_each(|report| report.values.extend(&self.of_agents));
+        let (settings, seed) = (&self.settings, self.seed);
+        let worlds = |count: usize| settings.judging_worlds(count, seed);
+        let learned = settings.learner.measures(&self.device, policy, &worlds, seed)?;
+        reports.iter_mut().for_each(|report| report.values.extend(self.of_agents.iter().chain(&learned)));
         if let Some(distance) = &mut self.distance {
             let each = distance.measure()?;
             for report in &mut reports {

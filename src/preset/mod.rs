@@ -16,6 +16,7 @@ pub mod choice;
 mod city;
 pub mod compare;
 mod continuous;
+mod credit;
 mod describe;
 mod distance;
 mod episode;

@@ -107,29 +107,23 @@ impl LearnerSettings for A2cConfig {
 }
 
 impl A2cConfig {
-    /// The settings with which PPO is this. Ratios of probabilities are those of the parameters that acted, 1 but for
-    /// rounding, so that any width of PPO's clip leaves them alone.
+    /// The settings with which PPO is this.
     pub fn as_ppo(&self) -> PpoConfig {
         PpoConfig {
             rollout: self.rollout,
-            epochs: 1,
-            minibatches: 1,
             learning_rate: self.learning_rate,
             schedule: self.schedule,
             adam_epsilon: self.adam_epsilon,
             rates: self.rates.clone(),
             gamma: self.gamma,
             gae_lambda: self.gae_lambda,
-            clip: 1e3,
-            value_clip: 0.0,
-            normalise_advantages: false,
             value_coefficient: self.value_coefficient,
             entropy_coefficient: self.entropy_coefficient,
             entropy_schedule: self.entropy_schedule,
             max_gradient_norm: self.max_gradient_norm,
             learning_shards: self.learning_shards,
             acting_shards: self.acting_shards,
-            ..PpoConfig::default()
+            ..PpoConfig::one_step()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Trainer;
 use super::a2c::A2cConfig;
+use super::coma::ComaConfig;
 use super::curiosity::CuriosityConfig;
 use super::dqn::DqnConfig;
 use super::facmac::FacmacConfig;
@@ -49,11 +50,22 @@ impl Making<'_> {
     /// Settings out of range, worlds that it is not made for, parameters of another shape, or no room on the device.
     pub fn policy(&self, spec: &Spec) -> Result<Box<dyn Policy>> {
         let policy = self.agent.policy(self.device, spec, self.separate_parameters, self.seed)?;
-        if let Some(inherited) = self.inherited {
-            inherited.check(policy.as_ref())?;
-            inherited.load("agent", policy.parameters())?;
-        }
+        self.inherit(policy.as_ref())?;
         Ok(policy)
+    }
+
+    /// Takes what a policy is to have of another run's parameters, where it is to have some.
+    ///
+    /// # Errors
+    /// Parameters of another shape.
+    pub fn inherit(&self, policy: &dyn Policy) -> Result<()> {
+        match self.inherited {
+            Some(inherited) => {
+                inherited.check(policy)?;
+                inherited.load("agent", policy.parameters())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -100,6 +112,21 @@ pub trait LearnerSettings: Table {
         &CuriosityConfig::None
     }
 
+    /// What is to be said of what was learned beside the episodes that it plays, by name; `worlds` makes so many of those
+    /// that it is judged in.
+    ///
+    /// # Errors
+    /// What the device or the worlds report.
+    fn measures(
+        &self,
+        _device: &Device,
+        _policy: &dyn Policy,
+        _worlds: &dyn Fn(usize) -> Result<Box<dyn VecEnv>>,
+        _seed: u64,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        Ok(Vec::new())
+    }
+
     /// How trained agents act: policies draw their action unless `greedy`.
     fn choice(&self, greedy: bool) -> Choice {
         if greedy { Choice::Greedy } else { Choice::Sample }
@@ -110,6 +137,7 @@ pub trait LearnerSettings: Table {
 const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<PpoConfig>(),
     Kind::<Learners>::of::<A2cConfig>(),
+    Kind::<Learners>::of::<ComaConfig>(),
     Kind::<Learners>::of::<DqnConfig>(),
     Kind::<Learners>::of::<HierarchyConfig>(),
     Kind::<Learners>::of::<MaddpgConfig>(),

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod a2c;
+pub mod coma;
 mod config;
 pub mod curiosity;
 pub mod dqn;

@@ -3,6 +3,7 @@
 mod a2c;
 mod absent;
 mod actions;
+mod coma;
 mod communication;
 mod critic;
 mod dqn;

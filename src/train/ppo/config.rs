@@ -142,6 +142,19 @@ impl LearnerSettings for PpoConfig {
 }
 
 impl PpoConfig {
+    /// One plain step of policy gradient a rollout. Ratios of probabilities are those of the parameters that acted, 1 but for
+    /// rounding, so that any width of PPO's clip leaves them alone.
+    pub fn one_step() -> Self {
+        PpoConfig {
+            epochs: 1,
+            minibatches: 1,
+            clip: 1e3,
+            value_clip: 0.0,
+            normalise_advantages: false,
+            ..PpoConfig::default()
+        }
+    }
+
     /// The SRMT paper's settings for the bottleneck task (arXiv 2501.13200, table 1), but for what advantages are divided
     /// by and a bound on the adapted learning rate.
     pub fn srmt() -> Self {

@@ -24,6 +24,7 @@ pub use config::PpoConfig;
 
 use std::sync::Arc;
 
+use super::coma::Credit;
 use super::curiosity::Curiosity;
 use super::influence::Influence;
 use super::reduce::{Descent, Loss, Reduce};
@@ -51,6 +52,7 @@ pub struct Ppo {
     curiosity: Option<Curiosity>,
     influence: Option<Influence>,
     values: Option<ValueScale>,
+    credit: Option<Credit>,
     learning_rate: f32,
     budget: u64,
     steps: u64,
@@ -99,12 +101,19 @@ impl Ppo {
             curiosity,
             influence,
             values,
+            credit: None,
             learning_rate,
             budget,
             steps,
             iteration,
             seed,
         })
+    }
+
+    /// Has agents learn by what a counterfactual critic says of their own actions, in place of advantages by what all were
+    /// paid. The policy has to have that critic.
+    pub fn set_credit(&mut self, credit: Credit) {
+        self.credit = Some(credit);
     }
 
     /// The agent that learns.
@@ -242,9 +251,13 @@ impl Trainer for Ppo {
             rewards.iter_mut().zip(influence).for_each(|(reward, bonus)| *reward += bonus);
         }
         let (gamma, lambda) = (self.config.gamma, self.config.gae_lambda);
-        let (advantages, returns, value) = match &mut self.values {
-            Some(values) => values.advantages(self.rollout.experience_mut(), gamma, lambda)?,
-            None => {
+        let (advantages, returns, value) = match (&mut self.credit, &mut self.values) {
+            (Some(credit), _) => {
+                let experience = self.rollout.experience_mut();
+                credit.advantages(self.policy.as_ref(), experience, [gamma, lambda])?
+            }
+            (None, Some(values)) => values.advantages(self.rollout.experience_mut(), gamma, lambda)?,
+            (None, None) => {
                 let experience = self.rollout.experience();
                 let (advantages, returns) = experience.advantages(gamma, lambda)?;
                 let sum = experience.values.iter().map(|v| f64::from(*v)).sum::<f64>();
@@ -276,6 +289,9 @@ impl Trainer for Ppo {
                 }
                 updates += 1;
             }
+        }
+        if let Some(credit) = &mut self.credit {
+            credit.follow(self.policy.as_ref(), self.descent.updates())?;
         }
         let means = sums.map(|s| s / f64::from(updates));
         let used_rate = self.learning_rate;
@@ -314,6 +330,9 @@ impl Trainer for Ppo {
         if let Some(values) = &self.values {
             checkpoint.insert("trainer/values", TensorData::f64(&[3], &values.numbers())?);
         }
+        if let Some(credit) = &self.credit {
+            credit.save(self.policy.as_ref(), &mut checkpoint)?;
+        }
         checkpoint.insert("trainer/counters", TensorData::u64(&[2], &[self.steps, self.iteration])?);
         checkpoint.insert("trainer/learning_rate", TensorData::f32(&[1], &[self.learning_rate])?);
         Ok(checkpoint)
@@ -341,6 +360,9 @@ impl Trainer for Ppo {
             }
             if let Some(values) = &mut trainer.values {
                 values.take(&from.tensor("trainer/values")?.to_f64()?)?;
+            }
+            if let Some(credit) = &mut trainer.credit {
+                credit.load(trainer.policy.as_ref(), from)?;
             }
             let counters = from.counters("trainer/counters", 2)?;
             (trainer.steps, trainer.iteration) = (counters[0], counters[1]);

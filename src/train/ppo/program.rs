@@ -36,14 +36,19 @@ pub(super) fn loss<'g>(
 
     let masks = masks_input(graph, spec.masked, kind, &lanes);
     let of = kind.actions.distribution(unrolled.parameters, masks, policy.bounded())?;
-    let log_ratio = of.log_probability(Action::input(graph, &kind.actions, &lanes))? - old;
+    let actions = Action::input(graph, &kind.actions, &lanes);
+    let log_ratio = of.log_probability(actions)? - old;
     let ratio = log_ratio.exp();
     let clipped = ratio.maximum(1.0 - clip).minimum(1.0 + clip);
     // Schulman et al. 2017, equation 7.
     let policy_loss = -((ratio * advantages).minimum(clipped * advantages) * share).sum_all();
-    let error = (unrolled.values - returns).square();
+    let values = match policy.counterfactual() {
+        Some(critic) => critic.taken(critic.values(&weights, &sequence, actions)?, actions)?,
+        None => unrolled.values,
+    };
+    let error = (values - returns).square();
     let value_error = if config.value_clip > 0.0 {
-        let difference = unrolled.values - old_values;
+        let difference = values - old_values;
         let near = old_values + difference.maximum(-value_clip).minimum(value_clip);
         error.maximum((near - returns).square())
     } else {

@@ -1,6 +1,7 @@
 //! The list of worlds, and the settings of one of any kind.
 
 use super::VecEnv;
+use super::bits::BitsConfig;
 use super::chain::ChainConfig;
 use super::congestion::CongestionConfig;
 use super::deep_sea::DeepSeaConfig;
@@ -83,6 +84,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<PenaltyConfig>(),
     Kind::<Worlds>::of::<RecallConfig>(),
     Kind::<Worlds>::of::<RepeatPreviousConfig>(),
+    Kind::<Worlds>::of::<BitsConfig>(),
     Kind::<Worlds>::of::<LeverConfig>(),
     Kind::<Worlds>::of::<SwitchConfig>(),
     Kind::<Worlds>::of::<SpokenConfig>(),

@@ -14,6 +14,7 @@
 //! # Ok::<(), synod_worlds::Error>(())
 //! ```
 
+pub mod bits;
 pub mod chain;
 mod config;
 pub mod congestion;
