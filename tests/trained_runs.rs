@@ -366,6 +366,7 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "congestion",
         "recall",
         "repeat_previous",
+        "bits",
         "lever",
         "switch",
         "simple_spread",

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use synod::action::Action;
 use synod::agent::{Mode, Sequence};
 use synod::preset::{Settings, evaluate};
-use synod::train::Trainer;
 use synod::{Device, Graph, Result};
 
 fn settings(preset: &str, items: &[&str]) -> Settings {

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AgentKind;
+use super::drawing::{DISC, Drawing, Role};
 use super::pathfinding::Pcg64;
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View};
 use crate::error::Result;
@@ -49,8 +50,12 @@ impl Default for BitsConfig {
     }
 }
 
+/// Agents that a picture has room for.
+const MOST_DRAWN: usize = 1024;
+
 impl Rules for BitsConfig {
-    type World = u32;
+    /// What each agent chose last.
+    type World = Vec<u32>;
     const NAME: &'static str = "bits";
     const METRICS: &'static [&'static str] = &["ones"];
 
@@ -74,34 +79,56 @@ impl Rules for BitsConfig {
         1
     }
 
-    fn blank(&self) -> u32 {
-        0
+    fn blank(&self) -> Vec<u32> {
+        vec![0; self.agents]
     }
 
-    fn reset(&self, ones: &mut u32, _episode: u64, _random: &mut Pcg64) {
-        *ones = 0;
+    fn reset(&self, chosen: &mut Vec<u32>, _episode: u64, _random: &mut Pcg64) {
+        chosen.fill(0);
     }
 
-    fn step(&self, ones: &mut u32, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
-        *ones = actions.discrete(0).iter().sum();
-        pay.rewards.fill(*ones as f32);
+    fn step(&self, chosen: &mut Vec<u32>, actions: Chosen, _random: &mut Pcg64, pay: &mut Pay) -> Outcome {
+        chosen.copy_from_slice(actions.discrete(0));
+        pay.rewards.fill(chosen.iter().sum::<u32>() as f32);
         Outcome::Ends
     }
 
-    fn observe(&self, _ones: &u32, view: &mut View) {
+    fn observe(&self, _chosen: &Vec<u32>, view: &mut View) {
         view.observations(0).fill(1.0);
         view.state().fill(1.0);
     }
 
-    fn metrics(&self, ones: &u32) -> Vec<f64> {
-        vec![f64::from(*ones) / self.agents as f64]
+    fn metrics(&self, chosen: &Vec<u32>) -> Vec<f64> {
+        vec![f64::from(chosen.iter().sum::<u32>()) / self.agents as f64]
     }
 
-    fn visit(&self, ones: &mut u32, codec: &mut Codec) -> Result<()> {
-        codec.one(ones)
+    fn action_names(&self, _agent: usize) -> Vec<String> {
+        ["zero", "one"].map(String::from).into()
     }
 
-    fn valid(&self, ones: &u32) -> bool {
-        *ones as usize <= self.agents
+    /// Agents in rows, those that chose 1 on a mark.
+    fn draw(&self, chosen: &Vec<u32>) -> Option<Drawing> {
+        if self.agents > MOST_DRAWN {
+            return None;
+        }
+        let side = (self.agents as f32).sqrt().ceil() as usize;
+        let mut drawing = Drawing::new(side as f32, self.agents.div_ceil(side) as f32);
+        for (agent, bit) in chosen.iter().enumerate() {
+            let [x, y] = [agent % side, agent / side].map(|place| place as f32);
+            if *bit == 1 {
+                drawing.rectangle(Role::Goal, [x + 0.05, y + 0.05], [0.9, 0.9]);
+            }
+            drawing.disc(Role::Agent(agent), [x + 0.5, y + 0.5], DISC);
+        }
+        drawing.note = format!("{} ones", chosen.iter().sum::<u32>());
+        Some(drawing)
+    }
+
+    fn visit(&self, chosen: &mut Vec<u32>, codec: &mut Codec) -> Result<()> {
+        codec.all(chosen)
+    }
+
+    fn valid(&self, chosen: &Vec<u32>) -> bool {
+        chosen.iter().all(|bit| *bit <= 1)
     }
 }
