@@ -117,8 +117,8 @@ fn roads(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A hundred steps of tables: two agents learn a matrix game of 25 rounds, with thousands of seeds side by side. An element is
-/// one step of one table, choosing and the step of the world included.
+/// A hundred steps of tables: two agents learn a matrix game of 25 rounds, with thousands of seeds side by side. An
+/// element is one step of one table, choosing and the step of the world included.
 fn tables(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tables");
     group.sample_size(20).measurement_time(Duration::from_secs(4));

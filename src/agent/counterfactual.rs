@@ -1,6 +1,6 @@
-//! Agents beside whom stands a critic of what each of their options would be worth, given what the others do (COMA, Foerster
-//! et al. 2018, arXiv 1705.08926, figure 1c). The critic is for learning alone; acting never asks it. What is made of its
-//! answers lives in `train::coma`.
+//! Agents beside whom stands a critic of what each of their options would be worth, given what the others do (COMA,
+//! Foerster et al. 2018, arXiv 1705.08926, figure 1c). The critic is for learning alone; acting never asks it. What is
+//! made of its answers lives in `train::coma`.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -71,8 +71,8 @@ impl Counterfactual {
         Ok(Counterfactual { agent, critic, shape, space, agents, state: spec.state, parameters })
     }
 
-    /// What each option of each agent is worth, `[time, agents, worlds, options]`, given what the others do of the actions of
-    /// all.
+    /// What each option of each agent is worth, `[time, agents, worlds, options]`, given what the others do of the
+    /// actions of all.
     ///
     /// # Errors
     /// Actions of another space, or a sequence without the world's state where the worlds have one.

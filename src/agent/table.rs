@@ -30,8 +30,8 @@ use crate::shape::{DType, MAXIMUM_ELEMENTS, TensorType};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TableConfig {
-    /// Independent runs that are learned side by side, each with tables of its own: world `w` belongs to run `w % seeds`. Must
-    /// divide the number of worlds.
+    /// Independent runs that are learned side by side, each with tables of its own: world `w` belongs to run `w %
+    /// seeds`. Must divide the number of worlds.
     #[schemars(range(min = 1, max = 1 << 20))]
     pub seeds: usize,
     /// Observations that there is room for. A world that shows more of them ends the training.
@@ -73,8 +73,8 @@ impl TableSizes {
     /// The sizes that these settings give.
     ///
     /// # Errors
-    /// Several kinds of agent, actions that are not one discrete choice, settings out of range, or more cells than there is
-    /// room for.
+    /// Several kinds of agent, actions that are not one discrete choice, settings out of range, or more cells than
+    /// there is room for.
     pub fn of(config: &TableConfig, spec: &Spec, separate: bool) -> Result<TableSizes> {
         schema::check("agent", config)?;
         let kind = spec.only_kind("a table")?;
@@ -85,8 +85,8 @@ impl TableSizes {
         Ok(sizes)
     }
 
-    /// Refuses tables with rows of so many numbers that are together more than [`MAXIMUM_ELEMENTS`] cells, or more than the
-    /// machine has memory for.
+    /// Refuses tables with rows of so many numbers that are together more than [`MAXIMUM_ELEMENTS`] cells, or more
+    /// than the machine has memory for.
     ///
     /// # Errors
     /// [`Error::Config`] with their size.
@@ -172,7 +172,8 @@ pub const KEY: usize = 2;
 
 /// The key of an observation, and the row at which the search for it begins.
 pub fn key(observation: &[f32], states: usize) -> ([f32; KEY], usize) {
-    // FNV-1a by words, then the finish of splitmix64, so that every bit depends on every number. 0 and -0 are one number.
+    // FNV-1a by words, then the finish of splitmix64, so that every bit depends on every number. 0 and -0 are one
+    // number.
     let hash = observation.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, x| {
         (hash ^ u64::from((x + 0.0).to_bits())).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -180,7 +181,8 @@ pub fn key(observation: &[f32], states: usize) -> ([f32; KEY], usize) {
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let hash = hash ^ (hash >> 31);
     let part = |shift: u32| (hash >> shift & 0xff_ffff) as f32;
-    ([part(0) + 1.0, part(24)], (hash >> 16) as usize % states)
+    // The upper half as a share of the rows: a division would cost more than all the rest.
+    ([part(0) + 1.0, part(24)], ((hash >> 32) * states as u64 >> 32) as usize)
 }
 
 /// The row of an observation among `keys` (`[states, 2]`, zeros where a row is free).
@@ -203,8 +205,8 @@ pub fn row(keys: &[f32], observation: &[f32]) -> Result<usize, ([f32; KEY], Opti
     Err((key, None))
 }
 
-/// Rows of tables: observations `[time, agents, worlds, numbers]`, keys `[states, 2]` and values `[seeds, tables, states,
-/// options]` give `[time, agents, worlds, options]`; zeros for what was never met.
+/// Rows of tables: observations `[time, agents, worlds, numbers]`, keys `[states, 2]` and values `[seeds, tables,
+/// states, options]` give `[time, agents, worlds, options]`; zeros for what was never met.
 #[derive(Debug)]
 struct LookUp;
 

@@ -9,7 +9,8 @@ use crate::optim::Schedule;
 use crate::train::Rates;
 use crate::train::coma::ComaConfig;
 
-/// The critic alone learns, so that bits stay even and variances are those of the formulas. It is linear, as the game is.
+/// The critic alone learns, so that bits stay even and variances are those of the formulas. It is linear, as the game
+/// is.
 pub(super) fn bits() -> Settings {
     let agent = TeamConfig { features: 8, identity: false, ..TeamConfig::default() };
     let learner = ComaConfig {

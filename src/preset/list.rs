@@ -122,7 +122,7 @@ const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "climbing-iql",
-        summary: "the climbing game once, by tables of independent Q-learning: a thousand seeds, none finds the optimum",
+        summary: "the climbing game once, in tables: independent Q-learning, a thousand seeds, none is best",
         settings: || tabular::climbing(Rule::Independent),
     },
     Preset {

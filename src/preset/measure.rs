@@ -64,9 +64,9 @@ pub fn play(
     Episodes::new(device, settings, policy, episodes, seed, choice)?.play(policy, progress)
 }
 
-/// So many episodes in the worlds that trained agents are judged in; of a policy that was learned in several runs side by
-/// side, so many with each of them. They can be played again, each time the same ones, with whatever weights the agent has
-/// by then.
+/// So many episodes in the worlds that trained agents are judged in; of a policy that was learned in several runs side
+/// by side, so many with each of them. They can be played again, each time the same ones, with whatever weights the
+/// agent has by then.
 pub(super) struct Episodes {
     device: Device,
     settings: Settings,

@@ -55,8 +55,8 @@ pub(super) fn pennies(rule: Rule) -> Settings {
     runs(world, 1, rounds, learner)
 }
 
-/// A sender that sees one of four states, a receiver that has to name it, and four words, said at one step and heard at the
-/// next. Senders see what they said, so that the step at which it is heard is another state.
+/// A sender that sees one of four states, a receiver that has to name it, and four words, said at one step and heard
+/// at the next. Senders see what they said, so that the step at which it is heard is another state.
 pub(super) fn signal() -> Settings {
     let lewis = LewisConfig { worlds: 20, states: 4, steps: 2, ..LewisConfig::default() };
     let sender = Some(5);

@@ -112,8 +112,8 @@ pub trait LearnerSettings: Table {
         &CuriosityConfig::None
     }
 
-    /// What is to be said of what was learned beside the episodes that it plays, by name; `worlds` makes so many of those
-    /// that it is judged in.
+    /// What is to be said of what was learned beside the episodes that it plays, by name; `worlds` makes so many of
+    /// those that it is judged in.
     ///
     /// # Errors
     /// What the device or the worlds report.

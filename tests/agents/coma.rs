@@ -25,7 +25,8 @@ fn trained(settings: &Settings, iterations: usize) -> Result<BTreeMap<String, f6
     Ok(measures.into_iter().map(|measure| (measure.name, measure.mean)).collect())
 }
 
-/// Even bits of n agents: REINFORCE scatters by `(n^2 + n - 1) / 16`, with a baseline by `(n - 1) / 16`, COMA not at all.
+/// Even bits of n agents: REINFORCE scatters by `(n^2 + n - 1) / 16`, with a baseline by `(n - 1) / 16`, COMA not at
+/// all.
 #[test]
 fn variances_of_bits_are_those_of_the_formulas() -> Result<()> {
     let items = ["world.agents=5", "seed=3", "steps=2560000", "learner.learning_rate=0.02"];

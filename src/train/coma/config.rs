@@ -23,8 +23,8 @@ use crate::train::rates::Rates;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComaConfig {
-    /// Steps of a rollout, of which the last is learned from only where it ends an episode: what it leads to is valued by what
-    /// is done there.
+    /// Steps of a rollout, of which the last is learned from only where it ends an episode: what it leads to is valued
+    /// by what is done there.
     #[schemars(range(min = 2, max = 1 << 20))]
     pub rollout: usize,
     /// Adam's learning rate at the start.
@@ -35,8 +35,8 @@ pub struct ComaConfig {
     /// Adam's epsilon.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub adam_epsilon: f32,
-    /// Factors of the learning rate for parts of the agent and for its critic (`rates.counterfactual = 2`), named as `--only`
-    /// does; 0 freezes one.
+    /// Factors of the learning rate for parts of the agent and for its critic (`rates.counterfactual = 2`), named as
+    /// `--only` does; 0 freezes one.
     pub rates: Rates,
     /// Discount of a step.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -99,7 +99,8 @@ impl Default for ComaConfig {
 
 impl Member for ComaConfig {
     const NAME: &'static str = "coma";
-    const SUMMARY: &'static str = "counterfactual multi-agent policy gradients: a central critic says what each agent's own action was worth";
+    const SUMMARY: &'static str =
+        "counterfactual policy gradients: a central critic says what each agent's own action added";
 }
 
 impl LearnerSettings for ComaConfig {

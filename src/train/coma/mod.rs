@@ -1,12 +1,12 @@
 //! Counterfactual multi-agent policy gradients (COMA, Foerster et al. 2018, arXiv 1705.08926).
 //!
-//! A central critic says what each option of an agent would be worth given what the others do. The advantage of what the
-//! agent did is its worth less the mean over what it might have done by its policy (equation 4): what the others' luck
-//! adds falls out. The critic learns towards TD(lambda) of a copy of itself that follows every so many updates.
+//! A central critic says what each option of an agent would be worth given what the others do. The advantage of what
+//! the agent did is its worth less the mean over what it might have done by its policy (equation 4): what the others'
+//! luck adds falls out. The critic learns towards TD(lambda) of a copy of itself that follows every so many updates.
 //!
-//! The rest is a plain step of policy gradient a rollout, and the trainer is [`Ppo`](super::ppo::Ppo) as in `train::a2c`:
-//! [`Credit`] takes the place of generalised advantage estimation there, and the critic's value of what was done that of
-//! the agent's own value. The agent with its critic is `agent::counterfactual`.
+//! The rest is a plain step of policy gradient a rollout, and the trainer is [`Ppo`](super::ppo::Ppo) as in
+//! `train::a2c`: [`Credit`] takes the place of generalised advantage estimation there, and the critic's value of what
+//! was done that of the agent's own value. The agent with its critic is `agent::counterfactual`.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -62,8 +62,8 @@ impl Credit {
         Ok(Credit { target, program, target_every, copied: 0 })
     }
 
-    /// Advantages and the targets of the critic, `[time, agents, worlds]`, and the mean value of what was done. Steps that
-    /// cannot be learned from lose their weight in the experience.
+    /// Advantages and the targets of the critic, `[time, agents, worlds]`, and the mean value of what was done. Steps
+    /// that cannot be learned from lose their weight in the experience.
     pub(super) fn advantages(
         &mut self,
         agent: &dyn Policy,
@@ -110,8 +110,8 @@ impl Credit {
     }
 }
 
-/// The program that credits a rollout. It gives advantages and values of what was done, and with a `target` what that says
-/// of it: `[time, agents, worlds]` each. Last come the chances of options, `[time, agents, worlds, options]`.
+/// The program that credits a rollout. It gives advantages and values of what was done, and with a `target` what that
+/// says of it: `[time, agents, worlds]` each. Last come the chances of options, `[time, agents, worlds, options]`.
 fn program(
     device: &Device,
     agent: &Counterfactual,
@@ -160,8 +160,8 @@ mod tests {
     use crate::env::WorldConfig;
     use crate::train::rollout::Rollout;
 
-    /// The mean of an agent's advantages over its options, by its policy, is nothing, whatever the others did; and what is
-    /// better for it by the critic has an advantage that is as much larger (equation 4).
+    /// The mean of an agent's advantages over its options, by its policy, is nothing, whatever the others did; and
+    /// what is better for it by the critic has an advantage that is as much larger (equation 4).
     #[test]
     fn advantages_are_what_ones_own_action_adds() -> Result<()> {
         let device = Device::cpu();

@@ -16,10 +16,10 @@ const EPISODES: usize = 16_384;
 /// Episodes that are played at once.
 const AT_ONCE: usize = 256;
 
-/// The variance over episodes of one episode's gradient by the logit of an option at the first step, the mean over agents and
-/// their options. The gradient is the score, `1 - p` of what was done and `-p` of what was not, times the discounted return
-/// (`variance_reinforce`), that less its mean over episodes (`variance_value`: the value of worlds that begin alike), or
-/// the counterfactual advantage (`variance_coma`).
+/// The variance over episodes of one episode's gradient by the logit of an option at the first step, the mean over
+/// agents and their options. The gradient is the score, `1 - p` of what was done and `-p` of what was not, times the
+/// discounted return (`variance_reinforce`), that less its mean over episodes (`variance_value`: the value of worlds
+/// that begin alike), or the counterfactual advantage (`variance_coma`).
 ///
 /// Nothing where agents have no counterfactual critic.
 ///

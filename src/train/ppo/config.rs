@@ -142,8 +142,8 @@ impl LearnerSettings for PpoConfig {
 }
 
 impl PpoConfig {
-    /// One plain step of policy gradient a rollout. Ratios of probabilities are those of the parameters that acted, 1 but for
-    /// rounding, so that any width of PPO's clip leaves them alone.
+    /// One plain step of policy gradient a rollout. Ratios of probabilities are those of the parameters that acted, 1
+    /// but for rounding, so that any width of PPO's clip leaves them alone.
     pub fn one_step() -> Self {
         PpoConfig {
             epochs: 1,

@@ -110,8 +110,8 @@ impl Ppo {
         })
     }
 
-    /// Has agents learn by what a counterfactual critic says of their own actions, in place of advantages by what all were
-    /// paid. The policy has to have that critic.
+    /// Has agents learn by what a counterfactual critic says of their own actions, in place of advantages by what all
+    /// were paid. The policy has to have that critic.
     pub fn set_credit(&mut self, credit: Credit) {
         self.credit = Some(credit);
     }

@@ -29,9 +29,9 @@ pub enum Rule {
         #[schemars(range(min = 0.0, max = 1.0))]
         beta: f32,
     },
-    /// Lenient Q-learning (Panait et al. 2006; with a temperature for each action of each state as Palmer et al. 2018, arXiv
-    /// 1707.04402, equations 3 and 4): what is worse than expected is forgiven with the chance `1 - exp(-moderation *
-    /// temperature)`, and the temperature falls with every visit.
+    /// Lenient Q-learning (Panait et al. 2006; with a temperature for each action of each state as Palmer et al. 2018,
+    /// arXiv 1707.04402, equations 3 and 4): what is worse than expected is forgiven with the chance `1 -
+    /// exp(-moderation * temperature)`, and the temperature falls with every visit.
     Lenient {
         /// Temperature of an action of a state before it is first tried.
         #[serde(default = "one")]
@@ -46,15 +46,15 @@ pub enum Rule {
         #[schemars(range(min = 0.0, max = 1e6))]
         moderation: f32,
     },
-    /// Joint-action learners (Claus and Boutilier 1998): each learns what all actions together are worth, counts what the others
-    /// do in a state, and does what is best against that.
+    /// Joint-action learners (Claus and Boutilier 1998): each learns what all actions together are worth, counts what
+    /// the others do in a state, and does what is best against that.
     JointAction,
     /// Minimax-Q (Littman 1994) for two: each does what is best against the worst that the other can do.
     Minimax,
     /// Nash-Q (Hu and Wellman 2003) for two: both play an equilibrium of what they have learned that each is paid.
     Nash,
-    /// WoLF-PHC (Bowling and Veloso 2002, table 5): probabilities climb towards the best action, slowly while winning and fast
-    /// while losing.
+    /// WoLF-PHC (Bowling and Veloso 2002, table 5): probabilities climb towards the best action, slowly while winning
+    /// and fast while losing.
     WolfPhc {
         /// Step of probabilities while what is played is better than what was played on average, at the start.
         #[serde(default = "ten_thousandth")]
@@ -142,7 +142,8 @@ pub struct TabularConfig {
     pub rollout: usize,
     /// The rule by which tables learn.
     pub rule: Rule,
-    /// What the state after a step is worth: its `best` action (Q-learning), the one that is `taken` (SARSA), or what is
+    /// What the state after a step is worth: its `best` action (Q-learning), the one that is `taken` (SARSA), or what
+    /// is
     /// `expected` of it (expected SARSA).
     pub next: Next,
     /// Learning rate at the start.
@@ -186,7 +187,8 @@ impl Default for TabularConfig {
 
 impl Member for TabularConfig {
     const NAME: &'static str = "tabular";
-    const SUMMARY: &'static str = "tables: independent, hysteretic and lenient Q-learning, joint-action, minimax-Q, Nash-Q, WoLF-PHC, SARSA";
+    const SUMMARY: &'static str =
+        "tables: independent, hysteretic, lenient, joint-action, minimax-Q, Nash-Q, WoLF-PHC, SARSA";
 }
 
 /// Actions of each that Nash-Q goes through all sets of.

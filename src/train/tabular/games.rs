@@ -21,8 +21,8 @@ impl Payoffs {
         self.pays[own * self.other + other]
     }
 
-    /// The same game in units in which it pays from 0 to 1, with the least payment and the unit; `None` for payments that
-    /// are not finite.
+    /// The same game in units in which it pays from 0 to 1, with the least payment and the unit; `None` for payments
+    /// that are not finite.
     fn scaled(&self) -> Option<(Payoffs, f64, f64)> {
         let least = self.pays.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.pays.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -58,7 +58,8 @@ fn solved(program: &Problem, all: &[Variable]) -> Option<Vec<f64>> {
     (sum > 0.5).then(|| values.iter().map(|p| p / sum).collect())
 }
 
-/// The strategy that is paid most whatever the other does, and what that is (Littman 1994, figure 1): the largest `v` with
+/// The strategy that is paid most whatever the other does, and what that is (Littman 1994, figure 1): the largest `v`
+/// with
 /// `sum_a p(a) pays(a, o) >= v` for all actions `o` of the other. `None` where the linear program has no solution.
 pub(super) fn minimax(game: &Payoffs) -> Option<Strategy> {
     let (scaled, least, unit) = game.scaled()?;
@@ -77,12 +78,12 @@ pub(super) fn minimax(game: &Payoffs) -> Option<Strategy> {
     Some((strategy, least + unit * worst))
 }
 
-/// An equilibrium of two that are paid each by a game of its own; `second` has the second's actions first. Of those in which
-/// both are sure of what they do, it is the one that pays the two together most; without one, the first that is found
-/// when the numbers of actions in use grow. `None` where none is found.
+/// An equilibrium of two that are paid each by a game of its own; `second` has the second's actions first. Of those in
+/// which both are sure of what they do, it is the one that pays the two together most; without one, the first that is
+/// found when the numbers of actions in use grow. `None` where none is found.
 ///
-/// Sets of actions in use are gone through (Nisan et al. 2007, "Algorithmic Game Theory", algorithm 3.4), and a linear program
-/// says whether the other can make just these the best.
+/// Sets of actions in use are gone through (Nisan et al. 2007, "Algorithmic Game Theory", algorithm 3.4), and a linear
+/// program says whether the other can make just these the best.
 pub(super) fn nash(first: &Payoffs, second: &Payoffs) -> Option<[Strategy; 2]> {
     let (a, b) = (first.scaled()?.0, second.scaled()?.0);
     let sure = |i: usize, j: usize| {
@@ -193,8 +194,8 @@ mod tests {
         // A hunt: of two sure equilibria the one that pays more.
         let hunt = game(&[[3.0, 3.0], [0.0, 5.0]]);
         of(&hunt, &hunt, (&[0.0, 1.0], 5.0), (&[0.0, 1.0], 5.0));
-        // An inspection: without a sure one; each makes the other's actions pay alike. Second: -4p + 0(1-p) = -1: p = 1/4 of
-        // the first; first: 2q - 1 = 0: q = 1/2 of the second.
+        // An inspection: without a sure one; each makes the other's actions pay alike. Second: -4p + 0(1-p) = -1: p =
+        // 1/4 of the first; first: 2q - 1 = 0: q = 1/2 of the second.
         let inspector = game(&[[1.0, -1.0], [0.0, 0.0]]);
         let worker = game(&[[-4.0, 0.0], [-1.0, -1.0]]);
         of(&inspector, &worker, (&[0.25, 0.75], 0.0), (&[0.5, 0.5], -1.0));

@@ -89,7 +89,8 @@ pub(super) struct Lane {
     pub values: Vec<f32>,
     /// `[tables, states, options]`: probabilities of actions.
     pub strategy: Vec<f32>,
-    /// Temperatures `[tables, states, options]`, counts of what others did `[tables, states, others]`, or the mean strategy
+    /// Temperatures `[tables, states, options]`, counts of what others did `[tables, states, others]`, or the mean
+    /// strategy
     /// `[tables, states, options]`.
     pub more: Vec<f32>,
     /// What solved states are worth, or visits: `[tables, states]`.
@@ -343,8 +344,8 @@ impl Lane {
         }
     }
 
-    /// Moves the strategy of a row towards its best option (Bowling and Veloso 2002, table 5): by the first step where it is
-    /// worth more than the mean strategy so far, else by the second.
+    /// Moves the strategy of a row towards its best option (Bowling and Veloso 2002, table 5): by the first step where
+    /// it is worth more than the mean strategy so far, else by the second.
     fn climb(&mut self, sizes: &Sizes, row: usize, [win, lose]: [f32; 2], open: Open<'_>) {
         let all = row * sizes.options..(row + 1) * sizes.options;
         let (values, strategy, mean) =

@@ -1,11 +1,12 @@
 //! Tabular learning: a number for every action in every observation, for worlds that show finitely many of them.
 //!
-//! Which of the classic rules it is, is a setting ([`Rule`]). Each run has tables of its own and runs stand side by side
-//! ([`TableConfig::seeds`](crate::agent::table::TableConfig::seeds)): a thousand seeds are one training. What acts is
+//! Which of the classic rules it is, is a setting ([`Rule`]). Each run has tables of its own and runs stand side by
+//! side ([`TableConfig::seeds`](crate::agent::table::TableConfig::seeds)): a thousand seeds are one training. What
+//! acts is
 //! `agent::table`; how a run chooses and learns stands in `lane`, games between two are solved in `games`.
 //!
-//! Agents talk in tables too: in a [`spoken`](mod@crate::env::spoken) world the word is a part of the action, and what was
-//! heard a part of the observation that is looked up, so that what to say is learned as what to do.
+//! Agents talk in tables too: in a [`spoken`](mod@crate::env::spoken) world the word is a part of the action, and what
+//! was heard a part of the observation that is looked up, so that what to say is learned as what to do.
 //!
 //! ```
 //! use synod::preset::Settings;
@@ -183,8 +184,8 @@ impl Tabular {
         Ok(())
     }
 
-    /// Calls `each` with every run and its worlds: the world's number within the run and among all, what it shows, and random
-    /// numbers, which are others in each `phase` of a step.
+    /// Calls `each` with every run and its worlds: the world's number within the run and among all, what it shows, and
+    /// random numbers, which are others in each `phase` of a step.
     fn for_lanes(
         &mut self,
         phase: u64,

@@ -1,5 +1,5 @@
-//! Independent bits: every agent chooses 0 or 1, and all are paid how many chose 1. Nobody's choice depends on the others',
-//! and yet what each is paid scatters with what they do: the plainest problem of credit among many.
+//! Independent bits: every agent chooses 0 or 1, and all are paid how many chose 1. Nobody's choice depends on the
+//! others', and yet what each is paid scatters with what they do: the plainest problem of credit among many.
 //!
 //! ```
 //! use synod_worlds::env::{Buffers, WorldConfig};
@@ -25,12 +25,13 @@ pub type Bits = Vectorised<BitsConfig>;
 
 /// The settings of [`Bits`].
 ///
-/// An episode is one step, and all are alike: agents see a 1, and the state for a centralised critic is a 1. Reports have
+/// An episode is one step, and all are alike: agents see a 1, and the state for a centralised critic is a 1. Reports
+/// have
 /// `ones`, the share of agents that chose 1.
 ///
 /// With even bits an episode's gradient by an agent's logit, `(bit - 1/2) x pay`, has the mean 1/4 and the variance
-/// `(agents^2 + agents - 1) / 16`; with the mean pay taken off as a baseline `(agents - 1) / 16` is left, and nothing where
-/// what the others are paid for is taken off too.
+/// `(agents^2 + agents - 1) / 16`; with the mean pay taken off as a baseline `(agents - 1) / 16` is left, and nothing
+/// where what the others are paid for is taken off too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BitsConfig {

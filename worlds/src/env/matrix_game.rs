@@ -82,8 +82,8 @@ impl MatrixGameConfig {
         Self::repeated([[-k, 0.0, 10.0], [0.0, 2.0, 0.0], [10.0, 0.0, -k]])
     }
 
-    /// Matching pennies, one round: the first agent wins where both show the same side, the second where they do not. The
-    /// only equilibrium is that both toss their coins.
+    /// Matching pennies, one round: the first agent wins where both show the same side, the second where they do not.
+    /// The only equilibrium is that both toss their coins.
     pub fn pennies() -> Self {
         let games = vec![vec![vec![1.0, -1.0], vec![-1.0, 1.0]]];
         let second = vec![vec![vec![-1.0, 1.0], vec![1.0, -1.0]]];
@@ -267,7 +267,8 @@ impl Rules for MatrixGameConfig {
     }
 
     /// The games side by side, the one that is on in full colour: rows are the first agent's actions, columns the
-    /// second's; a cell shows what the first is paid. The cell that was last chosen is marked, and the agents stand beside it.
+    /// second's; a cell shows what the first is paid. The cell that was last chosen is marked, and the agents stand
+    /// beside it.
     fn draw(&self, world: &Play) -> Option<Drawing> {
         let [rows, columns] = self.actions();
         if rows.max(columns).max(self.games.len()) > MOST_DRAWN {

@@ -346,8 +346,8 @@ pub trait VecEnv: Send {
         self.inner()?.useful_links()
     }
 
-    /// For each agent the probabilities of its options in the only equilibrium, where the world knows it and all steps are
-    /// alike: what policies are judged by.
+    /// For each agent the probabilities of its options in the only equilibrium, where the world knows it and all steps
+    /// are alike: what policies are judged by.
     fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
         self.inner()?.equilibrium()
     }

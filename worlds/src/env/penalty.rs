@@ -1,5 +1,5 @@
-//! The penalty game (Claus and Boutilier, AAAI 1998): of three actions two are best where both agents take the same one of
-//! them, and cost a penalty where they take one each; the third is safe.
+//! The penalty game (Claus and Boutilier, AAAI 1998): of three actions two are best where both agents take the same
+//! one of them, and cost a penalty where they take one each; the third is safe.
 //!
 //! ```
 //! use synod_worlds::env::penalty::PenaltyConfig;
@@ -26,7 +26,8 @@ use crate::registry::Member;
 pub struct PenaltyConfig {
     /// Worlds stepped at once.
     pub worlds: usize,
-    /// The penalty: what agents that miss each other are paid. The papers write it as -k or as k; either way it is a loss.
+    /// The penalty: what agents that miss each other are paid. The papers write it as -k or as k; either way it is a
+    /// loss.
     #[schemars(range(min = -1e6, max = 1e6))]
     pub k: f64,
     /// How often the game is played in an episode.

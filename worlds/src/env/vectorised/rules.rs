@@ -166,7 +166,8 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         None
     }
 
-    /// For each agent the probabilities of its options in the only equilibrium, where that is known and all steps are alike.
+    /// For each agent the probabilities of its options in the only equilibrium, where that is known and all steps are
+    /// alike.
     fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
         None
     }
