@@ -43,7 +43,11 @@ pub(super) fn speaker_listener() -> Settings {
         learning_rate: 1e-3,
         schedule: Schedule::Linear { last: 0.0 },
         gamma: 0.95,
+        target_every: 20,
         normalise_advantages: true,
+        // With less of it some seeds settle on one way to go before the critic knows better.
+        entropy_coefficient: 0.03,
+        entropy_schedule: Schedule::Linear { last: 0.0 },
         learning_shards: 2,
         acting_shards: 2,
         ..ComaConfig::default()

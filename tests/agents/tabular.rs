@@ -381,7 +381,7 @@ fn what_tables_cannot_do_is_said() {
         }
     };
     let tables = ["agent=table", "learner=tabular"];
-    refused("lqr-ppo", &tables, &["learner.kind", "one of", "ppo", "a2c", "`tabular` has no place"]);
+    refused("lqr-ppo", &tables, &["learner.kind", "one of", "ppo", "a2c", "`tabular` does not learn"]);
     refused("climbing-iql", &["agent.states=1000000"], &["agent.states", "2^31", "6000000000"]);
     let joint = ["learner.rule=joint_action", "agent.states=300000"];
     refused("climbing-iql", &joint, &["agent.states", "2^31", "5400000000"]);
