@@ -52,7 +52,7 @@ impl Distance {
         let parameters = see(&graph, policy, kind, [agents, worlds], &state, Mode::Acting)?.parameters;
         // What takes the best option is sure of it.
         let probabilities = match choice {
-            Choice::Sample => parameters.softmax(-1),
+            Choice::Sample | Choice::SampleOptions => parameters.softmax(-1),
             Choice::Greedy | Choice::EpsilonGreedy => parameters.argmax().one_hot(options),
         };
         let program = device.compile(&graph, &[probabilities])?;
