@@ -182,7 +182,7 @@ pub fn key(observation: &[f32], states: usize) -> ([f32; KEY], usize) {
     let hash = hash ^ (hash >> 31);
     let part = |shift: u32| (hash >> shift & 0xff_ffff) as f32;
     // The upper half as a share of the rows: a division would cost more than all the rest.
-    ([part(0) + 1.0, part(24)], ((hash >> 32) * states as u64 >> 32) as usize)
+    ([part(0) + 1.0, part(24)], (((hash >> 32) * states as u64) >> 32) as usize)
 }
 
 /// The row of an observation among `keys` (`[states, 2]`, zeros where a row is free).
