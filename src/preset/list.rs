@@ -4,7 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use super::foraging::Sight;
 use super::{
-    Settings, city, continuous, exploration, factory, foraging, games, jobshop, language, mazes, memory, particles, platoon, roads, traffic, warehouse, tabular, credit,
+    Settings, city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes,
+    memory, particles, platoon, roads, tabular, traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
