@@ -97,9 +97,9 @@ fn most_a_cycle(cycle: f64) -> f64 {
 const LONGEST: usize = 160;
 
 /// The mean delay at a fixed-cycle signal, in seconds, by the chain of the queue from slot to slot (the fixed-cycle
-/// traffic-light queue: Darroch 1964; van Leeuwaarden 2006): a slot is a headway, `slots` are a cycle and `green` of them
-/// green; in each come a number of cars by Poisson's law of mean `each`. In a green slot one leaves a queue, and who
-/// comes where there is none drives on. The distribution is that which a cycle leaves as it is.
+/// traffic-light queue: Darroch 1964; van Leeuwaarden 2006): a slot is a headway, `slots` are a cycle and `green` of
+/// them green; in each come a number of cars by Poisson's law of mean `each`. In a green slot one leaves a queue, and
+/// who comes where there is none drives on. The distribution is that which a cycle leaves as it is.
 fn chain_delay(slots: usize, green: usize, each: f64, headway: f64) -> f64 {
     let mut arrivals = vec![(-each).exp()];
     while arrivals.len() < 12 {

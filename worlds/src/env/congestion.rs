@@ -1,5 +1,5 @@
-//! Route choice with congestion (Wardrop 1952; Rosenthal 1973): everybody takes a route of a network whose links are the
-//! slower the more take them. With linear delays the selfish equilibrium is at most 4/3 as slow as the optimum
+//! Route choice with congestion (Wardrop 1952; Rosenthal 1973): everybody takes a route of a network whose links are
+//! the slower the more take them. With linear delays the selfish equilibrium is at most 4/3 as slow as the optimum
 //! (Roughgarden and Tardos 2002), and Pigou's and Braess's networks reach that.
 //!
 //! ```
@@ -32,11 +32,11 @@ const SAME: f64 = 1e-12;
 
 /// The settings of [`Congestion`].
 ///
-/// At every step each agent chooses a route. A link takes `constant + slope x` seconds, `x` the part of all agents whose
-/// routes lead over it, and a route what its links take together. An agent pays the seconds of its route, `shared` of
-/// them as the mean of all: with 0 everybody is for himself, with 1 they are a team. Agents see what each route took at
-/// the step before, in parts of the slowest that there can be, and which they took themselves (one-hot); zeros at
-/// first.
+/// At every step each agent chooses a route. A link takes `constant + slope x` seconds, `x` the part of all agents
+/// whose routes lead over it, and a route what its links take together. An agent pays the seconds of its route,
+/// `shared` of them as the mean of all: with 0 everybody is for himself, with 1 they are a team. Agents see what each
+/// route took at the step before, in parts of the slowest that there can be, and which they took themselves
+/// (one-hot); zeros at first.
 ///
 /// Reports: `mean_delay`, seconds of a route, the mean over agents and steps; `anarchy`, that over the least there is
 /// for flows that can be divided at will.

@@ -1,5 +1,5 @@
-//! Signals, and those of a fixed cycle, timed by Webster's formulas (Webster 1958, Traffic Signal Settings, Road Research
-//! Technical Paper 39). They know roads and demands, and nothing of vehicles.
+//! Signals, and those of a fixed cycle, timed by Webster's formulas (Webster 1958, Traffic Signal Settings, Road
+//! Research Technical Paper 39). They know roads and demands, and nothing of vehicles.
 
 use super::config::{ControlConfig, Plan};
 use super::lights::{Plans, Stages};

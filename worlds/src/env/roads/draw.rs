@@ -10,8 +10,8 @@ const METRES: f64 = 5.0;
 const AROUND: f64 = 8.0;
 
 /// North is up. A vehicle is a line from its end to its front with a disc in the middle; the line says how fast it is
-/// against the limit of its lane: as good from 2/3 of it, as bad up to 1/3. A signal is a ring at its line. Vehicles are
-/// agents from number `first` on, if they are any.
+/// against the limit of its lane: as good from 2/3 of it, as bad up to 1/3. A signal is a ring at its line. Vehicles
+/// are agents from number `first` on, if they are any.
 pub(in crate::env) fn roads(layout: &Layout, traffic: &Traffic, first: Option<usize>) -> Drawing {
     let lanes = layout.network.lanes();
     let points = lanes.iter().flat_map(|lane| lane.path.points());

@@ -30,6 +30,7 @@ pub mod observe;
 mod path;
 mod reservation;
 mod safeguard;
+mod saved;
 mod tick;
 mod touch;
 mod traffic;

@@ -14,19 +14,20 @@ use crate::error::{Error, Result};
 /// is no room, drive by rules (the intelligent driver model) in ticks, under the safeguard, and leave at exits. Where a
 /// road is full nobody drives onto the junction before it (spill-back). Where cars want to is drawn as `trips` says.
 ///
-/// **Agents.** Kind `signal`, one a junction, with `signals` at `agents`: at every step each chooses one of its stages
-/// (`stages`). If that is not the one that is green, what is not green in both becomes amber and then red for all, and
-/// the new stage green after that. A stage stays for `least_green` seconds; until then, and while a light changes, it
-/// has no other choice. Kind `car`, one for each of `vehicles` slots, with `cars` at `agents`: at every step each chooses
-/// how to turn at the next junction (as planned, left, straight on, right; only ways to its exit that are at most
-/// `choice.detour` longer than the quickest, and not once it holds the junction), its speed (that of the limits, or
-/// `choice.pace` of it) and the gap in time that it keeps (`car.time_gap`, or `choice.time_gap`): option `4 turn + 2 slow + close`. A slot without a car
-/// takes no part. Where neither are agents, signals have one option, `nothing`.
+/// **Agents.** Kind `signal`, one a junction, with `signals` at `agents`: at every step each chooses one of its
+/// stages (`stages`). If that is not the one that is green, what is not green in both becomes amber and then red for
+/// all, and the new stage green after that. A stage stays for `least_green` seconds; until then, and while a light
+/// changes, it has no other choice. Kind `car`, one for each of `vehicles` slots, with `cars` at `agents`: at every
+/// step each chooses how to turn at the next junction (as planned, left, straight on, right; only ways to its exit
+/// that are at most `choice.detour` longer than the quickest, and not once it holds the junction), its speed (that of
+/// the limits, or `choice.pace` of it) and the gap in time that it keeps (`car.time_gap`, or `choice.time_gap`):
+/// option `4 turn + 2 slow + close`. A slot without a car takes no part. Where neither are agents, signals have one
+/// option, `nothing`.
 ///
 /// **Sight.** See `observe`.
 ///
-/// **Pay.** A signal pays a tenth of the seconds, a second of the step, that were lost by cars on the lanes that lead to
-/// its junction, over it, and outside those that are entries. A car pays the seconds that it lost, a second of the
+/// **Pay.** A signal pays a tenth of the seconds, a second of the step, that were lost by cars on the lanes that lead
+/// to its junction, over it, and outside those that are entries. A car pays the seconds that it lost, a second of the
 /// step. Seconds are lost against the quickest way on a free road. `shared` of it is the mean of all of the kind.
 ///
 /// **Reports.** `mean_delay`, seconds lost by a car against the quickest way on a free road, the mean over all that

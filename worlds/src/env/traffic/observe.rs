@@ -8,13 +8,14 @@
 //! that stand and the part of it that is taken. Then which stage is green, or was until it began to change (one-hot),
 //! which is next, and the seconds since (in parts of 30) while it is green and while it changes.
 //!
-//! **A car**: its speed (these all in parts of 15 m/s), the limit, how near the line of the next junction is
-//! (`d/(d + 30 m)`; 1 for none), how near the car ahead (likewise), that one's speed, cars before it on its lane and those that stand (in parts of 10), whether
-//! its light is green, amber, red, and seconds since that began or began to change (in parts of 30), seconds lost so
-//! far (in minutes, 3 at most), whether it drives slowly, whether it keeps the small gap, whether it holds the
-//! junction: [`CAR`] numbers. Then for left, straight on and right [`TURN`] numbers: whether it can turn so, whether it
-//! is going to, by how many seconds the way from there is longer than the quickest on a free road (in parts of 30, 2
-//! at most), cars on the lane behind it and those that stand there (in parts of 10), and whether it is green.
+//! **A car**: its speed (these all in parts of 15 m/s), the limit, how near the line of the next junction is (`d/(d +
+//! 30 m)`; 1 for none), how near the car ahead (likewise), that one's speed, cars before it on its lane and those
+//! that stand (in parts of 10), whether its light is green, amber, red, and seconds since that began or began to
+//! change (in parts of 30), seconds lost so far (in minutes, 3 at most), whether it drives slowly, whether it keeps
+//! the small gap, whether it holds the junction: [`CAR`] numbers. Then for left, straight on and right [`TURN`]
+//! numbers: whether it can turn so, whether it is going to, by how many seconds the way from there is longer than the
+//! quickest on a free road (in parts of 30, 2 at most), cars on the lane behind it and those that stand there (in
+//! parts of 10), and whether it is green.
 
 use super::control::{STANDING, wanting};
 use super::world::{City, Crossing, TrafficRules};
