@@ -111,7 +111,7 @@ impl Settings {
     /// # Errors
     /// An unknown name, with the nearest known one.
     pub fn preset(name: &str) -> Result<Settings> {
-        list::find(name)
+        preset::find(name)
     }
 
     /// The settings of a preset with items `key=value` over them.

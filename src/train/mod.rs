@@ -19,6 +19,7 @@ mod config;
 pub mod curiosity;
 pub mod dqn;
 mod drawn;
+mod experience;
 pub mod exploration;
 pub mod facmac;
 pub mod hierarchy;
