@@ -3,8 +3,8 @@
 use super::foraging::Sight;
 use super::preset::Preset;
 use super::{
-    Settings, city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes,
-    memory, particles, platoon, roads, tabular, traffic, warehouse,
+    city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes, memory,
+    particles, platoon, roads, tabular, traffic, warehouse,
 };
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};

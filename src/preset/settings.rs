@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judge;
-use super::list;
+use super::preset;
 use crate::Device;
 use crate::agent::actors::Choice;
 use crate::agent::{AgentConfig, AgentSettings, Agents, Policy};
