@@ -97,7 +97,7 @@ pub(super) fn continuous_spread<L: Member + LearnerSettings>(learner: L) -> Sett
 
 /// The same by MAPPO: more worlds at once, and a critic that sees all.
 pub(super) fn continuous_spread_mappo() -> Settings {
-    let Settings { learner, steps, .. } = spread_ppo(Critic::Central);
+    let Settings { learner, .. } = spread_ppo(Critic::Central);
     let world =
         SimpleSpreadConfig { worlds: 16, actions: Control::Continuous, ..SimpleSpreadConfig::default() };
     let encoder = EncoderConfig::Linear { layers: 2 };
@@ -109,7 +109,10 @@ pub(super) fn continuous_spread_mappo() -> Settings {
         ..TeamConfig::default()
     };
     let learner = learner.get::<PpoConfig>().cloned().unwrap_or_default();
-    Settings { steps, ..Settings::new(world, agent, PpoConfig { learning_rate: 1e-3, ..learner }) }
+    Settings {
+        steps: 12_000_000,
+        ..Settings::new(world, agent, PpoConfig { learning_rate: 1e-3, ..learner })
+    }
 }
 
 /// A speaker and a listener, each with an actor and a critic of its own.
