@@ -36,6 +36,10 @@ fn a_team_does_what_it_does_in_its_worlds() {
         ("tag", &[]),
         ("taxi-dqn", &[]),
         ("taxi-hierarchical", &[]),
+        ("climbing-hysteretic", &[]),
+        ("speaker-listener-coma", &[]),
+        ("pendulum-sac", &[]),
+        ("speaker-listener-maddpg", &[]),
         ("spread-ippo", &["world.actions=continuous", "show_last_action=true", "agent.bounded=tanh"]),
     ] {
         let settings = settings(preset, items);

@@ -46,7 +46,7 @@ const LIMIT: &str = "gradient limit";
 
 /// The gradients of one update.
 pub struct Gradients<'a> {
-    /// Whose: `agent`, `manager`, `worker` or `curiosity`. A trainer that has several calls for each in turn.
+    /// Whose: `agent`, `critic`, `manager`, `worker` or `curiosity`. A trainer that has several calls for each in turn.
     pub of: &'static str,
     /// Updates before this one: for the keys of random numbers, which then are the same in a run that was resumed.
     pub update: u64,

@@ -181,6 +181,18 @@ fn trainers() {
         ("tag", &["world.worlds=4", "agent.features=8", "learner.rollout=4", "learner.minibatches=1"]),
         ("taxi-hierarchical", &["world.worlds=4", "agent.features=8"]),
         ("deep-sea-rnd", &["agent.features=8"]),
+        (
+            "spread-matd3",
+            &[
+                "world.worlds=4",
+                "agent.features=8",
+                "learner.critic_features=8",
+                "learner.replay=500",
+                "learner.warmup=100",
+                "learner.batch=8",
+            ],
+        ),
+        ("climbing-hysteretic", &[]),
         ("lqr-ppo", &["world.worlds=4", "agent.features=8", "learner.rollout=4", "learner.minibatches=1"]),
     ];
     // Made once: compiling takes longer than all else.
