@@ -1,7 +1,7 @@
 //! The list of presets: an entry each, the settings in one file a family.
 
 use super::foraging::Sight;
-use super::preset::Preset;
+use super::named::Preset;
 use super::{
     city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes, memory,
     particles, platoon, roads, tabular, traffic, warehouse,

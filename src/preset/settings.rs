@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::Judge;
-use super::preset;
+use super::named;
 use crate::Device;
 use crate::agent::actors::Choice;
 use crate::agent::{AgentConfig, AgentSettings, Agents, Policy};
@@ -111,7 +111,7 @@ impl Settings {
     /// # Errors
     /// An unknown name, with the nearest known one.
     pub fn preset(name: &str) -> Result<Settings> {
-        preset::find(name)
+        named::find(name)
     }
 
     /// The settings of a preset with items `key=value` over them.
