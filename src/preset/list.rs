@@ -17,7 +17,6 @@ use crate::env::pathfinding::Rewards;
 use crate::env::vmas::{KinematicBicycleConfig, NavigationConfig};
 use crate::env::warehouse::LayoutSource;
 use crate::train::curiosity::CuriosityConfig;
-use crate::train::facmac::FacmacConfig;
 use crate::train::maddpg::MaddpgConfig;
 use crate::train::matd3::Matd3Config;
 use crate::train::mixer::{Mixing, QmixConfig};
@@ -143,10 +142,8 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "spread-facmac",
-        summary: "the same by FACMAC",
-        settings: || {
-            particles::continuous_spread(FacmacConfig(particles::off_policy(FacmacConfig::default().0)))
-        },
+        summary: "the same by FACMAC, the critics' values summed",
+        settings: particles::spread_facmac,
     },
     Preset {
         name: "spread-mappo-continuous",

@@ -11,6 +11,7 @@ use crate::optim::Schedule;
 use crate::registry::Member;
 use crate::train::LearnerSettings;
 use crate::train::dqn::DqnConfig;
+use crate::train::facmac::FacmacConfig;
 use crate::train::maddpg::MaddpgConfig;
 use crate::train::mixer::{Mixing, QmixConfig};
 use crate::train::off_policy::OffPolicyConfig;
@@ -93,6 +94,13 @@ pub(super) fn continuous_spread<L: Member + LearnerSettings>(learner: L) -> Sett
     let encoder = EncoderConfig::Linear { layers: 2 };
     let agent = TeamConfig { encoder, bounded: Bounded::Tanh, ..TeamConfig::default() };
     Settings { steps: 3_000_000, ..Settings::new(world, agent, learner) }
+}
+
+/// The same by FACMAC. Values are summed: a mixing network's elu is flat where agents' values are far below 0, as they are
+/// here, and actors then learn nothing.
+pub(super) fn spread_facmac() -> Settings {
+    let learner = off_policy(FacmacConfig::default().0);
+    continuous_spread(FacmacConfig(OffPolicyConfig { mixer: Mixing::Vdn, ..learner }))
 }
 
 /// The same by MAPPO: more worlds at once, and a critic that sees all.
