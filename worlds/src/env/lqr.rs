@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentKind;
 use super::drawing::{DISC, Drawing, LINE, RING, Role};
 use super::pathfinding::Pcg64;
-use super::riccati::{Optimum, optimum};
+use super::riccati::{Optimum, Step};
 use super::vectorised::{Chosen, Codec, Outcome, Pay, Rules, Vectorised, View, within};
 use crate::action::ActionSpace;
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ impl LqrConfig {
     fn optimum(&self) -> Option<Optimum> {
         let [a, b, q, r] =
             [&self.dynamics, &self.control, &self.state_cost, &self.control_cost].map(|rows| matrix(rows));
-        optimum([&a, &b], [&q, &r], self.horizon)
+        Step { a, b, q, r }.optimum(self.horizon)
     }
 
     /// Two carts on a line with a spring of 0.5 between them and a force on each, in steps of 0.2 s: four numbers of state

@@ -9,27 +9,41 @@ pub(super) struct Optimum {
     pub value: DMatrix<f64>,
     /// The sum of the traces of `P` after each of the steps: what noise of variance 1 costs in all.
     pub disturbed: f64,
-    /// For each step the gain `K` of the best action `-Kx`.
-    pub gains: Vec<DMatrix<f64>>,
 }
 
-/// With `P` after the last step `q` and, going back, `P <- q + a'Pa - a'Pb (r + b'Pb)^-1 b'Pa`. `None` where the inverse
-/// does not exist in f64.
-pub(super) fn optimum(
-    [a, b]: [&DMatrix<f64>; 2],
-    [q, r]: [&DMatrix<f64>; 2],
-    steps: usize,
-) -> Option<Optimum> {
-    let (mut value, mut gains, mut disturbed) = (q.clone(), Vec::with_capacity(steps), 0.0);
-    for _ in 0..steps {
-        disturbed += value.trace();
-        let (pa, pb) = (&value * a, &value * b);
+/// What happens in a step: `x` becomes `a x + b u` and costs `x'qx + u'ru`.
+pub(super) struct Step {
+    pub a: DMatrix<f64>,
+    pub b: DMatrix<f64>,
+    pub q: DMatrix<f64>,
+    pub r: DMatrix<f64>,
+}
+
+impl Step {
+    /// From `P` after the step the one before it, and the gain `K` of the best action `-Kx`: `q + a'Pa - a'Pb K` with
+    /// `K = (r + b'Pb)^-1 b'Pa`. `None` where the inverse does not exist in f64.
+    pub fn back(&self, after: &DMatrix<f64>) -> Option<(DMatrix<f64>, DMatrix<f64>)> {
+        let Step { a, b, q, r } = self;
+        let (pa, pb) = (after * a, after * b);
         let gain = (r + b.tr_mul(&pb)).cholesky()?.solve(&b.tr_mul(&pa));
         let before = q + a.tr_mul(&pa) - pa.tr_mul(b) * &gain;
         // Symmetric but for rounding.
-        value = (&before + before.transpose()) * 0.5;
-        gains.push(gain);
+        Some(((&before + before.transpose()) * 0.5, gain))
     }
-    gains.reverse();
-    Some(Optimum { value, disturbed, gains })
+
+    /// The optimum over so many steps, after the last of which `P` is `q`. Where `P` no longer changes what is left of the
+    /// steps costs no more work.
+    pub fn optimum(&self, steps: usize) -> Option<Optimum> {
+        let (mut value, mut disturbed) = (self.q.clone(), 0.0);
+        for step in 0..steps {
+            let (before, _) = self.back(&value)?;
+            if before == value {
+                disturbed += value.trace() * (steps - step) as f64;
+                break;
+            }
+            disturbed += value.trace();
+            value = before;
+        }
+        Some(Optimum { value, disturbed })
+    }
 }

@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::riccati::{Optimum, optimum};
+use super::super::riccati::Step;
 use super::config::{PlatoonConfig, Task};
 use super::draw;
 use super::road::KINDS;
@@ -211,9 +211,16 @@ impl RegulatorRules {
         let costs = [regulator.gap_cost, regulator.speed_cost, 0.0];
         let q = DMatrix::from_diagonal(&DVector::from_fn(states, |i, _| costs[i % regulator.each()]));
         let r = DMatrix::from_diagonal_element(agents, agents, regulator.control_cost);
-        let Some(Optimum { value, gains, .. }) = optimum([&a, &b], [&q, &r], config.max_episode_steps) else {
-            return Err(Error::config("world.task.control_cost", "the recursion has no solution"));
-        };
+        let step = Step { a, b, q: q.clone(), r };
+        let (mut value, mut gains) = (q, Vec::with_capacity(config.max_episode_steps));
+        for _ in 0..config.max_episode_steps {
+            let Some((before, gain)) = step.back(&value) else {
+                return Err(Error::config("world.task.control_cost", "the recursion has no solution"));
+            };
+            value = before;
+            gains.push(gain);
+        }
+        gains.reverse();
         Ok(RegulatorRules { regulator, config, value, gains })
     }
 

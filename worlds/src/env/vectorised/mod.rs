@@ -81,8 +81,10 @@ impl<R: Rules> Vectorised<R> {
             return Err(too_large("expected worlds x agents x observation of at most 2^34 numbers"));
         }
         memory::require("world.worlds", numbers.and_then(|n| n.checked_mul(size_of::<f32>())))?;
+        // Made once: some rules work out with it what all their worlds share.
+        let first = rules.blank();
         let stream = |world: usize| {
-            let mut blank = rules.blank();
+            let mut blank = first.clone();
             rules.number(&mut blank, world);
             Slot {
                 world: blank,
