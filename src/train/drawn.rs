@@ -3,10 +3,10 @@
 
 use super::Checkpoint;
 use super::mixer::Mixer;
-use super::replay::{Draw, Targets};
+use super::replay::{Draw, Sizes, Targets};
 use crate::Device;
 use crate::agent::{Mode, Policy, Sequence, StatePart, Unrolled, WORLD_STATE, masks_input, state_inputs};
-use crate::env::AgentKind;
+use crate::env::{AgentKind, Spec};
 use crate::error::Result;
 use crate::graph::{Graph, Tensor, Variable};
 use crate::nn::{Parameters, Weights};
@@ -70,6 +70,38 @@ impl Window {
     /// All steps.
     pub fn length(self) -> usize {
         self.burn_in + self.sequence + self.n_step
+    }
+}
+
+/// What is kept to draw from.
+pub(super) struct Kept {
+    /// Steps of all worlds together, rounded up to whole rollouts.
+    pub steps: usize,
+    /// Steps of a rollout.
+    pub rollout: usize,
+    /// The recurrent state at the beginning of each rollout is kept too.
+    pub stored_state: bool,
+}
+
+impl Kept {
+    /// The replay that this takes for the agents of such worlds, of which so many numbers of state are kept.
+    pub fn sizes(&self, window: Window, policy: &dyn Policy, spec: &Spec, world_state: usize) -> Sizes {
+        let (kind, parts, length) = (&spec.kinds[0], policy.state(), window.length());
+        let keeps = self.stored_state && !parts.is_empty();
+        // Whole rollouts; room for two sequences at least.
+        let steps = self.steps.div_ceil(spec.worlds).max(2 * length);
+        Sizes {
+            steps: steps.next_multiple_of(self.rollout),
+            agents: kind.count,
+            worlds: spec.worlds,
+            observation: kind.observation.iter().product(),
+            actions: kind.actions.clone(),
+            masked: spec.masked,
+            world_state,
+            state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
+            stride: if keeps { self.rollout } else { 1 },
+            length,
+        }
     }
 }
 

@@ -2,16 +2,18 @@
 //! al. 2018), or noise that wanders (an Ornstein-Uhlenbeck process: Lillicrap et al. 2016, arXiv 1509.02971, section 7).
 //!
 //! ```
+//! use synod::action::ActionSpace;
 //! use synod::train::exploration::{Exploration, Noise};
-//! let mut exploration = Exploration::new(Noise::Gaussian { deviation: 0.1 }, 1, 0);
+//! let mut exploration = Exploration::new(Noise::Gaussian { deviation: 0.1 }, &ActionSpace::uniform(1, -1.0, 1.0), 2, 0);
 //! let mut actions = [0.0, 0.95];
-//! exploration.disturb(&mut actions, &[[-1.0, 1.0]], &[0.0, 0.0], 7);
+//! exploration.disturb(&mut actions, &[0.0, 0.0], 7);
 //! assert!(actions[0] != 0.0 && actions[1] <= 1.0);
 //! ```
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::action::{ActionSpace, hold};
 use crate::nn::initial::Stream;
 
 /// The noise on continuous actions, in units of half the width between the bounds of each.
@@ -46,18 +48,22 @@ pub struct Exploration {
     /// Actions are drawn evenly between their bounds, whatever the policy says.
     pub even: bool,
     seed: u64,
+    bounds: Vec<[f32; 2]>,
+    half_widths: Vec<f32>,
     state: Vec<f32>,
 }
 
 impl Exploration {
-    /// For so many floats of all agents in all worlds.
-    pub fn new(noise: Noise, floats: usize, seed: u64) -> Self {
+    /// For the floats of such actions of so many agents in all worlds.
+    pub fn new(noise: Noise, actions: &ActionSpace, lanes: usize, seed: u64) -> Self {
         Exploration {
             noise,
             scale: 1.0,
             even: false,
             seed: seed ^ 0x6578_706c_6f72_6500,
-            state: vec![0.0; floats],
+            bounds: actions.bounds(),
+            half_widths: actions.half_widths(),
+            state: vec![0.0; lanes * actions.floats()],
         }
     }
 
@@ -73,18 +79,14 @@ impl Exploration {
         }
     }
 
-    /// Adds the noise of step `step` to actions `[agents, worlds, floats]` with such bounds, and holds them to the bounds.
-    /// `ages` `[agents, worlds]` are 0 where an episode begins.
-    pub fn disturb(&mut self, actions: &mut [f32], bounds: &[[f32; 2]], ages: &[f32], step: u64) {
-        let size = bounds.len().max(1);
+    /// Adds the noise of step `step` to actions `[agents, worlds, floats]`, and holds them to their bounds. `ages` `[agents,
+    /// worlds]` are 0 where an episode begins.
+    pub fn disturb(&mut self, actions: &mut [f32], ages: &[f32], step: u64) {
+        let size = self.bounds.len().max(1);
         let mut stream = Stream::new(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        self.state.resize(actions.len(), 0.0);
         for (lane, (row, state)) in actions.chunks_mut(size).zip(self.state.chunks_mut(size)).enumerate() {
-            for ((x, state), [low, high]) in row.iter_mut().zip(state).zip(bounds) {
-                let half = match low.is_finite() && high.is_finite() {
-                    true => high * 0.5 - low * 0.5,
-                    false => 1.0,
-                };
+            let scales = self.bounds.iter().zip(&self.half_widths);
+            for ((x, state), ([low, high], half)) in row.iter_mut().zip(state).zip(scales) {
                 if self.even && low.is_finite() && high.is_finite() {
                     *x = low + 2.0 * half * stream.uniform() as f32;
                     continue;
@@ -101,7 +103,7 @@ impl Exploration {
                 *x += self.scale * half * noise;
             }
         }
-        crate::action::hold(actions, bounds);
+        hold(actions, &self.bounds);
     }
 }
 
@@ -114,12 +116,17 @@ mod tests {
     #[test]
     fn wandering_noise_has_the_moments_of_its_process() {
         let (rate, deviation) = (0.15f32, 0.2f32);
-        let mut exploration = Exploration::new(Noise::OrnsteinUhlenbeck { rate, deviation }, 64, 3);
+        let mut exploration = Exploration::new(
+            Noise::OrnsteinUhlenbeck { rate, deviation },
+            &ActionSpace::uniform(1, -100.0, 100.0),
+            64,
+            3,
+        );
         let (mut squares, mut products, mut count, mut before) = (0.0f64, 0.0f64, 0.0f64, vec![0.0f32; 64]);
         for step in 0..4_000 {
             let mut actions = vec![0.0f32; 64];
             let age = vec![step as f32; 64];
-            exploration.disturb(&mut actions, &[[-100.0, 100.0]], &age, step);
+            exploration.disturb(&mut actions, &age, step);
             if step > 200 {
                 for (now, last) in actions.iter().zip(&before) {
                     squares += f64::from(now * now) / 1e4;
@@ -138,13 +145,13 @@ mod tests {
     #[test]
     fn an_episode_begins_without_noise_and_bounds_hold() {
         let noise = Noise::OrnsteinUhlenbeck { rate: 0.0, deviation: 0.0 };
-        let mut exploration = Exploration::new(noise, 1, 0);
+        let mut exploration = Exploration::new(noise, &ActionSpace::uniform(1, -1.0, 1.0), 1, 0);
         exploration.set_state(&[0.5]);
         let mut actions = [0.9];
-        exploration.disturb(&mut actions, &[[-1.0, 1.0]], &[3.0], 0);
+        exploration.disturb(&mut actions, &[3.0], 0);
         assert_eq!(actions, [1.0]);
         let mut actions = [0.9];
-        exploration.disturb(&mut actions, &[[-1.0, 1.0]], &[0.0], 1);
+        exploration.disturb(&mut actions, &[0.0], 1);
         assert_eq!(actions, [0.9]);
     }
 }

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Device;
+use crate::env::Spec;
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::{Activation, Builder, Linear, Mlp, Parameters, Weights};
@@ -121,6 +122,23 @@ pub(super) enum Mixer {
 }
 
 impl Mixer {
+    /// For the agents of such worlds, where they have no state of their own over what all agents see.
+    ///
+    /// # Errors
+    /// Several kinds of agent, or no room on the device.
+    pub fn new(device: &Device, of: Mixing, spec: &Spec, seed: u64) -> Result<Self> {
+        Ok(match of {
+            Mixing::None => Mixer::None,
+            Mixing::Vdn => Mixer::Vdn,
+            Mixing::Qmix(mixing) => {
+                let kind = spec.only_kind("a mixer")?;
+                let all = kind.count * kind.observation.iter().product::<usize>();
+                let state = if spec.state == 0 { all } else { spec.state };
+                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, mixing, seed)?))
+            }
+        })
+    }
+
     pub fn parameters(&self) -> Option<&Parameters> {
         match self {
             Mixer::Qmix(qmix) => Some(qmix.parameters()),

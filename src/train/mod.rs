@@ -49,6 +49,7 @@ pub use crate::tensors::{Checkpoint, ElementType, TensorData};
 
 use std::sync::Arc;
 
+use crate::Device;
 use crate::cpu::Parallel;
 use crate::env::EpisodeReport;
 use crate::error::{Error, Result};
@@ -144,6 +145,25 @@ pub fn take_up<T: Trainer>(
         take(trainer, &own)?;
         Err(error)
     })
+}
+
+/// How many shards act and learn, as settings have it. Shards are for threads: a GPU takes the whole batch at once, and its
+/// gradients never leave it.
+fn shard_counts(device: &Device, acting: usize, learning: usize) -> (usize, usize) {
+    if device.is_cpu() { (acting, learning) } else { (1, 1) }
+}
+
+/// The sums over shards of what their loss programs give second, which are called so; reached after so many agent-steps.
+///
+/// # Errors
+/// One is not finite.
+fn statistics<const N: usize>(shards: &[Program], names: &[&str; N], step: u64) -> Result<[f64; N]> {
+    let mut sums = [0f64; N];
+    for shard in shards {
+        sums.iter_mut().zip(shard.outputs().f32(1)).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    names.iter().zip(sums).try_for_each(|(name, sum)| finite(name, sum, step))?;
+    Ok(sums)
 }
 
 /// Programs for so many shards of a batch, from that of the first. They are spread over threads; alone, a shard may use

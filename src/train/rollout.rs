@@ -171,8 +171,7 @@ impl Rollout {
             self.observe(t);
             self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
             if let Some(exploration) = &mut self.exploration {
-                let bounds = self.experience.space.bounds();
-                exploration.disturb(&mut self.actors.actions.continuous, &bounds, &self.ages, self.steps);
+                exploration.disturb(&mut self.actors.actions.continuous, &self.ages, self.steps);
             }
             let (experience, now) = (&mut self.experience, t * lanes..(t + 1) * lanes);
             experience.values[now.clone()].copy_from_slice(&self.actors.values);

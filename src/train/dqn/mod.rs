@@ -23,12 +23,12 @@ pub use config::DqnConfig;
 use std::sync::Arc;
 
 use super::curiosity::Curiosity;
-use super::drawn::{Learned, fill_targets, target_program};
-use super::mixer::{Mixer, Mixing, Qmix};
+use super::drawn::{Kept, Learned, fill_targets, target_program};
+use super::mixer::{Mixer, Mixing};
 use super::reduce::{Descent, Reduce};
-use super::replay::{Priority, Replay, Sizes, Targets};
+use super::replay::{Priority, Replay, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
 use crate::Device;
 use crate::agent::actors::Choice;
 use crate::agent::{Policy, fill_noise, neighbours, noise_key};
@@ -79,9 +79,7 @@ impl Dqn {
         let spec = environment.spec().clone();
         spec.only_kind("Q-learning")?.actions.one_choice("Q-learning")?;
         config.check(spec.worlds)?;
-        // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
-        let (acting, learning) =
-            if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
+        let (acting, learning) = shard_counts(device, config.acting_shards, config.learning_shards);
         let mut rollout = Rollout::exploring(
             device,
             policy.as_ref(),
@@ -96,34 +94,10 @@ impl Dqn {
         }
         let world_state = rollout.experience().world_state.len() / (config.rollout * spec.worlds);
         let kind = &spec.kinds[0];
-        let observation: usize = kind.observation.iter().product();
-        let parts = policy.state();
-        let keeps = config.stored_state && !parts.is_empty();
-        // Whole rollouts; room for two sequences at least.
-        let steps = config.replay.div_ceil(spec.worlds).max(2 * config.length());
-        let replay = Replay::new(
-            Sizes {
-                steps: steps.next_multiple_of(config.rollout),
-                agents: kind.count,
-                worlds: spec.worlds,
-                observation,
-                actions: kind.actions.clone(),
-                masked: spec.masked,
-                world_state,
-                state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
-                stride: if keeps { config.rollout } else { 1 },
-                length: config.length(),
-            },
-            config.prioritised,
-        )?;
-        let mixer = match config.mixer {
-            Mixing::None => Mixer::None,
-            Mixing::Vdn => Mixer::Vdn,
-            Mixing::Qmix(mixing) => {
-                let state = if spec.state == 0 { kind.count * observation } else { spec.state };
-                Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, mixing, seed)?))
-            }
-        };
+        let kept = Kept { steps: config.replay, rollout: config.rollout, stored_state: config.stored_state };
+        let sizes = kept.sizes(config.window(), policy.as_ref(), &spec, world_state);
+        let replay = Replay::new(sizes, config.prioritised)?;
+        let mixer = Mixer::new(device, config.mixer, &spec, seed)?;
         let rule = Rule::adam(config.adam_epsilon);
         let sets: Vec<&Parameters> =
             [Some(policy.parameters()), mixer.parameters()].into_iter().flatten().collect();
@@ -229,21 +203,10 @@ impl Dqn {
             fill_targets(learner, &draws[own.clone()], &targets[own], share);
             Ok(())
         };
-        let look = |learners: &[Program]| -> Result<[f64; 4]> {
-            let mut statistics = [0f64; 4];
-            for learner in learners {
-                for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
-                    *sum += f64::from(*value);
-                }
-            }
-            let mut named = STATISTICS.iter().zip(statistics);
-            named.try_for_each(|(name, value)| finite(name, value, steps))?;
-            Ok(statistics)
-        };
-        let (mut statistics, norm) =
+        let look = |learners: &[Program]| statistics(learners, &STATISTICS, steps);
+        let ([loss, q, error], norm) =
             self.descent.step(learning_rate, config.max_gradient_norm, fill, look)?;
         finite("gradient", norm, self.steps)?;
-        statistics[3] = norm;
         let errors: Vec<f32> = (0..self.config.batch)
             .map(|i| {
                 let errors = self.descent.shards()[i / each].outputs().f32(2);
@@ -255,7 +218,7 @@ impl Dqn {
         if self.updates().is_multiple_of(self.config.target_every as u64) {
             self.target.run(&[("rate", &[self.config.target_rate])])?;
         }
-        Ok(statistics)
+        Ok([loss, q, error, norm])
     }
 
     /// Names of the sets of parameters in checkpoints.

@@ -23,13 +23,13 @@ pub use config::{Entropy, OffPolicyConfig, View};
 
 use std::sync::Arc;
 
-use super::drawn::{Learned, fill_targets, target_program};
+use super::drawn::{Kept, Learned, fill_targets, target_program};
 use super::exploration::{Exploration, Noise};
-use super::mixer::{Mixer, Mixing, Qmix};
+use super::mixer::{Mixer, Mixing};
 use super::reduce::{Descent, Loss, Reduce};
-use super::replay::{Draw, Priority, Replay, Sizes, Targets};
+use super::replay::{Draw, Priority, Replay, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
 use crate::Device;
 use crate::agent::{Policy, fill_noise, mixed_key, neighbours, noise_key};
 use crate::env::{Spec, VecEnv};
@@ -83,23 +83,23 @@ impl OffPolicy {
         let spec = environment.spec().clone();
         config.check(spec.worlds)?;
         let kind = spec.only_kind("an actor-critic")?.clone();
-        // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
-        let (acting, shards) =
-            if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
+        let (acting, shards) = shard_counts(device, config.acting_shards, config.learning_shards);
         let choice = config.exploring();
         let mut rollout =
             Rollout::exploring(device, policy.as_ref(), environment, config.rollout, acting, seed, choice)?;
-        let floats = kind.count * spec.worlds * kind.actions.floats();
-        if floats > 0 {
-            rollout.set_exploration(Exploration::new(config.noise, floats, seed));
+        if kind.actions.floats() > 0 {
+            let lanes = kind.count * spec.worlds;
+            rollout.set_exploration(Exploration::new(config.noise, &kind.actions, lanes, seed));
         }
         if config.critic == View::Central || matches!(config.mixer, Mixing::Qmix(_)) {
             rollout.keep_world_state();
         }
         let world_state = rollout.experience().world_state.len() / (config.rollout * spec.worlds);
-        let replay = Replay::new(sizes(&config, policy.as_ref(), &spec, world_state), false)?;
+        let kept = Kept { steps: config.replay, rollout: config.rollout, stored_state: config.stored_state };
+        let sizes = kept.sizes(config.window(), policy.as_ref(), &spec, world_state);
+        let replay = Replay::new(sizes, false)?;
         let critics = Critics::new(device, &config, &spec, spec.state, separate, seed)?;
-        let mixer = mixer(device, &config, &spec, seed)?;
+        let mixer = Mixer::new(device, config.mixer, &spec, seed)?;
         let temperature = temperature(device, &config, seed)?;
         let rule = Rule::adam(config.adam_epsilon);
         let judges: Vec<&Parameters> =
@@ -175,9 +175,9 @@ impl OffPolicy {
         Ok((draws, targets))
     }
 
-    /// One update of the critic, and where it is time of the actor and the targets; the means of what they report, the
-    /// critic's before the actor's.
-    fn learn(&mut self, factor: f32) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+    /// One update of the critic, and where it is time of the actor and the targets; what they report with the
+    /// norms of their gradients, the critic's before the actor's.
+    fn learn(&mut self, factor: f32) -> Result<([f64; 4], Option<[f64; 4]>)> {
         let (draws, targets) = self.draw()?;
         let counted: f64 = targets.iter().flat_map(|t| &t.weights).map(|w| f64::from(*w)).sum();
         let share = (1.0 / counted.max(1.0)) as f32;
@@ -202,31 +202,22 @@ impl OffPolicy {
                 Ok(())
             }
         };
-        let look = |names: &'static [&'static str]| {
-            move |learners: &[Program]| -> Result<Vec<f64>> {
-                let mut sums = vec![0f64; names.len()];
-                for learner in learners {
-                    for (sum, value) in sums.iter_mut().zip(learner.outputs().f32(1)) {
-                        *sum += f64::from(*value);
-                    }
-                }
-                names.iter().zip(&sums).try_for_each(|(name, sum)| finite(name, *sum, steps))?;
-                Ok(sums)
-            }
+        let look = |names: &'static [&'static str; 3]| {
+            move |learners: &[Program]| statistics(learners, names, steps)
         };
         let rate = self.config.critic_learning_rate * factor;
-        let (mut judged, norm) = self.judging.step(rate, limit, fill(0), look(&CRITIC_STATISTICS))?;
+        let ([loss, q, error], norm) = self.judging.step(rate, limit, fill(0), look(&CRITIC_STATISTICS))?;
         finite("gradient of the critic", norm, steps)?;
-        judged.push(norm);
+        let judged = [loss, q, error, norm];
         if !self.judging.updates().is_multiple_of(self.config.actor_every as u64) {
             return Ok((judged, None));
         }
         let rate = self.config.learning_rate * factor;
-        let (mut acted, norm) = self.acting.step(rate, limit, fill(1 << 40), look(&ACTOR_STATISTICS))?;
+        let ([loss, entropy, temperature], norm) =
+            self.acting.step(rate, limit, fill(1 << 40), look(&ACTOR_STATISTICS))?;
         finite("gradient", norm, steps)?;
-        acted.push(norm);
         self.target.run(&[("rate", &[self.config.target_rate])])?;
-        Ok((judged, Some(acted)))
+        Ok((judged, Some([loss, entropy, temperature, norm])))
     }
 }
 
@@ -237,42 +228,6 @@ fn shard<'a>(
     loss: for<'g> fn(&'g Graph, &Parts<'_>, usize, &[Optimiser]) -> Result<Loss<'g>>,
 ) -> impl for<'g> Fn(&'g Graph, &[Optimiser]) -> Result<Loss<'g>> + 'a {
     move |graph, optimisers| loss(graph, parts, parts.config.batch / shards, optimisers)
-}
-
-/// What is kept of such worlds.
-fn sizes(config: &OffPolicyConfig, policy: &dyn Policy, spec: &Spec, world_state: usize) -> Sizes {
-    let kind = &spec.kinds[0];
-    let parts = policy.state();
-    let keeps = config.stored_state && !parts.is_empty();
-    let length = config.window().length();
-    // Whole rollouts; room for two sequences at least.
-    let steps = config.replay.div_ceil(spec.worlds).max(2 * length);
-    Sizes {
-        steps: steps.next_multiple_of(config.rollout),
-        agents: kind.count,
-        worlds: spec.worlds,
-        observation: kind.observation.iter().product(),
-        actions: kind.actions.clone(),
-        masked: spec.masked,
-        world_state,
-        state: if keeps { parts.iter().map(|p| p.shape.iter().product()).collect() } else { vec![] },
-        stride: if keeps { config.rollout } else { 1 },
-        length,
-    }
-}
-
-/// What mixes the values of such worlds' agents.
-fn mixer(device: &Device, config: &OffPolicyConfig, spec: &Spec, seed: u64) -> Result<Mixer> {
-    Ok(match config.mixer {
-        Mixing::None => Mixer::None,
-        Mixing::Vdn => Mixer::Vdn,
-        Mixing::Qmix(mixing) => {
-            let kind = &spec.kinds[0];
-            let all = kind.count * kind.observation.iter().product::<usize>();
-            let state = if spec.state == 0 { all } else { spec.state };
-            Mixer::Qmix(Box::new(Qmix::new(device, kind.count, state, mixing, seed)?))
-        }
-    })
 }
 
 /// The logarithm of what a nat is worth, where that is learned.

@@ -96,7 +96,7 @@ impl<'a> Parts<'a> {
         let of = actions.distribution(parameters, masks, self.policy.bounded())?;
         let keys = keys(key, of.factors().len().max(1));
         let (mut options, mut floats) = (Vec::new(), Vec::new());
-        let logarithms: f32 = actions.bounds().iter().map(|[low, high]| (high * 0.5 - low * 0.5).ln()).sum();
+        let logarithms: f32 = actions.half_widths().iter().map(|half| half.ln()).sum();
         let mut log_probability: Option<Tensor<'g>> = None;
         for (factor, key) in of.factors().iter().zip(keys) {
             match factor {

@@ -29,7 +29,7 @@ use super::curiosity::Curiosity;
 use super::influence::Influence;
 use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, take_up};
+use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
 use crate::Device;
 use crate::agent::{Policy, mixed_key, neighbours};
 use crate::env::{Spec, VecEnv};
@@ -75,9 +75,7 @@ impl Ppo {
     ) -> Result<Self> {
         let spec = environment.spec().clone();
         let config = config.resolved(spec.worlds)?;
-        // Shards are for threads. A GPU takes the whole batch at once, and its gradients never leave it.
-        let (acting, learning) =
-            if device.is_cpu() { (config.acting_shards, config.learning_shards) } else { (1, 1) };
+        let (acting, learning) = shard_counts(device, config.acting_shards, config.learning_shards);
         let rollout = Rollout::new(device, policy.as_ref(), environment, config.rollout, acting, seed)?;
         let rule = Rule::adam(config.adam_epsilon);
         let optimisers = config.rates.optimisers("learner.rates", device, &[policy.parameters()], rule)?;
@@ -162,22 +160,12 @@ impl Ppo {
             put("weights", &|lane| experience.weights[lane] / count);
             Ok(())
         };
-        let look = |learners: &[Program]| -> Result<[f64; 6]> {
-            let mut statistics = [0f64; 6];
-            for learner in learners {
-                for (sum, value) in statistics.iter_mut().zip(learner.outputs().f32(1)) {
-                    *sum += f64::from(*value);
-                }
-            }
-            let mut named = STATISTICS.iter().zip(statistics);
-            named.try_for_each(|(name, value)| finite(name, value, steps))?;
-            Ok(statistics)
-        };
+        let look = |learners: &[Program]| statistics(learners, &STATISTICS, steps);
         let limit = config.max_gradient_norm;
-        let (mut statistics, norm) = self.descent.step(self.learning_rate, limit, fill, look)?;
+        let ([policy, value, entropy, kl, clipped], norm) =
+            self.descent.step(self.learning_rate, limit, fill, look)?;
         finite("gradient", norm, self.steps)?;
-        statistics[5] = norm;
-        Ok(statistics)
+        Ok([policy, value, entropy, kl, clipped, norm])
     }
 
     /// How much of the training is done, 0 to 1.

@@ -141,6 +141,11 @@ pub enum Factor<'g> {
 pub struct Distribution<'g>(Vec<Factor<'g>>);
 
 impl ActionSpace {
+    /// Half the width between the bounds of every float, 1 where one is infinite: the unit in which networks speak of it.
+    pub fn half_widths(&self) -> Vec<f32> {
+        Scale::of(&self.bounds()).half
+    }
+
     /// The distribution that `parameters` `[lanes.., parameters]` stand for, part after part: the logits of a choice; for
     /// floats all means, then all deviations. `masks` `[lanes.., options]` are 1 where an option is allowed.
     ///
