@@ -369,6 +369,8 @@ fn every_world_with_a_number_of_agents_is_played_with_others() {
         "bits",
         "lever",
         "switch",
+        "sinusoid",
+        "point_navigation",
         "simple_spread",
         "gridworld",
         "traffic_junction",

@@ -10,6 +10,7 @@ use synod::env::matrix_game::MatrixGameConfig;
 use synod::env::noise::{NoiseConfig, Sight};
 use synod::env::planted::PlantedConfig;
 use synod::env::platoon::{Driver, PlatoonConfig, RegulatorConfig, RoadConfig, Task};
+use synod::env::point_navigation::PointNavigationConfig;
 use synod::env::recall::RecallConfig;
 use synod::env::repeat_previous::RepeatPreviousConfig;
 use synod::env::switch::SwitchConfig;
@@ -36,6 +37,13 @@ pub fn configurations() -> Vec<WorldConfig> {
         symbols: 5,
         lag: 2,
         length: 9,
+    }));
+    all.push(WorldConfig::new(PointNavigationConfig {
+        worlds: 9,
+        agents: 3,
+        length: 4,
+        episodes: 2,
+        trial: true,
     }));
     all.push(WorldConfig::new(SwitchConfig { worlds: 200, agents: 4, days: 0, lamp: true }));
     // Agents of one kind with more machines than others.

@@ -18,6 +18,7 @@ mod platoon_records;
 mod recall;
 mod roads;
 mod signals;
+mod tasks;
 mod traffic;
 mod traffic_junction;
 mod vmas;

@@ -24,9 +24,11 @@ use super::penalty::PenaltyConfig;
 use super::pendulum::PendulumConfig;
 use super::planted::PlantedConfig;
 use super::platoon::PlatoonConfig;
+use super::point_navigation::PointNavigationConfig;
 use super::recall::RecallConfig;
 use super::repeat_previous::RepeatPreviousConfig;
 use super::roads::RoadsConfig;
+use super::sinusoid::SinusoidConfig;
 use super::spoken::SpokenConfig;
 use super::switch::SwitchConfig;
 use super::taxi::TaxiConfig;
@@ -93,6 +95,8 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<TaxiConfig>(),
     Kind::<Worlds>::of::<LqrConfig>(),
     Kind::<Worlds>::of::<PendulumConfig>(),
+    Kind::<Worlds>::of::<SinusoidConfig>(),
+    Kind::<Worlds>::of::<PointNavigationConfig>(),
     Kind::<Worlds>::of::<SimpleSpreadConfig>(),
     Kind::<Worlds>::of::<SimpleTagConfig>(),
     Kind::<Worlds>::of::<SimpleAdversaryConfig>(),

@@ -39,11 +39,13 @@ pub mod pendulum;
 mod plane;
 pub mod planted;
 pub mod platoon;
+pub mod point_navigation;
 pub mod recall;
 pub mod repeat_previous;
 mod riccati;
 pub mod roads;
 pub mod signals;
+pub mod sinusoid;
 pub mod spoken;
 pub mod switch;
 pub mod taxi;
@@ -350,6 +352,25 @@ pub trait VecEnv: Send {
     /// are alike: what policies are judged by.
     fn equilibrium(&self) -> Option<Vec<Vec<f64>>> {
         self.inner()?.equilibrium()
+    }
+
+    /// Writes what each agent would rightly do now, where the world knows it, as actions are laid out for a step: what
+    /// supervised learning learns. `known` `[worlds, agents]` is whether there is such an answer for the agent; where not its
+    /// action is left as it is.
+    ///
+    /// # Errors
+    /// Worlds of this kind do not say what is right, or arrays of other lengths.
+    fn answers(&self, actions: &mut Actions, known: &mut [bool]) -> Result<()> {
+        match self.inner() {
+            Some(inner) => inner.answers(actions, known),
+            None => Err(Error::Usage("this world does not say what would be right".into())),
+        }
+    }
+
+    /// Episodes that follow one another in a world before it draws another task (a goal, a function): what an agent can find
+    /// out in one it can use in the next. 1 where each episode is a task of its own.
+    fn task_episodes(&self) -> u32 {
+        self.inner().map_or(1, VecEnv::task_episodes)
     }
 
     /// What an agent's actions are called: the options of its choices, one choice after another, then its continuous

@@ -153,6 +153,18 @@ impl Rules for RepeatPreviousConfig {
         vec![f64::from(world.correct) / ((self.length - self.lag) * self.agents) as f64]
     }
 
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, world: &Sequences, agent: usize, discrete: &mut [u32], _: &mut [f32]) -> bool {
+        let asked = (self.lag..self.length).contains(&(world.step as usize));
+        if asked {
+            discrete[0] = u32::from(world.shown[self.row(world.step + 1)][agent]);
+        }
+        asked
+    }
+
     /// A row for each agent: what it sees now, what it said last, and what was wanted then.
     fn draw(&self, world: &Sequences) -> Option<Drawing> {
         let drawn = self.agents.min(MOST_DRAWN);

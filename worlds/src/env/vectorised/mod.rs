@@ -374,6 +374,34 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         self.rules.equilibrium()
     }
 
+    fn answers(&self, actions: &mut Actions, known: &mut [bool]) -> Result<()> {
+        if !self.rules.answers() {
+            return Err(Error::Usage(format!("`{}` does not say what would be right", R::NAME)));
+        }
+        let [integers, floats] = self.spec.action_lengths();
+        let agents = self.layout.agents;
+        actions.expect("answers", integers, floats, self.spec.worlds * agents)?;
+        if known.len() != self.spec.worlds * agents {
+            let (got, expected) = (known.len(), self.spec.worlds * agents);
+            return Err(Error::Usage(format!("answers: {got} marks for {expected} agents")));
+        }
+        for (index, (slot, known)) in self.slots.iter().zip(known.chunks_exact_mut(agents)).enumerate() {
+            for (agent, known) in known.iter_mut().enumerate() {
+                let [discrete, continuous] = self.layout.actions_of(index, agent);
+                let (discrete, continuous) =
+                    (&mut actions.discrete[discrete], &mut actions.continuous[continuous]);
+                *known = slot.started
+                    && !slot.ended
+                    && self.rules.answer(&slot.world, agent, discrete, continuous);
+            }
+        }
+        Ok(())
+    }
+
+    fn task_episodes(&self) -> u32 {
+        self.rules.task_episodes()
+    }
+
     fn action_names(&self, agent: usize) -> Vec<String> {
         self.rules.action_names(agent)
     }

@@ -1,5 +1,7 @@
 //! The caller's buffers, cut into what belongs to some worlds, and to one.
 
+use std::ops::Range;
+
 use crate::action::{Actions, hold};
 use crate::env::{Buffers, Spec};
 
@@ -79,6 +81,25 @@ impl Layout {
         for acts in &self.acts {
             hold(&mut continuous[acts.continuous[0]..][..acts.continuous[1]], &acts.bounds);
         }
+    }
+
+    /// Where an agent's integers and floats lie in the arrays of actions. Agents are counted through all kinds.
+    pub fn actions_of(&self, world: usize, agent: usize) -> [Range<usize>; 2] {
+        let mut at = agent;
+        for acts in &self.acts {
+            if at < acts.count {
+                return [
+                    ([acts.discrete[0], acts.each[0]], acts.sizes.len()),
+                    ([acts.continuous[0], acts.each[1]], acts.bounds.len()),
+                ]
+                .map(|([first, each], size)| {
+                    let start = first + world * each + at * size;
+                    start..start + size
+                });
+            }
+            at -= acts.count;
+        }
+        [0..0, 0..0]
     }
 
     /// For every agent of a world the options of each of its integers, and the bounds of each of its floats.

@@ -172,6 +172,28 @@ pub trait Rules: Debug + Send + Sync + Serialize {
         None
     }
 
+    /// Whether worlds of this kind say what would be right ([`Rules::answer`]).
+    fn answers(&self) -> bool {
+        false
+    }
+
+    /// Writes what an agent would rightly do now: its integers and its floats. Whether there is such an answer; where not,
+    /// nothing is written. Agents are counted through all kinds.
+    fn answer(
+        &self,
+        _world: &Self::World,
+        _agent: usize,
+        _discrete: &mut [u32],
+        _continuous: &mut [f32],
+    ) -> bool {
+        false
+    }
+
+    /// Episodes of a world before it draws another task.
+    fn task_episodes(&self) -> u32 {
+        1
+    }
+
     /// Writes or reads everything that [`Rules::reset`] or [`Rules::step`] can change, always in the same order.
     ///
     /// # Errors
