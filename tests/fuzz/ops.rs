@@ -97,6 +97,7 @@ fn method<'g>(g: &'g Graph, all: &[Tensor<'g>], random: &mut Random) -> Vec<Tens
         41 => x.conv2d(y, [random.size(), random.below(3)], [random.below(3), random.size()]),
         42 => x.attention(same, same, random.below(4), random.once_in(3).then_some(z), random.once_in(2)),
         43 => x.memory_read(y, random.below(4), random.once_in(2).then_some(z)),
+        44 if random.once_in(2) => x.complex_scan(same, y, random.once_in(2).then_some(z)),
         44 => x.linear_scan(same, y, random.once_in(2).then_some(z)),
         45 => match random.below(5) {
             0 => x.random_normal(shape(random)),
@@ -231,7 +232,7 @@ fn ops_on_any_operands() {
         let (a, b, c) = (dimension(), dimension(), dimension());
         let flag = random.once_in(2);
         let window = conv::Window { stride: [a, b], padding: [b, c] };
-        match random.below(30) {
+        match random.below(31) {
             0 => apply(g, Matmul::new(flag, random.once_in(2)), random),
             1 => apply(g, slice::Slice { axis: a, start: b, length: c }, random),
             2 => apply(g, slice::Split { axis: a, sizes: vec![b, c] }, random),
@@ -261,6 +262,7 @@ fn ops_on_any_operands() {
             26 => apply(g, ssm::DiagonalSsm { initial: flag, resets: random.once_in(2) }, random),
             27 => apply(g, memory::MemoryWrite { threshold: random.float() }, random),
             28 => apply(g, movement::Copy, random),
+            29 => apply(g, scan::ComplexScan::new(flag, random.once_in(2)), random),
             _ => apply(
                 g,
                 elementwise::Elementwise(*random.pick(&[Scalar::Select, Scalar::Add, Scalar::Exp])),

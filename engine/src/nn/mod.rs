@@ -32,4 +32,7 @@ pub use layers::{
 };
 pub use parameters::{Builder, Parameter, Parameters, Weights};
 pub use recurrent::{Gru, Lstm};
-pub use state_space::DiagonalSsm;
+pub use state_space::{
+    DiagonalSsm, Hippo, Lru, Mamba, Ring, S5, StateSpace, StateSpaceBlock, StateSpaceOutput, hippo_normal,
+    zero_order_hold,
+};

@@ -84,6 +84,18 @@ impl Builder {
     /// Declares a parameter. Names are joined with slashes: `encoder/convolution/weight`. One without elements, or with more
     /// than a tensor may have, is kept as a mistake, which [`Builder::build`] reports.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, initial: Initial) -> Parameter {
+        let shape = shape.into();
+        self.parameter_by(name, shape.clone(), |stream| initial.values(&shape, stream))
+    }
+
+    /// As [`Builder::parameter`], with values by a rule of its own, row-major. Where each agent has its own, the rule is
+    /// asked once for each. One that gives another number of values is a mistake.
+    pub fn parameter_by(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        values: impl Fn(&mut Stream) -> Vec<f32>,
+    ) -> Parameter {
         let mut shape = shape.into();
         let mut path = self.prefix.clone();
         path.push(name.to_string());
@@ -97,7 +109,12 @@ impl Builder {
             return Parameter { index: usize::MAX, common: self.common };
         }
         for _ in 0..lanes {
-            self.values.extend(initial.values(&shape, &mut self.stream));
+            self.values.extend(values(&mut self.stream));
+        }
+        if self.values.len() != offset + elements {
+            let (name, found) = (path.join("/"), self.values.len() - offset);
+            self.failure.get_or_insert(format!("parameter `{name}`: {found} values for {lanes} x {shape:?}"));
+            self.values.resize(offset + elements, 0.0);
         }
         if let Some(lanes) = self.own_lanes() {
             shape = [&[lanes], &shape[..]].concat().into();

@@ -108,12 +108,15 @@ fn a_batch_of_nothing_has_gradients_of_zeros() {
 
 #[test]
 fn what_cannot_be_made_of_nothing_is_an_error() {
-    let all: [(&str, Build); 6] = [
+    let all: [(&str, Build); 7] = [
         ("max", |_, x| vec![x.max(&[0])]),
         ("max", |_, x| vec![x.logsumexp(0)]),
         ("argmax", |_, x| vec![x.transpose(&[1, 0]).argmax()]),
         ("gather", |g, x| vec![x.gather(g.constant_u32([1], &[0]))]),
         ("linear_scan", |g, x| vec![x.linear_scan(g.full([1, 3], 1.0), g.full([3], 0.0), None)]),
+        ("complex_scan", |g, x| {
+            vec![x.reshape([0, 6]).complex_scan(g.full([1, 6], 1.0), g.full([6], 0.0), None)]
+        }),
         ("add", |g, x| vec![x + g.full([2, 3], 1.0)]),
     ];
     for (op, build) in all {

@@ -32,4 +32,5 @@ mod scan;
 mod sort;
 mod special_values;
 mod ssm;
+mod state_space;
 mod windows;

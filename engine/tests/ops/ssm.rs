@@ -1,9 +1,7 @@
 //! Diagonal state space models against plain loops in double precision.
 
 use crate::common::{Case, check_covers, mask, uniform};
-use synod_engine::nn::{self, Builder, Linear};
 use synod_engine::op::ssm::{DiagonalSsm, DiagonalSsmOutput};
-use synod_engine::optim::{Optimiser, Rule, STEP_INPUT};
 use synod_engine::{Device, Error, Graph};
 
 const COVERS: &[&str] = &["diagonal_ssm", "diagonal_ssm_gradient"];
@@ -258,70 +256,4 @@ fn mistakes_are_named() {
     let x = g.input("x", [3, 4]);
     g.apply(DiagonalSsm { initial: true, resets: false }, &[x; 5]);
     assert!(g.check().is_err());
-}
-
-/// Targets are means of inputs two to five steps ago, which no layer without memory can know.
-#[test]
-fn the_layer_learns_a_delayed_sum() {
-    let (time, batch, features, states) = (48, 16, 8, 8);
-    let device = Device::cpu();
-    let mut builder = Builder::new(3);
-    let first = Linear::new(&mut builder, "first", 1, features, 1.0);
-    let layer = nn::DiagonalSsm::new(&mut builder, "ssm", features, states);
-    let last = Linear::new(&mut builder, "last", features, 1, 1.0);
-    let parameters = builder.build(&device).unwrap();
-    let g = Graph::new();
-    let weights = parameters.weights(&g);
-    let (u, target) = (g.input("u", [time, batch, 1]), g.input("target", [time, batch, 1]));
-    let y = layer.forward(&weights, first.forward(&weights, u), None, None).outputs;
-    let loss = (last.forward(&weights, y) - target).square().mean_all();
-    let mut optimiser = Optimiser::new(&device, &parameters, Rule::adam(1e-8)).unwrap();
-    optimiser.update(&g, parameters.gradient(loss, &weights).unwrap());
-    let mut program = device.compile(&g, &[loss]).unwrap();
-    let mut random = crate::common::Random::seeded(5);
-    let (mut losses, mut variances) = (Vec::new(), Vec::new());
-    for _ in 0..600 {
-        let u = random.floats(time * batch, -1.0, 1.0);
-        let target: Vec<f32> = (0..time * batch)
-            .map(|i| (2..=5).filter(|k| i >= k * batch).map(|k| 0.5 * u[i - k * batch]).sum())
-            .collect();
-        variances.push(target.iter().map(|x| x * x).sum::<f32>() / target.len() as f32);
-        let numbers = optimiser.advance(2e-2);
-        let out = program.run(&[("u", &u), ("target", &target), (STEP_INPUT, &numbers)]).unwrap();
-        losses.push(out.f32(0)[0]);
-    }
-    let mean = |x: &[f32]| x[550..].iter().sum::<f32>() / 50.0;
-    let left = mean(&losses) / mean(&variances);
-    assert!(left < 0.3, "of the variance {left} is left");
-}
-
-/// A sequence in two parts, agents with parameters of their own, and resets: as the agents use layers.
-#[test]
-fn the_layer_carries_states_and_forgets_them() {
-    let (agents, time, batch, features, states) = (2, 6, 3, 5, 4);
-    for device in crate::common::devices() {
-        let mut builder = Builder::with_lanes(7, agents);
-        let layer = nn::DiagonalSsm::new(&mut builder, "ssm", features, states);
-        let parameters = builder.build(&device).unwrap();
-        let g = Graph::new();
-        let weights = parameters.weights(&g);
-        let u = g.input("u", [agents, time, batch, features]);
-        let resets = g.input("resets", [agents, time, batch]);
-        let whole = layer.forward(&weights, u, None, Some(resets));
-        let front = layer.forward(&weights, u.slice(1, 0, 2), None, Some(resets.slice(1, 0, 2)));
-        let back = layer.forward(&weights, u.slice(1, 2, 4), Some(front.state), Some(resets.slice(1, 2, 4)));
-        assert_eq!(whole.state.shape().to_vec(), [agents, batch, features, states]);
-        // All are reset before step 2: then the beginning does not matter.
-        let fresh = layer.forward(&weights, u.slice(1, 2, 4), None, None);
-        let pieces = g.concat(&[front.outputs, back.outputs], 1);
-        let outputs = [whole.outputs, pieces, whole.state, fresh.state];
-        let mut program = device.compile(&g, &outputs).unwrap();
-        let mut random = crate::common::Random::fresh();
-        let u = random.floats(agents * time * batch * features, -1.0, 1.0);
-        let resets: Vec<f32> = (0..agents * time * batch).map(|i| f32::from(i / batch % time == 2)).collect();
-        let out = program.run(&[("u", &u), ("resets", &resets)]).unwrap();
-        for (x, y) in [(0, 1), (2, 3)].into_iter().flat_map(|(i, k)| out.f32(i).iter().zip(out.f32(k))) {
-            assert!((x - y).abs() < 1e-5, "{}: {x} and {y}, seed {}", device.name(), random.seed());
-        }
-    }
 }

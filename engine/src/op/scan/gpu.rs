@@ -14,7 +14,10 @@ pub(super) const MOST: usize = 16 * 1024;
 #[derive(Clone, Copy)]
 pub(super) struct Recurrence {
     pub reverse: bool,
+    /// A step has the factor of the step before it, of complex numbers the conjugate.
     pub lag: bool,
+    /// Numbers have an imaginary part.
+    pub complex: bool,
     pub a: usize,
     pub b: usize,
     pub initial: Option<usize>,
@@ -54,6 +57,10 @@ impl Recurrence {
         let chunk = if alone { plan.time } else { plan.time.div_ceil(MOST).max(CHUNK) };
         let chunks = plan.time.div_ceil(chunk);
         let parameters = self.parameters(call, plan, chunk);
+        let [reduce, carry, apply] = match self.complex {
+            true => ["complex_reduce", "complex_carry", "complex_apply"],
+            false => ["reduce", "carry", "apply"],
+        };
         let launch = |entry, bindings, parameters, items| Launch {
             shader: SHADER.into(),
             entry,
@@ -67,7 +74,7 @@ impl Recurrence {
         let initial = Binding::Input(self.initial.unwrap_or(self.a));
         let x = Binding::Output(self.x);
         if chunks == 1 {
-            return launch("apply", vec![a, b, resets, initial, x], parameters, rows).into();
+            return launch(apply, vec![a, b, resets, initial, x], parameters, rows).into();
         }
         let mut from_chunks = parameters.clone();
         // `apply` finds the state of every chunk in scratch memory, row by row.
@@ -84,16 +91,16 @@ impl Recurrence {
         ];
         GpuPlan {
             launches: vec![
-                launch("reduce", reduced, parameters.clone(), rows * chunks),
-                launch("carry", carried, parameters, rows),
+                launch(reduce, reduced, parameters.clone(), rows * chunks),
+                launch(carry, carried, parameters, rows),
                 launch(
-                    "apply",
+                    apply,
                     vec![a, b, resets, Binding::ScratchRead(states), x],
                     from_chunks,
                     rows * chunks,
                 ),
             ],
-            scratch: vec![rows * chunks; 3],
+            scratch: vec![rows * chunks * if self.complex { 2 } else { 1 }; 3],
         }
     }
 }

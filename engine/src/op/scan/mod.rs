@@ -4,8 +4,11 @@
 //! channels of a step at once, so that the state stays in the first-level cache. GPU: chunks of time, see
 //! `shaders/scan.wgsl`.
 
+mod complex;
 mod exact;
 mod gpu;
+
+pub use complex::ComplexScan;
 
 use super::lanes::{Lane, common_lead, lane_of, stretch, with_lead};
 use crate::cpu::Parallel;
@@ -18,10 +21,11 @@ use exact::{LONG, step_exactly};
 use gpu::Recurrence;
 
 /// Ops of this family.
-pub const NAMES: &[&str] = &["linear_scan", "linear_scan_gradient"];
+pub const NAMES: &[&str] = &["linear_scan", "linear_scan_gradient", "complex_scan"];
 
 /// WGSL of the scans.
-pub(crate) const SHADER: &str = include_str!("../../../shaders/scan.wgsl");
+pub(crate) const SHADER: &str =
+    concat!(include_str!("../../../shaders/scan.wgsl"), include_str!("../../../shaders/complex_scan.wgsl"));
 
 /// Channels of one task on the CPU: three rows of it are half of a first-level cache.
 const BLOCK: usize = 1024;
@@ -136,6 +140,7 @@ impl Op for LinearScan {
         let recurrence = Recurrence {
             reverse: self.reverse,
             lag: false,
+            complex: false,
             a: 0,
             b: 1,
             initial: Some(2),
@@ -346,8 +351,16 @@ impl Op for LinearScanGradient {
     fn gpu(&self, call: &GpuCall<'_>) -> Result<GpuPlan> {
         let shape = Plan::of(&call.operands[0], &call.operands[1]);
         let resets = self.resets.then_some(4);
-        let recurrence =
-            Recurrence { reverse: !self.reverse, lag: true, a: 0, b: 3, initial: None, resets, x: 1 };
+        let recurrence = Recurrence {
+            reverse: !self.reverse,
+            lag: true,
+            complex: false,
+            a: 0,
+            b: 3,
+            initial: None,
+            resets,
+            x: 1,
+        };
         let mut plan = recurrence.plan(call, &shape);
         let own = Recurrence { reverse: self.reverse, lag: false, initial: Some(2), ..recurrence };
         let steps = shape.time / shape.a_rows;
