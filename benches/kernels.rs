@@ -1,5 +1,5 @@
 //! Times of the kernels for processors: products of matrices at the sizes of small networks, elementary functions,
-//! convolution. One thread, except where the name says `pool`. `cargo bench --bench kernels -- gemm`
+//! convolution, recurrences. One thread, except where the name says `pool`. `cargo bench --bench kernels -- gemm`
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -129,6 +129,47 @@ fn convolutions(c: &mut Criterion) {
     group.finish();
 }
 
+/// First-order recurrences over 32 sequences of 256 steps, real and complex, with their gradients. An element is a number
+/// of the output; a complex one is two.
+fn scans(c: &mut Criterion) {
+    let (lanes, time, channels) = (32, 256, 64);
+    let device = synod::Device::cpu();
+    let mut group = c.benchmark_group("scan");
+    for (name, complex, of_time) in [
+        ("linear", false, true),
+        ("linear-invariant", false, false),
+        ("complex", true, true),
+        ("complex-invariant", true, false),
+    ] {
+        let width = if complex { 2 * channels } else { channels };
+        group.throughput(Throughput::Elements((lanes * time * width) as u64));
+        for gradient in [false, true] {
+            let graph = synod::Graph::new();
+            let factors = if of_time { vec![lanes, time, width] } else { vec![1, width] };
+            let a = graph.input("a", factors.clone());
+            let b = graph.input("b", [lanes, time, width]);
+            let zeros = graph.full([width], 0.0);
+            let x = match complex {
+                true => b.complex_scan(a, zeros, None),
+                false => b.linear_scan(a, zeros, None),
+            };
+            let mut outputs = vec![x];
+            if gradient {
+                outputs = graph.grad((x * x).sum_all(), &[a, b]).expect("it has a gradient");
+            }
+            let mut program = device.compile(&graph, &outputs).expect("shapes fit");
+            program.set_parallel(Parallel::Serial);
+            let a: Vec<f32> = values(factors.iter().product()).iter().map(|x| 0.6 * x).collect();
+            program.run(&[("a", &a), ("b", &values(lanes * time * width))]).expect("inputs fit");
+            let what = if gradient { "fwdbwd" } else { "fwd" };
+            group.bench_function(format!("{name}/b{lanes}_l{time}_c{channels}/{what}/cpu"), |bench| {
+                bench.iter(|| program.run(black_box(&[])).map(|_| ()).expect("inputs are there"));
+            });
+        }
+    }
+    group.finish();
+}
+
 /// What a run costs beside its kernels: twenty products of 4 x 4, which nothing fuses.
 fn overhead(c: &mut Criterion) {
     let device = synod::Device::cpu();
@@ -147,5 +188,5 @@ fn overhead(c: &mut Criterion) {
     });
 }
 
-criterion_group!(kernels, products, functions, convolutions, overhead);
+criterion_group!(kernels, products, functions, convolutions, scans, overhead);
 criterion_main!(kernels);

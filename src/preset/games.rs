@@ -1,7 +1,7 @@
 //! Small games with known answers.
 
 use super::Settings;
-use crate::agent::core::{CoreConfig, GruConfig};
+use crate::agent::core::{CoreConfig, GruConfig, SsmConfig};
 use crate::agent::team::TeamConfig;
 use crate::comm::{CommNetConfig, Communication};
 use crate::env::lever::LeverConfig;
@@ -12,6 +12,7 @@ use crate::optim::Schedule;
 use crate::train::dqn::DqnConfig;
 use crate::train::mixer::Mixing;
 use crate::train::ppo::PpoConfig;
+use crate::train::supervised::SupervisedConfig;
 
 /// The paper's data are random: epsilon stays at 1.
 pub(super) fn two_step(mixer: Mixing) -> Settings {
@@ -130,4 +131,34 @@ pub(super) fn switch(lamp: bool) -> Settings {
         show_last_action: true,
         ..Settings::new(world, agent, learner)
     }
+}
+
+/// The symbol of 31 steps ago (POPGym's medium task), from right answers: 1,500 updates by 32 episodes of 104 steps.
+pub(super) fn repeat_supervised(core: CoreConfig) -> Settings {
+    let (world, agent) = repeat_long(core);
+    let steps = 1_500 * 32 * 104;
+    Settings { steps, eval_every: 500_000, ..Settings::new(world, agent, SupervisedConfig::default()) }
+}
+
+/// The same by reward alone.
+pub(super) fn repeat_ppo() -> Settings {
+    let (world, agent) = repeat_long(CoreConfig::new(SsmConfig::default()));
+    let learner = PpoConfig {
+        rollout: 104,
+        minibatches: 4,
+        learning_rate: 1e-3,
+        // An answer is paid at once.
+        gamma: 0.0,
+        gae_lambda: 0.0,
+        // An answer is paid 1/73.
+        advantage_epsilon: 1e-4,
+        max_gradient_norm: 1.0,
+        ..PpoConfig::default()
+    };
+    Settings { steps: 1_500_000, eval_every: 250_000, ..Settings::new(world, agent, learner) }
+}
+
+fn repeat_long(core: CoreConfig) -> (RepeatPreviousConfig, TeamConfig) {
+    let world = RepeatPreviousConfig { worlds: 32, lag: 31, ..RepeatPreviousConfig::default() };
+    (world, TeamConfig { features: 64, identity: false, core, ..TeamConfig::default() })
 }

@@ -6,6 +6,7 @@ use super::{
     city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes, memory,
     particles, platoon, roads, tabular, traffic, warehouse,
 };
+use crate::agent::core::{CoreConfig, GruConfig, SsmConfig};
 use crate::agent::team::Critic;
 use crate::comm::{Channel, CommNetConfig, Communication, Ic3NetConfig, Silence, TarMacConfig};
 use crate::env::factory::FactoryConfig;
@@ -103,6 +104,21 @@ pub(super) const PRESETS: &[Preset] = &[
         name: "repeat-drqn",
         summary: "a recurrent Q-network repeats the symbol of three steps ago",
         settings: games::repeat,
+    },
+    Preset {
+        name: "repeat-s5",
+        summary: "S5 repeats the symbol of 31 steps ago (world.lag for others), learned from right answers",
+        settings: || games::repeat_supervised(CoreConfig::new(SsmConfig::default())),
+    },
+    Preset {
+        name: "repeat-gru",
+        summary: "the same by a gated recurrent unit",
+        settings: || games::repeat_supervised(CoreConfig::new(GruConfig {})),
+    },
+    Preset {
+        name: "repeat-ppo",
+        summary: "S5 repeats the symbol of 31 steps ago by reward alone (agent.core=gru for what gates make of it)",
+        settings: games::repeat_ppo,
     },
     Preset {
         name: "lever-commnet",

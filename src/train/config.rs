@@ -12,6 +12,7 @@ use super::maddpg::MaddpgConfig;
 use super::matd3::Matd3Config;
 use super::ppo::PpoConfig;
 use super::sac::SacConfig;
+use super::supervised::SupervisedConfig;
 use super::tabular::TabularConfig;
 use super::td3::Td3Config;
 use crate::Device;
@@ -146,6 +147,7 @@ const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<Td3Config>(),
     Kind::<Learners>::of::<SacConfig>(),
     Kind::<Learners>::of::<TabularConfig>(),
+    Kind::<Learners>::of::<SupervisedConfig>(),
 ];
 
 family! {

@@ -28,6 +28,13 @@ pub struct Experience {
     pub weights: Vec<f32>,
     /// What was done: `[time, agents, worlds, integers]` and `[time, agents, worlds, floats]`.
     pub actions: Actions,
+    /// What would have been right, laid out as actions are, where the rollout keeps it ([`Rollout::keep_answers`]), else
+    /// nothing.
+    ///
+    /// [`Rollout::keep_answers`]: super::rollout::Rollout::keep_answers
+    pub answers: Actions,
+    /// 1 where the world knew what would be right; empty where answers are not kept.
+    pub answered: Vec<f32>,
     /// With which log-probability.
     pub log_probabilities: Vec<f32>,
     /// The critic's value; `[time + 1, agents, worlds]`.
@@ -48,6 +55,17 @@ pub struct Experience {
     pub noise: [u64; 2],
 }
 
+/// Rows `[rows, all worlds, size]` of these worlds.
+fn take<T: Copy>(to: &mut [T], from: &[T], rows: usize, all: usize, worlds: &[usize]) {
+    let size = from.len() / (rows * all);
+    for row in 0..rows {
+        for (j, &world) in worlds.iter().enumerate() {
+            let (start, end) = ((row * all + world) * size, (row * worlds.len() + j) * size);
+            to[end..end + size].copy_from_slice(&from[start..start + size]);
+        }
+    }
+}
+
 impl Experience {
     pub(super) fn new([time, agents, worlds]: [usize; 3], observation: usize, space: &ActionSpace) -> Self {
         let lanes = time * agents * worlds;
@@ -62,6 +80,8 @@ impl Experience {
             present: vec![0.0; lanes],
             weights: vec![0.0; lanes],
             actions: Actions::zeros(space, lanes),
+            answers: Actions::default(),
+            answered: Vec::new(),
             log_probabilities: vec![0.0; lanes],
             values: vec![0.0; lanes + agents * worlds],
             rewards: vec![0.0; lanes],
@@ -121,16 +141,6 @@ impl Experience {
     /// # Errors
     /// A world that there is not, or a program over another number of worlds or steps.
     pub fn fill(&self, program: &mut Program, worlds: &[usize]) -> Result<()> {
-        /// Rows `[rows, all worlds, size]` of these worlds.
-        fn take<T: Copy>(to: &mut [T], from: &[T], rows: usize, all: usize, worlds: &[usize]) {
-            let size = from.len() / (rows * all);
-            for row in 0..rows {
-                for (j, &world) in worlds.iter().enumerate() {
-                    let (start, end) = ((row * all + world) * size, (row * worlds.len() + j) * size);
-                    to[end..end + size].copy_from_slice(&from[start..start + size]);
-                }
-            }
-        }
         let rows = self.time * self.agents;
         let lanes = rows * worlds.len();
         let fits = |input: &mut [f32]| input.len() == lanes * self.observation;
@@ -158,6 +168,26 @@ impl Experience {
         }
         if let Some(input) = program.find_input_u32(ACTION_INPUTS[0]) {
             take(input, &self.actions.discrete, rows, all, worlds);
+        }
+        Ok(())
+    }
+
+    /// As [`Experience::fill`], with what would have been right in place of what they did.
+    ///
+    /// # Errors
+    /// As [`Experience::fill`], or answers that were not kept.
+    pub fn fill_answers(&self, program: &mut Program, worlds: &[usize]) -> Result<()> {
+        self.fill(program, worlds)?;
+        let lengths = |actions: &Actions| (actions.discrete.len(), actions.continuous.len());
+        if self.answered.is_empty() || lengths(&self.answers) != lengths(&self.actions) {
+            return Err(Error::Usage("the rollout has not kept what would have been right".into()));
+        }
+        let rows = self.time * self.agents;
+        if let Some(input) = program.find_input_u32(ACTION_INPUTS[0]) {
+            take(input, &self.answers.discrete, rows, self.worlds, worlds);
+        }
+        if let Some(input) = program.find_input(ACTION_INPUTS[1]) {
+            take(input, &self.answers.continuous, rows, self.worlds, worlds);
         }
         Ok(())
     }

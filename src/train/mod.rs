@@ -38,6 +38,7 @@ pub mod replay;
 pub mod rollout;
 pub mod sac;
 mod sum_tree;
+pub mod supervised;
 pub mod tabular;
 pub mod td3;
 

@@ -43,6 +43,10 @@ pub struct Rollout {
     masked: bool,
     /// The last actions as the worlds take them.
     told: Actions,
+    /// What would be right now as the worlds say it, where that is kept, and of whom they know it.
+    right: Option<(Actions, Vec<bool>)>,
+    /// The worlds go on by what would be right.
+    follows: bool,
     /// `[agents, worlds]`.
     ages: Vec<f32>,
     present: Vec<f32>,
@@ -120,6 +124,8 @@ impl Rollout {
         let mut rollout = Rollout {
             experience: Experience::new([time, agents, worlds], observation, &kind.actions),
             told: spec.actions(),
+            right: None,
+            follows: false,
             ages: vec![0.0; agents * worlds],
             present: vec![0.0; agents * worlds],
             closing: vec![false; worlds],
@@ -154,6 +160,42 @@ impl Rollout {
         self.experience.world_state = vec![0.0; self.experience.time * self.buffers.state.len()];
     }
 
+    /// Has what would have been right in the experience from now on ([`VecEnv::answers`]). With `follows` the worlds go on by
+    /// that, where they know it, and else by what the agents do.
+    ///
+    /// # Errors
+    /// The worlds do not say what is right.
+    pub fn keep_answers(&mut self, follows: bool) -> Result<()> {
+        let (mut right, mut known) = (self.told.clone(), vec![false; self.lanes()]);
+        self.environment.answers(&mut right, &mut known)?;
+        let experience = &mut self.experience;
+        experience.answers = Actions::zeros(&experience.space, experience.time * known.len());
+        experience.answered = vec![0.0; experience.time * known.len()];
+        (self.right, self.follows) = (Some((right, known)), follows);
+        Ok(())
+    }
+
+    /// Notes what would be right at step `t`.
+    fn ask(&mut self, t: usize) -> Result<()> {
+        let Some((right, known)) = &mut self.right else { return Ok(()) };
+        // What is not known is zeros, whatever was known before.
+        right.discrete.fill(0);
+        right.continuous.fill(0.0);
+        self.environment.answers(right, known)?;
+        let lanes = self.agents * self.worlds;
+        let [integers, floats] = [right.discrete.len() / lanes, right.continuous.len() / lanes];
+        for lane in 0..lanes {
+            let (from, to) = (lane % self.worlds * self.agents + lane / self.worlds, t * lanes + lane);
+            self.experience.answered[to] = f32::from(u8::from(known[from]));
+            let answers = &mut self.experience.answers;
+            answers.discrete[to * integers..][..integers]
+                .copy_from_slice(&right.discrete[from * integers..][..integers]);
+            answers.continuous[to * floats..][..floats]
+                .copy_from_slice(&right.continuous[from * floats..][..floats]);
+        }
+        Ok(())
+    }
+
     /// Where lane `agent * worlds + world` lies in the world's own order.
     fn in_buffers(&self, lane: usize) -> usize {
         lane % self.worlds * self.agents + lane / self.worlds
@@ -169,6 +211,7 @@ impl Rollout {
         let lanes = self.lanes();
         for t in 0..self.experience.time {
             self.observe(t);
+            self.ask(t)?;
             self.actors.act(seen(&self.buffers, &self.ages, &self.present), [self.seed, self.steps])?;
             if let Some(exploration) = &mut self.exploration {
                 exploration.disturb(&mut self.actors.actions.continuous, &self.ages, self.steps);
@@ -249,6 +292,15 @@ impl Rollout {
     fn advance(&mut self, base: usize) -> Result<()> {
         let lanes = self.agents * self.worlds;
         self.actors.tell(&mut self.told)?;
+        if let Some((right, known)) = self.right.as_ref().filter(|_| self.follows) {
+            let each = |all: usize| all / known.len().max(1);
+            let (integers, floats) = (each(right.discrete.len()), each(right.continuous.len()));
+            for at in (0..known.len()).filter(|at| known[*at]) {
+                let (own, answers) = (at * integers..(at + 1) * integers, at * floats..(at + 1) * floats);
+                self.told.discrete[own.clone()].copy_from_slice(&right.discrete[own]);
+                self.told.continuous[answers.clone()].copy_from_slice(&right.continuous[answers]);
+            }
+        }
         let closed = std::mem::take(&mut self.closing);
         self.environment.step(&self.told, &mut self.buffers)?;
         self.steps += 1;

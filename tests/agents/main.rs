@@ -15,5 +15,7 @@ mod off_policy;
 mod ppo;
 mod rates;
 mod reduce;
+mod ssm;
+mod supervised;
 mod tabular;
 mod values;

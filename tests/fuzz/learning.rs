@@ -41,6 +41,8 @@ fn experience(sizes: &Sizes, random: &mut Random) -> Experience {
         world_state: floats(time * worlds * sizes.world_state.min(9)),
         state: sizes.state.iter().map(|size| floats(agents * worlds * size.min(&9))).collect(),
         noise: [sizes.stride as u64, 3],
+        answers: Actions::default(),
+        answered: Vec::new(),
         actions: Actions {
             continuous: floats(lanes * sizes.actions.floats().min(9)),
             discrete: vec![0; length(lanes * sizes.actions.integers())],

@@ -46,7 +46,7 @@ fn right_answers_of_repeat_previous_get_all_that_there_is_to_get() -> Result<()>
         env.step(&right, &mut out)?;
     }
     for report in env.take_reports() {
-        assert_eq!(report.value("correct"), Some(1.0));
+        assert_eq!(report.value("success"), Some(1.0));
         assert!((report.value("return").unwrap() - 1.0).abs() < 1e-6);
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Cores: what an agent makes of what it sees now together with what it has seen before. One file a family, each behind
 //! [`Core`], between an encoder and the heads of `agent::team`. Cells that work step by step stand in `gated`,
-//! transformers over the last encodings (SRMT among them) in `transformer`.
+//! state space models in `ssm`, transformers over the last encodings (SRMT among them) in `transformer`.
 //!
 //! ```
 //! use synod::agent::core::{CoreConfig, GruConfig};
@@ -11,9 +11,11 @@
 //! ```
 
 mod gated;
+mod ssm;
 mod transformer;
 
 pub use gated::{GruConfig, LstmConfig};
+pub use ssm::{Model, SsmConfig};
 pub use transformer::{AttentionConfig, MemoryConfig, RmtConfig, SrmtCoreConfig};
 
 use schemars::JsonSchema;
@@ -81,6 +83,7 @@ const CORES: &[Kind<Cores>] = &[
     Kind::<Cores>::of::<NoCore>(),
     Kind::<Cores>::of::<GruConfig>(),
     Kind::<Cores>::of::<LstmConfig>(),
+    Kind::<Cores>::of::<SsmConfig>(),
     Kind::<Cores>::of::<AttentionConfig>(),
     Kind::<Cores>::of::<RmtConfig>(),
     Kind::<Cores>::of::<SrmtCoreConfig>(),

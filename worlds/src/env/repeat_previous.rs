@@ -28,7 +28,7 @@ pub type RepeatPrevious = Vectorised<RepeatPreviousConfig>;
 ///
 /// POPGym's easy, medium and hard tasks have 4 symbols, lags of 3, 31 and 63 (it counts the step itself and says 4,
 /// 32 and 64) and 52, 104 and 156 steps. Its symbols are the suits of shuffled decks; here they are independent.
-/// Reports have `correct`: the part of the paid answers that was right.
+/// Reports have `success`: the part of the paid answers that was right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RepeatPreviousConfig {
@@ -43,7 +43,8 @@ pub struct RepeatPreviousConfig {
     /// How many steps ago the wanted symbol was shown; 0 is the one on view.
     #[schemars(range(min = 0, max = 1 << 12))]
     pub lag: usize,
-    /// Steps in an episode.
+    /// Steps in an episode; 0 for 52, and 52 more for every 32 of lag, as POPGym has it.
+    #[schemars(range(min = 0, max = 1 << 24))]
     pub length: usize,
 }
 
@@ -56,7 +57,7 @@ crate::env::config::world!(
 impl Default for RepeatPreviousConfig {
     /// POPGym's easy task, 64 worlds.
     fn default() -> Self {
-        RepeatPreviousConfig { worlds: 64, agents: 1, symbols: 4, lag: 3, length: 52 }
+        RepeatPreviousConfig { worlds: 64, agents: 1, symbols: 4, lag: 3, length: 0 }
     }
 }
 
@@ -75,6 +76,14 @@ pub struct Sequences {
 const MOST_DRAWN: usize = 12;
 
 impl RepeatPreviousConfig {
+    /// Steps in an episode.
+    fn steps(&self) -> usize {
+        match self.length {
+            0 => 52 * (1 + (self.lag + 1) / 32),
+            length => length,
+        }
+    }
+
     fn row(&self, step: u32) -> std::ops::Range<usize> {
         let row = step as usize % (self.lag + 1);
         row * self.agents..(row + 1) * self.agents
@@ -90,7 +99,7 @@ impl RepeatPreviousConfig {
 impl Rules for RepeatPreviousConfig {
     type World = Sequences;
     const NAME: &'static str = "repeat_previous";
-    const METRICS: &'static [&'static str] = &["correct"];
+    const METRICS: &'static [&'static str] = &["success"];
 
     fn worlds(&self) -> usize {
         self.worlds
@@ -98,11 +107,15 @@ impl Rules for RepeatPreviousConfig {
 
     fn check(&self) -> Result<()> {
         crate::schema::check("world", self)?;
-        within("length", self.length, self.lag + 1, 1 << 24)
+        within("length", self.steps(), self.lag + 1, 1 << 24)
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
         vec![AgentKind::discrete("agent", self.agents, self.symbols, self.symbols)]
+    }
+
+    fn longest(&self) -> u32 {
+        self.steps() as u32
     }
 
     fn blank(&self) -> Sequences {
@@ -123,7 +136,7 @@ impl Rules for RepeatPreviousConfig {
         if world.step as usize >= self.lag {
             // The row after this one is the oldest.
             let wanted = &world.shown[self.row(world.step + 1)];
-            let share = 1.0 / (self.length - self.lag) as f32;
+            let share = 1.0 / (self.steps() - self.lag) as f32;
             for ((reward, action), symbol) in pay.rewards.iter_mut().zip(actions).zip(wanted) {
                 let right = *action == u32::from(*symbol);
                 *reward = if right { share } else { -share };
@@ -132,7 +145,7 @@ impl Rules for RepeatPreviousConfig {
             }
         }
         world.step += 1;
-        if world.step as usize == self.length {
+        if world.step as usize == self.steps() {
             return Outcome::Ends;
         }
         self.draw(world, random);
@@ -141,7 +154,7 @@ impl Rules for RepeatPreviousConfig {
 
     fn observe(&self, world: &Sequences, view: &mut View) {
         // After the last step the last symbol is still on view.
-        let shown = &world.shown[self.row(world.step.min(self.length as u32 - 1))];
+        let shown = &world.shown[self.row(world.step.min(self.steps() as u32 - 1))];
         let seen = view.observations(0);
         seen.fill(0.0);
         for (seen, symbol) in seen.chunks_exact_mut(self.symbols).zip(shown) {
@@ -150,7 +163,7 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn metrics(&self, world: &Sequences) -> Vec<f64> {
-        vec![f64::from(world.correct) / ((self.length - self.lag) * self.agents) as f64]
+        vec![f64::from(world.correct) / ((self.steps() - self.lag) * self.agents) as f64]
     }
 
     fn answers(&self) -> bool {
@@ -158,7 +171,7 @@ impl Rules for RepeatPreviousConfig {
     }
 
     fn answer(&self, world: &Sequences, agent: usize, discrete: &mut [u32], _: &mut [f32]) -> bool {
-        let asked = (self.lag..self.length).contains(&(world.step as usize));
+        let asked = (self.lag..self.steps()).contains(&(world.step as usize));
         if asked {
             discrete[0] = u32::from(world.shown[self.row(world.step + 1)][agent]);
         }
@@ -172,7 +185,7 @@ impl Rules for RepeatPreviousConfig {
         for (x, name) in [(2.4, "sees"), (4.2, "said"), (6.0, "wanted")] {
             drawing.label(Role::Ink, [x, 0.6], 0.34, name);
         }
-        let shown = &world.shown[self.row(world.step.min(self.length as u32 - 1))];
+        let shown = &world.shown[self.row(world.step.min(self.steps() as u32 - 1))];
         for (agent, symbol) in shown.iter().enumerate().take(drawn) {
             let y = agent as f32 + 1.6;
             drawing.disc(Role::Agent(agent), [0.8, y], DISC);
@@ -200,7 +213,7 @@ impl Rules for RepeatPreviousConfig {
 
     fn valid(&self, world: &Sequences) -> bool {
         let paid = (world.step as usize).saturating_sub(self.lag) * self.agents;
-        world.step as usize <= self.length
+        world.step as usize <= self.steps()
             && world.correct as usize <= paid
             && world.shown.iter().all(|symbol| usize::from(*symbol) < self.symbols)
     }

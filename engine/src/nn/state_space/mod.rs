@@ -11,7 +11,7 @@
 //! let parameters = builder.build(&device)?;
 //! let g = Graph::new();
 //! let weights = parameters.weights(&g);
-//! let (x, zeros) = (g.input("x", [5, 8]), g.full([4], 0.0));
+//! let (x, zeros) = (g.input("x", [5, 8]), g.full([8], 0.0));
 //! let whole = layer.forward(&weights, x, &[zeros], None);
 //! // The same in two pieces.
 //! let front = layer.forward(&weights, x.slice(0, 0, 3), &[zeros], None);

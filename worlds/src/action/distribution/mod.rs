@@ -238,7 +238,17 @@ fn cut<'g>(x: Tensor<'g>, first: usize, count: usize) -> Tensor<'g> {
     if x.shape().last() == Some(&count) { x } else { x.slice(-1, first, count) }
 }
 
-impl Factor<'_> {
+impl<'g> Factor<'g> {
+    /// The most probable option, or the mean.
+    fn mode(&self) -> Tensor<'g> {
+        match self {
+            Factor::Categorical(of) => of.mode(),
+            Factor::Gaussian(of) => of.mode(),
+            Factor::TanhGaussian(of) => of.mode(),
+            Factor::GumbelSoftmax(of) => of.mode(),
+        }
+    }
+
     /// Floats of its value; none where that is an integer.
     fn floats(&self) -> Option<usize> {
         match self {
@@ -325,19 +335,15 @@ impl<'g> Distribution<'g> {
 
     /// The most probable option, the mean of a Gaussian, tanh of it where it is squashed.
     pub fn mode(&self) -> Action<'g> {
-        self.join(self.0.iter().map(|factor| match factor {
-            Factor::Categorical(of) => of.mode(),
-            Factor::Gaussian(of) => of.mode(),
-            Factor::TanhGaussian(of) => of.mode(),
-            Factor::GumbelSoftmax(of) => of.mode(),
-        }))
+        self.join(self.0.iter().map(Factor::mode))
     }
 
-    /// The logarithm of an action's probability, or of its density where it has floats, `[lanes..]`.
-    ///
-    /// # Errors
-    /// It is no action of that kind: integers or floats are missing.
-    pub fn log_probability(&self, action: Action<'g>) -> Result<Tensor<'g>> {
+    /// The sum over the factors of what `of` makes of each with its part of an action, `[lanes..]`.
+    fn with_parts(
+        &self,
+        action: Action<'g>,
+        of: impl Fn(&Factor<'g>, Tensor<'g>) -> Tensor<'g>,
+    ) -> Result<Tensor<'g>> {
         let absent = |what: &str| Error::Graph(format!("a distribution was given an action without {what}"));
         let (mut integer, mut float) = (0, 0);
         let mut parts = Vec::with_capacity(self.0.len());
@@ -352,14 +358,35 @@ impl<'g> Distribution<'g> {
                     cut(action.continuous.ok_or_else(|| absent("floats"))?, float - floats, floats)
                 }
             };
-            parts.push(match factor {
-                Factor::Categorical(of) => of.log_probability(part),
-                Factor::Gaussian(of) => of.log_probability(part),
-                Factor::TanhGaussian(of) => of.log_probability(part),
-                Factor::GumbelSoftmax(of) => of.log_probability(part),
-            });
+            parts.push(of(factor, part));
         }
         total(parts)
+    }
+
+    /// The logarithm of an action's probability, or of its density where it has floats, `[lanes..]`.
+    ///
+    /// # Errors
+    /// It is no action of that kind: integers or floats are missing.
+    pub fn log_probability(&self, action: Action<'g>) -> Result<Tensor<'g>> {
+        self.with_parts(action, |factor, part| match factor {
+            Factor::Categorical(of) => of.log_probability(part),
+            Factor::Gaussian(of) => of.log_probability(part),
+            Factor::TanhGaussian(of) => of.log_probability(part),
+            Factor::GumbelSoftmax(of) => of.log_probability(part),
+        })
+    }
+
+    /// How wrong it is where that action would have been right, `[lanes..]`: the cross entropy of its choices, and the squared
+    /// difference between what it holds likeliest ([`Distribution::mode`]) and the floats. How widely floats are drawn does
+    /// not matter.
+    ///
+    /// # Errors
+    /// As [`Distribution::log_probability`].
+    pub fn error(&self, right: Action<'g>) -> Result<Tensor<'g>> {
+        self.with_parts(right, |factor, part| match factor {
+            Factor::Categorical(of) => -of.log_probability(part),
+            other => (other.mode() - part).square().sum(&[-1]),
+        })
     }
 
     /// The entropy in nats (of densities, where there are floats), `[lanes..]`. Closed forms but for the tanh-squashed
