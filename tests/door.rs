@@ -40,6 +40,8 @@ fn a_team_does_what_it_does_in_its_worlds() {
         ("speaker-listener-coma", &[]),
         ("pendulum-sac", &[]),
         ("speaker-listener-maddpg", &[]),
+        ("repeat-s5", &["world.lag=3"]),
+        ("spread-ippo", &["agent.core=ssm", "agent.core.model=mamba", "separate_parameters=true"]),
         ("spread-ippo", &["world.actions=continuous", "show_last_action=true", "agent.bounded=tanh"]),
     ] {
         let settings = settings(preset, items);
