@@ -20,8 +20,9 @@ impl Trunk {
     /// For observations of that shape, joined by so many `more` numbers.
     fn new(builder: &mut Builder, config: &TeamConfig, observation: &[usize], more: usize) -> Trunk {
         let features = config.features;
-        let encoder =
-            builder.within("encoder", |b| Encoder::new(b, config.encoder, observation, more, features));
+        let encoder = builder.within("encoder", |b| {
+            Encoder::new(b, (config.encoder, config.gains.encoder), observation, more, features)
+        });
         let core = builder.within("core", |b| config.core.core(b, features));
         Trunk { encoder, core }
     }
@@ -97,9 +98,9 @@ impl Body {
         let number = if config.identity { kind.count } else { 0 };
         let trunk = Trunk::new(builder, config, &kind.observation, number);
         let made = between(builder);
-        // Near 0 at first: an even policy, or values that no action stands out by.
-        let actor = Linear::new(builder, "actor", features, kind.actions.parameters(), 0.01);
-        let dueling = config.dueling.then(|| Linear::new(builder, "dueling", features, 1, 0.01));
+        let gain = config.gains.actor;
+        let actor = Linear::new(builder, "actor", features, kind.actions.parameters(), gain);
+        let dueling = config.dueling.then(|| Linear::new(builder, "dueling", features, 1, gain));
         let critic = Linear::new(builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
             Critic::Shared => None,

@@ -17,7 +17,6 @@ use crate::comm::Neighbours;
 use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::initial::Initial;
 use crate::nn::{Activation, Builder, Mlp, Parameters, Weights};
 
 /// The critic's parameters are named by this.
@@ -52,20 +51,13 @@ impl Counterfactual {
         let (agents, options) = (kind.count, kind.actions.one_choice("a counterfactual critic")?);
         let own: usize = kind.observation.iter().product();
         let view = if spec.state > 0 { spec.state + own } else { agents * own };
-        let mut builder = Builder::new(seed ^ 0x636f_6d61);
-        for (name, shape) in agent.parameters().iter() {
-            builder.parameter(name, shape.clone(), Initial::Zeros);
-        }
+        let mut builder = Builder::after(agent.parameters(), seed ^ 0x636f_6d61)?;
         // What is seen, what all others do, and whose values are asked for.
         let mut sizes = vec![view + agents * options + agents];
         sizes.extend(vec![features; layers]);
         sizes.push(options);
-        let critic = Mlp::new(&mut builder, CRITIC, &sizes, Activation::Relu, 1.0);
+        let critic = builder.common(|b| Mlp::new(b, CRITIC, &sizes, Activation::Relu, 1.0));
         let parameters = builder.build(device)?;
-        let mut values = parameters.flat().read()?;
-        let drawn = agent.parameters().flat().read()?;
-        values[..drawn.len()].copy_from_slice(&drawn);
-        parameters.flat().write(&values)?;
         let space = kind.actions.clone();
         let shape = format!("{sizes:?}");
         Ok(Counterfactual { agent, critic, shape, space, agents, state: spec.state, parameters })

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
-use crate::nn::{Builder, Conv2d, Linear, RELU_GAIN, Weights};
+use crate::nn::{Builder, Conv2d, Linear, Weights};
 
 /// The settings of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,11 +82,11 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    /// For observations of that shape, joined by so many `more` numbers, into so many features. The settings have been
-    /// checked.
+    /// For observations of that shape, joined by so many `more` numbers, into so many features, with weights of that gain at
+    /// first. The settings have been checked.
     pub fn new(
         b: &mut Builder,
-        config: EncoderConfig,
+        (config, gain): (EncoderConfig, f32),
         observation: &[usize],
         more: usize,
         features: usize,
@@ -106,7 +106,7 @@ impl Encoder {
                             })
                         })
                         .collect(),
-                    last: Linear::new(b, "last", channels * height * width + more, features, RELU_GAIN),
+                    last: Linear::new(b, "last", channels * height * width + more, features, gain),
                 }
             }
             (config, _) => {
@@ -117,7 +117,7 @@ impl Encoder {
                 let seen = observation.iter().product::<usize>() + more;
                 let layer = |i: usize| {
                     let inputs = if i == 0 { seen } else { features };
-                    Linear::new(b, &i.to_string(), inputs, features, RELU_GAIN)
+                    Linear::new(b, &i.to_string(), inputs, features, gain)
                 };
                 Encoder::Linear((0..layers).map(layer).collect())
             }

@@ -26,7 +26,7 @@ use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::memory::{MemoryConfig, NoMemory};
-use crate::nn::{Builder, Parameters, Weights};
+use crate::nn::{Builder, Parameters, RELU_GAIN, Weights};
 use crate::registry::Member;
 use crate::schema;
 
@@ -53,6 +53,25 @@ impl Critic {
             Critic::Own => "own",
             Critic::Central => "central",
         }
+    }
+}
+
+/// How large weights are at first: factors of orthogonal ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gains {
+    /// Of the layers of encoders.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub encoder: f32,
+    /// Of the last layer: near 0 for an even policy, or values that no action stands out by.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub actor: f32,
+}
+
+impl Default for Gains {
+    /// What keeps the variance through a ReLU, and near 0.
+    fn default() -> Self {
+        Gains { encoder: RELU_GAIN, actor: 0.01 }
     }
 }
 
@@ -89,6 +108,8 @@ pub struct TeamConfig {
     /// What continuous actions with bounds are drawn from: `gaussian` (worlds hold them to the bounds) or `tanh` (squashed
     /// between them).
     pub bounded: Bounded,
+    /// How large weights are at first.
+    pub gains: Gains,
 }
 
 impl Default for TeamConfig {
@@ -106,6 +127,7 @@ impl Default for TeamConfig {
             dueling: false,
             critic: Critic::Shared,
             bounded: Bounded::Gaussian,
+            gains: Gains::default(),
         }
     }
 }

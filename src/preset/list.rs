@@ -3,8 +3,8 @@
 use super::foraging::Sight;
 use super::named::Preset;
 use super::{
-    city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes, memory,
-    particles, platoon, roads, tabular, traffic, warehouse,
+    adaptation, city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes,
+    memory, particles, platoon, roads, tabular, traffic, warehouse,
 };
 use crate::agent::core::{CoreConfig, GruConfig, SsmConfig};
 use crate::agent::team::Critic;
@@ -20,6 +20,7 @@ use crate::env::warehouse::LayoutSource;
 use crate::train::curiosity::CuriosityConfig;
 use crate::train::maddpg::MaddpgConfig;
 use crate::train::matd3::Matd3Config;
+use crate::train::meta::Method;
 use crate::train::mixer::{Mixing, QmixConfig};
 use crate::train::tabular::Rule;
 
@@ -306,6 +307,21 @@ pub(super) const PRESETS: &[Preset] = &[
         name: "superposition-plain",
         summary: "the same with one encoding, and as many parameters",
         settings: || language::superposition(Channel::default(), 76),
+    },
+    Preset {
+        name: "sinusoid-maml",
+        summary: "learn sine waves from ten points each, from a start learned by MAML",
+        settings: || adaptation::sinusoid(Method::Maml),
+    },
+    Preset {
+        name: "sinusoid-fomaml",
+        summary: "the same by first-order MAML",
+        settings: || adaptation::sinusoid(Method::Fomaml),
+    },
+    Preset {
+        name: "navigation-maml",
+        summary: "find hidden goals in the plane after one step of adaptation, by MAML",
+        settings: || adaptation::navigation(Method::Maml),
     },
     Preset {
         name: "recall-1",

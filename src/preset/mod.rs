@@ -12,6 +12,7 @@
 //! # Ok::<(), synod::Error>(())
 //! ```
 
+mod adaptation;
 pub mod choice;
 mod city;
 pub mod compare;

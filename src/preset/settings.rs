@@ -148,6 +148,14 @@ impl Settings {
         if changes.take_text("preset")?.is_some() {
             return Err(Error::config("preset", "is chosen by its name, not among the settings"));
         }
+        // The name of a kind may stand for the table that is of it.
+        let parts =
+            [("world", base.world.name()), ("agent", base.agent.name()), ("learner", base.learner.name())];
+        for (table, own) in parts {
+            let chosen = changes.text_of(&format!("{table}.kind")).or_else(|| changes.text_of(table));
+            let name = chosen.unwrap_or(own).to_string();
+            changes.let_stand(&name, table);
+        }
         changes.apply(&base)
     }
 

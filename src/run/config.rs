@@ -155,6 +155,14 @@ impl Changes {
         Ok(found)
     }
 
+    /// Lets a name stand for a table where it begins a longer key: `ppo.rollout` for `learner.rollout`.
+    pub fn let_stand(&mut self, name: &str, table: &str) {
+        for change in self.changes.iter_mut().filter(|change| change.keys.len() > 1 && change.keys[0] == name)
+        {
+            change.keys[0] = table.to_string();
+        }
+    }
+
     /// The text that a key has, where it has one.
     pub fn text_of(&self, key: &str) -> Option<&str> {
         let has = |change: &&Change| change.keys.iter().map(String::as_str).eq(key.split('.'));

@@ -10,6 +10,7 @@ use super::hierarchy::HierarchyConfig;
 use super::inherit::Inherited;
 use super::maddpg::MaddpgConfig;
 use super::matd3::Matd3Config;
+use super::meta::MetaConfig;
 use super::ppo::PpoConfig;
 use super::sac::SacConfig;
 use super::supervised::SupervisedConfig;
@@ -148,6 +149,7 @@ const LEARNERS: &[Kind<Learners>] = &[
     Kind::<Learners>::of::<SacConfig>(),
     Kind::<Learners>::of::<TabularConfig>(),
     Kind::<Learners>::of::<SupervisedConfig>(),
+    Kind::<Learners>::of::<MetaConfig>(),
 ];
 
 family! {

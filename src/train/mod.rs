@@ -27,6 +27,7 @@ pub mod influence;
 mod inherit;
 pub mod maddpg;
 pub mod matd3;
+pub mod meta;
 pub mod mixer;
 mod moments;
 pub mod off_policy;

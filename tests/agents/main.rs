@@ -11,6 +11,7 @@ mod hierarchy;
 mod job_shop;
 mod kinds;
 mod lqr;
+mod meta;
 mod off_policy;
 mod ppo;
 mod rates;

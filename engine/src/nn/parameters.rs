@@ -56,6 +56,16 @@ impl Builder {
         }
     }
 
+    /// What goes on from the parameters of a model: they come first, as they are now, so that its layers run with what is
+    /// built of this. `seed` is for what is declared beside them.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn after(parameters: &Parameters, seed: u64) -> Result<Self> {
+        let (entries, values) = (parameters.entries.clone(), parameters.flat.read()?);
+        Ok(Builder { lanes: parameters.lanes, entries, values, ..Self::new(seed) })
+    }
+
     /// As [`Builder::new`], with parameters of their own for each of `lanes` agents. Layers then expect the agents as
     /// the second dimension of whatever they are given: `[time, agents, ..]`.
     pub fn with_lanes(seed: u64, lanes: usize) -> Self {
@@ -214,6 +224,63 @@ impl Parameters {
         Weights { graph, lanes: self.lanes, tensors }
     }
 
+    /// The same parameters once for each of so many lanes ([`Weights::over_lanes`]), all zeros: where adapted ones are kept
+    /// between programs.
+    ///
+    /// # Errors
+    /// There are lanes already, or the device has no room.
+    pub fn over_lanes(&self, device: &Device, lanes: usize) -> Result<Parameters> {
+        if let Some(own) = self.lanes {
+            let message = format!("parameters of {own} agents of their own cannot have lanes again");
+            return Err(Error::Graph(message));
+        }
+        let mut builder = Builder::with_lanes(0, lanes);
+        for entry in &self.entries {
+            builder.parameter(&entry.name, entry.shape.clone(), Initial::Zeros);
+        }
+        builder.build(device)
+    }
+
+    /// One vector laid out like [`Parameters::flat`] of such tensors, one a parameter, with zeros between them.
+    ///
+    /// # Errors
+    /// There are more or fewer of them, or one has another size.
+    pub fn flatten<'g>(&self, graph: &'g Graph, tensors: &[Tensor<'g>]) -> Result<Tensor<'g>> {
+        let fits = |(entry, tensor): (&Entry, &Tensor<'g>)| {
+            entry.shape.elements() == tensor.tensor_type().elements()
+        };
+        if tensors.len() != self.entries.len() || !self.entries.iter().zip(tensors).all(fits) {
+            return Err(Error::Graph("tensors that are not those of a model's parameters".into()));
+        }
+        Ok(self.joined(graph, tensors.iter().map(|tensor| Some(*tensor))))
+    }
+
+    /// Pieces one after another, with zeros for gaps and for what there is none of, joined where they touch.
+    fn joined<'g>(&self, graph: &'g Graph, tensors: impl Iterator<Item = Option<Tensor<'g>>>) -> Tensor<'g> {
+        let mut pieces = Vec::new();
+        let (mut at, mut zeros) = (0, 0);
+        for (entry, tensor) in self.entries.iter().zip(tensors) {
+            zeros += entry.offset - at;
+            let length = entry.shape.elements();
+            at = entry.offset + length;
+            match tensor {
+                Some(tensor) => {
+                    if zeros > 0 {
+                        pieces.push(graph.full([zeros], 0.0));
+                        zeros = 0;
+                    }
+                    pieces.push(tensor.reshape([length]));
+                }
+                None => zeros += length,
+            }
+        }
+        zeros += self.length() - at;
+        if zeros > 0 {
+            pieces.push(graph.full([zeros], 0.0));
+        }
+        graph.concat(&pieces, 0)
+    }
+
     /// The gradient of `loss` as one vector laid out like [`Parameters::flat`]; zeros for parameters that the loss does
     /// not use.
     ///
@@ -253,30 +320,7 @@ impl Parameters {
                 message: "the loss depends on none of the model's parameters that are to change".into(),
             });
         }
-        let mut pieces = Vec::new();
-        let mut at = 0;
-        // Zeros for gaps and for what the loss does not use, joined where they touch.
-        let mut zeros = 0;
-        for (entry, gradient) in self.entries.iter().zip(gradients) {
-            zeros += entry.offset - at;
-            let length = entry.shape.elements();
-            at = entry.offset + length;
-            match gradient {
-                Some(gradient) => {
-                    if zeros > 0 {
-                        pieces.push(graph.full([zeros], 0.0));
-                        zeros = 0;
-                    }
-                    pieces.push(gradient.reshape([length]));
-                }
-                None => zeros += length,
-            }
-        }
-        zeros += self.length() - at;
-        if zeros > 0 {
-            pieces.push(graph.full([zeros], 0.0));
-        }
-        Ok(graph.concat(&pieces, 0))
+        Ok(self.joined(graph, gradients.into_iter()))
     }
 
     /// Writes every parameter into a checkpoint under `prefix/name`.

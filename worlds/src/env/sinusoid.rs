@@ -27,8 +27,6 @@ pub type Sinusoid = Vectorised<SinusoidConfig>;
 
 /// Points lie between this and its negative.
 const FARTHEST: f64 = 5.0;
-/// Answers lie between this and its negative.
-const MOST_ANSWER: f32 = 10.0;
 
 /// The settings of [`Sinusoid`].
 ///
@@ -102,7 +100,7 @@ impl Rules for SinusoidConfig {
     }
 
     fn kinds(&self) -> Vec<AgentKind> {
-        let answer = ActionSpace::uniform(1, -MOST_ANSWER, MOST_ANSWER);
+        let answer = ActionSpace::uniform(1, f32::NEG_INFINITY, f32::INFINITY);
         vec![AgentKind::new("learner", self.agents, &[1], answer)]
     }
 
