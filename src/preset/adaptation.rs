@@ -38,7 +38,7 @@ pub(super) fn navigation(method: Method) -> Settings {
         objective: Objective::Reinforcement,
         shots: 20,
         inner_rate: 0.1,
-        estimator: Estimator::Dice,
+        estimator: Estimator::Lvc,
         max_gradient_norm: 1.0,
         batches: 1,
         judged_tasks: 200,
