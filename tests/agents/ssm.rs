@@ -49,7 +49,7 @@ fn states_are_those_of_the_models() -> Result<()> {
         ("s4d", vec![vec![16, 5]; 2]),
         ("s5", vec![vec![10]; 2]),
         ("lru", vec![vec![10]; 2]),
-        ("mamba", vec![vec![32, 5], vec![3, 32], vec![32, 5], vec![3, 32]]),
+        ("mamba", vec![vec![5, 32], vec![3, 32], vec![5, 32], vec![3, 32]]),
     ] {
         let model = format!("agent.core.model={model}");
         let items =

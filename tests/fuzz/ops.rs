@@ -5,7 +5,7 @@ use synod::graph::{Graph, Op, Scalar, Tensor};
 use synod::op::message::Edges;
 use synod::op::{
     attention::Attention, cast::Cast, conv, elementwise, gather, gru::Gru, lstm::Lstm, matmul::Matmul,
-    memory, movement, norm, reduce, scan, select, slice, softmax, ssm, transpose::Transpose,
+    memory, movement, norm, reduce, scan, select, selective, slice, softmax, ssm, transpose::Transpose,
 };
 use synod::{CompileOptions, DType, Device, TensorType};
 
@@ -232,7 +232,7 @@ fn ops_on_any_operands() {
         let (a, b, c) = (dimension(), dimension(), dimension());
         let flag = random.once_in(2);
         let window = conv::Window { stride: [a, b], padding: [b, c] };
-        match random.below(31) {
+        match random.below(32) {
             0 => apply(g, Matmul::new(flag, random.once_in(2)), random),
             1 => apply(g, slice::Slice { axis: a, start: b, length: c }, random),
             2 => apply(g, slice::Split { axis: a, sizes: vec![b, c] }, random),
@@ -262,6 +262,7 @@ fn ops_on_any_operands() {
             26 => apply(g, ssm::DiagonalSsm { initial: flag, resets: random.once_in(2) }, random),
             27 => apply(g, memory::MemoryWrite { threshold: random.float() }, random),
             28 => apply(g, movement::Copy, random),
+            30 => apply(g, selective::SelectiveScan { resets: flag }, random),
             29 => apply(g, scan::ComplexScan::new(flag, random.once_in(2)), random),
             _ => apply(
                 g,

@@ -37,6 +37,7 @@ pub(crate) mod row_chain;
 mod sampling;
 pub mod scan;
 pub mod select;
+pub mod selective;
 pub mod slice;
 pub mod softmax;
 pub mod sort;

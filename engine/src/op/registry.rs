@@ -7,7 +7,7 @@
 use super::{
     adam, attention, cast, categorical, conv, elementwise, flip, fused, gather, gru, index, integer,
     integer_reduce, lstm, matmul, memory, message, movement, norm, random, reduce, row_chain, scan, select,
-    slice, softmax, sort, ssm, transpose,
+    selective, slice, softmax, sort, ssm, transpose,
 };
 
 /// Every op's name, family by family.
@@ -37,6 +37,7 @@ pub fn names() -> Vec<&'static str> {
         row_chain::NAMES,
         scan::NAMES,
         select::NAMES,
+        selective::NAMES,
         slice::NAMES,
         softmax::NAMES,
         sort::NAMES,

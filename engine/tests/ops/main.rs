@@ -29,6 +29,7 @@ mod registry;
 mod row_chain;
 mod sampling;
 mod scan;
+mod selective;
 mod sort;
 mod special_values;
 mod ssm;

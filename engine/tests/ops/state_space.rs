@@ -210,7 +210,7 @@ fn mamba_follows_its_definition() {
                     let step = (1.0 + (low[i] + p["step_bias"][i]).exp()).ln();
                     let mut sum = p["skip"][i] * u[i];
                     for n in 0..states {
-                        let a = -p["log_rate"][i * states + n].exp();
+                        let a = -p["log_rate"][n * inner + i].exp();
                         let h = &mut h[i * states + n];
                         *h = (a * step).exp() * *h + ((a * step).exp() - 1.0) / a * chosen[rank + n] * u[i];
                         sum += chosen[rank + states + n] * *h;

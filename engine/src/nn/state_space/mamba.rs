@@ -5,7 +5,7 @@ use crate::graph::Tensor;
 use crate::nn::initial::Initial;
 use crate::nn::layers::Linear;
 use crate::nn::parameters::{Builder, Parameter, Weights};
-use crate::op::ssm::DiagonalSsmOutput;
+use crate::op::selective::SelectiveOutput;
 use crate::shape::Shape;
 
 /// Steps that the convolution sees.
@@ -66,8 +66,8 @@ impl Mamba {
                 // The inverse of softplus.
                 steps.map(|step| (step + (-(-step).exp_m1()).ln()) as f32).collect()
             }),
-            log_rate: b.parameter_by("log_rate", [inner, states], |_| {
-                (0..inner.saturating_mul(states)).map(|i| ((i % states + 1) as f32).ln()).collect()
+            log_rate: b.parameter_by("log_rate", [states, inner], |_| {
+                (0..inner.saturating_mul(states)).map(|i| ((i / inner.max(1) + 1) as f32).ln()).collect()
             }),
             skip: b.parameter("skip", [inner], Initial::Constant(1.0)),
             out: Linear::without_bias(b, "out", inner, features, 1.0),
@@ -127,39 +127,29 @@ impl Mamba {
         [sum, g.concat(&kept, -2)]
     }
 
-    /// The selective recurrence over inputs `[.., time, inner]` from `before` `[.., inner, states]`.
+    /// The selective recurrence over inputs `[.., time, inner]` from `before` `[.., states, inner]`.
     fn recur<'g>(
         &self,
         weights: &Weights<'g>,
         u: Tensor<'g>,
         before: Tensor<'g>,
         resets: Option<Tensor<'g>>,
-    ) -> DiagonalSsmOutput<'g> {
-        let shape = u.shape();
-        let (rank, lead, time) = (shape.len(), shape.leading(2), shape[shape.len() - 2]);
-        let (inner, states) = (self.inner, self.states);
-        let shaped = |tail: &[usize]| Shape::from([lead, tail].concat());
+    ) -> SelectiveOutput<'g> {
+        let (rank, states) = (u.shape().len(), self.states);
         let chosen = self.select.forward(weights, u);
         let low = chosen.slice(-1, 0, self.rank).matmul(weights.get_for(self.low, rank));
         let step = (low + weights.get_for(self.step_bias, rank)).softplus();
-        let [write, read] = [0, 1]
-            .map(|i| chosen.slice(-1, self.rank + i * states, states).reshape(shaped(&[time, 1, states])));
-        let rate = -weights.get_for(self.log_rate, rank + 1).exp();
-        let change = (step.reshape(shaped(&[time, inner, 1])) * rate).expm1();
-        let written = change / rate * write * u.reshape(shaped(&[time, inner, 1]));
-        let flat = shaped(&[time, inner * states]);
-        let initial = before.reshape(Shape::from([before.shape().leading(2), &[inner * states]].concat()));
-        let h = written.reshape(&flat).linear_scan((change + 1.0).reshape(&flat), initial, resets);
-        let last = h.slice(-2, time - 1, 1).reshape(shaped(&[inner, states]));
-        let y = (h.reshape(shaped(&[time, inner, states])) * read).sum(&[-1]);
-        let y = y.reshape(shaped(&[time, inner])) + u * weights.get_for(self.skip, rank);
-        DiagonalSsmOutput { outputs: y, state: last }
+        let [write, read] = [0, 1].map(|i| chosen.slice(-1, self.rank + i * states, states));
+        let rate = -weights.get_for(self.log_rate, rank).exp();
+        let out = u.selective_scan(step, rate, [write, read], before, resets);
+        let skipped = u * weights.get_for(self.skip, rank);
+        SelectiveOutput { outputs: out.outputs + skipped, state: out.state }
     }
 }
 
 impl StateSpace for Mamba {
     fn state(&self) -> Vec<(&'static str, Vec<usize>)> {
-        vec![("state", vec![self.inner, self.states]), ("inputs", vec![KERNEL - 1, self.inner])]
+        vec![("state", vec![self.states, self.inner]), ("inputs", vec![KERNEL - 1, self.inner])]
     }
 
     fn forward<'g>(
@@ -178,7 +168,7 @@ impl StateSpace for Mamba {
         let inner = self.into.forward(weights, sequence);
         let (u, gate) = (inner.slice(-1, 0, self.inner), inner.slice(-1, self.inner, self.inner));
         let [u, inputs] = self.convolve(weights, u, own(1, [KERNEL - 1, self.inner]), resets);
-        let y = self.recur(weights, u.silu(), own(0, [self.inner, self.states]), resets);
+        let y = self.recur(weights, u.silu(), own(0, [self.states, self.inner]), resets);
         let outputs = self.out.forward(weights, y.outputs * gate.silu());
         StateSpaceOutput { outputs, state: vec![y.state, inputs] }
     }
