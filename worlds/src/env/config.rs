@@ -18,6 +18,7 @@ use super::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleSpreadConfig,
     SimpleTagConfig,
 };
+use super::mujoco::MujocoConfig;
 use super::noise::NoiseConfig;
 use super::pathfinding::PathfindingConfig;
 use super::penalty::PenaltyConfig;
@@ -119,6 +120,7 @@ const WORLDS: &[Kind<Worlds>] = &[
     Kind::<Worlds>::of::<WheelConfig>(),
     Kind::<Worlds>::of::<GiveWayConfig>(),
     Kind::<Worlds>::of::<KinematicBicycleConfig>(),
+    Kind::<Worlds>::of::<MujocoConfig>(),
 ];
 
 family! {

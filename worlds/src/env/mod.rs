@@ -32,6 +32,7 @@ pub mod lqr;
 pub mod matrix_game;
 pub mod memory;
 pub mod mpe;
+pub mod mujoco;
 pub mod noise;
 pub mod pathfinding;
 pub mod penalty;

@@ -21,9 +21,6 @@ use rows::{Layout, Rows};
 
 const MAGIC: &[u8; 8] = b"synodvw1";
 
-/// Agents in a chunk of worlds that one task steps. Smaller chunks would cost more to hand out than to step.
-const CHUNK_AGENTS: usize = 256;
-
 /// Reports that may wait to be taken; bytes with more are refused before memory is set aside for them.
 const MAX_REPORTS: u64 = 1 << 24;
 
@@ -167,14 +164,14 @@ impl<R: Rules> Vectorised<R> {
 }
 
 /// Calls `each` with every world (its index, itself, its rows), chunks of worlds in parallel; gives what it gave.
-fn for_worlds<W: Send, T: Send>(
-    slots: &mut [Slot<W>],
+fn for_worlds<R: Rules, T: Send>(
+    slots: &mut [Slot<R::World>],
     layout: &Layout,
     out: &mut Buffers,
-    each: impl Fn(usize, &mut Slot<W>, &mut View) -> Option<T> + Sync,
+    each: impl Fn(usize, &mut Slot<R::World>, &mut View) -> Option<T> + Sync,
 ) -> Vec<T> {
     // A function of the sizes, never of the threads.
-    let chunk = (CHUNK_AGENTS / layout.agents).max(1);
+    let chunk = (R::CHUNK_AGENTS / layout.agents).max(1);
     let rows = Rows::chunks(out, layout, slots.len(), chunk);
     let mut chunks: Vec<_> = slots.chunks_mut(chunk).zip(rows).collect();
     let given = map_mut(&mut chunks, |number, (slots, rows)| {
@@ -249,7 +246,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
         }
         out.check(&self.spec)?;
         let rules = &self.rules;
-        for_worlds(&mut self.slots, &self.layout, out, |index, slot, view| {
+        for_worlds::<R, ()>(&mut self.slots, &self.layout, out, |index, slot, view| {
             if which[index] {
                 rules.reset(&mut slot.world, slot.episode, &mut slot.random);
                 (slot.started, slot.ended) = (true, false);
@@ -258,7 +255,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
                 view.clear();
                 show(rules, slot, view);
             }
-            None::<()>
+            None
         });
         Ok(())
     }
@@ -276,7 +273,7 @@ impl<R: Rules> VecEnv for Vectorised<R> {
             layout.bound(&mut self.bounded.continuous);
             &self.bounded
         };
-        let reports = for_worlds(&mut self.slots, layout, out, |index, slot, view| {
+        let reports = for_worlds::<R, _>(&mut self.slots, layout, out, |index, slot, view| {
             advance(rules, index, slot, Chosen::new(actions, layout, index), view)
         });
         self.reports.extend(reports);

@@ -78,6 +78,10 @@ pub trait Rules: Debug + Send + Sync + Serialize {
     /// Whether the worlds' instances have names ([`Rules::label`]), which reports then carry.
     const LABELLED: bool = false;
 
+    /// Agents in a chunk of worlds that one task steps, so that handing it out costs less than the steps; less than one
+    /// world's stands for one world.
+    const CHUNK_AGENTS: usize = 256;
+
     /// Worlds stepped at once.
     fn worlds(&self) -> usize;
 
