@@ -8,7 +8,16 @@ use crate::action::Bounded;
 use crate::env::Spec;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Builder, Linear, Weights};
+use crate::nn::initial::Initial;
+use crate::nn::{Builder, Linear, Parameter, Weights};
+
+/// What parameters are called that observations are shifted and scaled by.
+pub(super) const SEEN_MEAN: &str = "seen/mean";
+/// See [`SEEN_MEAN`].
+pub(super) const SEEN_SCALE: &str = "seen/scale";
+
+/// The most deviations from the mean that a normalised observation shows.
+const FARTHEST: f32 = 10.0;
 
 /// An encoder and a recurrent core.
 pub(super) struct Trunk {
@@ -61,7 +70,11 @@ pub(super) struct Body {
     judge: Option<Trunk>,
     /// Numbers of the world's state that a central critic sees.
     world_state: usize,
+    /// What observations are shifted and scaled by, of their shape.
+    seen: Option<[Parameter; 2]>,
     actor: Linear,
+    /// Logarithms of the actions' deviations, where they are no head's.
+    deviation: Option<Parameter>,
     dueling: Option<Linear>,
     critic: Linear,
 }
@@ -99,7 +112,11 @@ impl Body {
         let trunk = Trunk::new(builder, config, &kind.observation, number);
         let made = between(builder);
         let gain = config.gains.actor;
-        let actor = Linear::new(builder, "actor", features, kind.actions.parameters(), gain);
+        let floats = kind.actions.floats();
+        let own = config.own_deviation;
+        let numbers = if own { floats } else { kind.actions.parameters() };
+        let actor = Linear::new(builder, "actor", features, numbers, gain);
+        let deviation = own.then(|| builder.parameter("deviation", [floats], Initial::Zeros));
         let dueling = config.dueling.then(|| Linear::new(builder, "dueling", features, 1, gain));
         let critic = Linear::new(builder, "critic", features, 1, 1.0);
         let viewed = match config.critic {
@@ -107,6 +124,13 @@ impl Body {
             Critic::Own => Some(&kind.observation[..]),
             Critic::Central => Some(&[spec.state][..]),
         };
+        let seen = config.normalise.then(|| {
+            let numbers = [(SEEN_MEAN, 0.0), (SEEN_SCALE, 1.0)];
+            builder.common(|b| {
+                numbers
+                    .map(|(name, start)| b.parameter(name, &kind.observation[..], Initial::Constant(start)))
+            })
+        });
         let judge = viewed.map(|seen| builder.within("judge", |b| Trunk::new(b, config, seen, number)));
         let body = Body {
             config: config.clone(),
@@ -117,7 +141,9 @@ impl Body {
             trunk,
             judge,
             world_state: spec.state,
+            seen,
             actor,
+            deviation,
             dueling,
             critic,
         };
@@ -166,7 +192,18 @@ impl Body {
     ) -> (Tensor<'g>, Option<Tensor<'g>>) {
         let shape = sequence.observations.shape();
         let identities = self.identities(weights.graph(), [shape[0], shape[2]]);
-        (self.trunk.encoder.forward(weights, sequence.observations, identities), identities)
+        (
+            self.trunk.encoder.forward(weights, self.normal(weights, sequence.observations), identities),
+            identities,
+        )
+    }
+
+    /// Observations in units of what was seen in training, where that is wanted.
+    fn normal<'g>(&self, weights: &Weights<'g>, observations: Tensor<'g>) -> Tensor<'g> {
+        let Some(seen) = self.seen else { return observations };
+        // Statistics are not learned by gradients.
+        let [mean, scale] = seen.map(|number| weights.get_for(number, observations.shape().len()).detach());
+        ((observations - mean) * scale).clamp(-FARTHEST, FARTHEST)
     }
 
     /// What its core makes of features.
@@ -191,6 +228,11 @@ impl Body {
     ) -> Result<Concluded<'g>> {
         let shape = features.shape();
         let mut parameters = self.actor.forward(weights, features);
+        if let Some(deviation) = self.deviation {
+            let own = weights.get_for(deviation, shape.len());
+            let wide = own.broadcast_to(parameters.shape());
+            parameters = weights.graph().concat(&[parameters, wide], -1);
+        }
         if let Some(value) = &self.dueling {
             let lanes = [&shape[..3], &[1]].concat();
             let mean = parameters.mean(&[-1]).reshape(lanes);
@@ -226,7 +268,7 @@ impl Body {
             (Critic::Central, None) => {
                 return Err(Error::Graph("a central critic needs the state of the world".into()));
             }
-            _ => sequence.observations,
+            _ => self.normal(weights, sequence.observations),
         };
         let x = trunk.encoder.forward(weights, view, identities);
         Ok(trunk.recur(weights, x, sequence, state))
@@ -237,7 +279,7 @@ impl Body {
         let c = &self.config;
         format!(
             "team features={} encoder={} core={} communication={} rounds={} residual={} talk_first={} dueling={} \
-             critic={} identity={} separate={} observation={:?} actions={}{}",
+             critic={} identity={} separate={} observation={:?} actions={}{}{}{}",
             c.features,
             c.encoder.describe(),
             described(c.core.name(), c.core.describe()),
@@ -251,7 +293,9 @@ impl Body {
             if self.separate { self.agents } else { 0 },
             self.observation,
             self.actions,
-            if c.bounded == Bounded::Tanh { " bounded=tanh" } else { "" }
+            if c.bounded == Bounded::Tanh { " bounded=tanh" } else { "" },
+            if c.normalise { " normalise" } else { "" },
+            if c.own_deviation { " own_deviation" } else { "" }
         )
     }
 }

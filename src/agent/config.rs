@@ -40,6 +40,11 @@ pub trait AgentSettings: Table {
         self.parts(observation).is_some_and(|parts| parts.critic != Critic::Shared)
     }
 
+    /// Whether it shifts and scales what it sees by statistics that its learner has to gather.
+    fn normalises(&self) -> bool {
+        self.parts(&[]).is_some_and(|parts| parts.normalise)
+    }
+
     /// Numbers that an agent lets others have in a step: messages of all rounds, and its memory.
     fn said(&self) -> usize {
         self.parts(&[]).map_or(0, |parts| parts.said())

@@ -25,6 +25,13 @@ pub enum EncoderConfig {
         #[schemars(range(min = 1, max = 64))]
         layers: usize,
     },
+    /// Linear maps over the flat observation, each followed by a hyperbolic tangent.
+    Tanh {
+        /// How many.
+        #[serde(default = "two")]
+        #[schemars(range(min = 1, max = 64))]
+        layers: usize,
+    },
     /// SRMT's: a convolution over `[channels, height, width]`, residual blocks of two each, and a linear map.
     Convolutional {
         /// Channels of the convolutions (F).
@@ -40,6 +47,10 @@ pub enum EncoderConfig {
 
 fn one() -> usize {
     1
+}
+
+fn two() -> usize {
+    2
 }
 
 fn eight() -> usize {
@@ -65,6 +76,7 @@ impl EncoderConfig {
     pub fn describe(&self) -> String {
         match self {
             EncoderConfig::Linear { layers } => format!("linear layers={layers}"),
+            EncoderConfig::Tanh { layers } => format!("tanh layers={layers}"),
             EncoderConfig::Convolutional { channels, blocks } => {
                 format!("convolutional channels={channels} blocks={blocks}")
             }
@@ -77,8 +89,13 @@ pub(super) struct Residual(Conv2d, Conv2d);
 
 /// An encoder with its parameters.
 pub(super) enum Encoder {
-    Linear(Vec<Linear>),
-    Convolutional { first: Conv2d, blocks: Vec<Residual>, last: Linear },
+    /// Layers, and whether what follows each is a hyperbolic tangent, not a ReLU.
+    Linear(Vec<Linear>, bool),
+    Convolutional {
+        first: Conv2d,
+        blocks: Vec<Residual>,
+        last: Linear,
+    },
 }
 
 impl Encoder {
@@ -111,7 +128,7 @@ impl Encoder {
             }
             (config, _) => {
                 let layers = match config {
-                    EncoderConfig::Linear { layers } => layers,
+                    EncoderConfig::Linear { layers } | EncoderConfig::Tanh { layers } => layers,
                     EncoderConfig::Convolutional { blocks, .. } => 1 + blocks,
                 };
                 let seen = observation.iter().product::<usize>() + more;
@@ -119,7 +136,8 @@ impl Encoder {
                     let inputs = if i == 0 { seen } else { features };
                     Linear::new(b, &i.to_string(), inputs, features, gain)
                 };
-                Encoder::Linear((0..layers).map(layer).collect())
+                let bent = matches!(config, EncoderConfig::Tanh { .. });
+                Encoder::Linear((0..layers).map(layer).collect(), bent)
             }
         }
     }
@@ -144,9 +162,10 @@ impl Encoder {
             }
         };
         match self {
-            Encoder::Linear(layers) => {
-                layers.iter().fold(joined(observations), |x, layer| layer.forward(weights, x).relu())
-            }
+            Encoder::Linear(layers, bent) => layers.iter().fold(joined(observations), |x, layer| {
+                let x = layer.forward(weights, x);
+                if *bent { x.tanh() } else { x.relu() }
+            }),
             Encoder::Convolutional { first, blocks, last } => {
                 // Kernels want channels last.
                 let mut x = first.forward(weights, observations.transpose(&[0, 1, 2, 4, 5, 3]));

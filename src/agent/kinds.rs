@@ -70,6 +70,10 @@ impl AgentSettings for KindsConfig {
         self.own.values().chain([&self.team]).any(|parts| parts.critic != Critic::Shared)
     }
 
+    fn normalises(&self) -> bool {
+        self.own.values().chain([&self.team]).any(|parts| parts.normalise)
+    }
+
     fn said(&self) -> usize {
         let memory = |parts: &TeamConfig| parts.core.said(parts.features);
         let most = self.own.values().chain([&self.team]).map(memory).max().unwrap_or(0);

@@ -202,6 +202,20 @@ pub struct Unrolled<'g> {
     pub price: Option<Tensor<'g>>,
 }
 
+/// What a policy shifts and scales of what some of its agents see: `(x - mean) scale`, held to -10 to 10. Whoever trains
+/// it writes both numbers by statistics of what was seen; until then they are 0 and 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Normalised {
+    /// The agents.
+    pub agents: std::ops::Range<usize>,
+    /// Which numbers of an observation, in the order of the means.
+    pub columns: Vec<usize>,
+    /// Where the means begin in the parameters' flat vector, one for each column.
+    pub mean: usize,
+    /// Where the scales begin, likewise.
+    pub scale: usize,
+}
+
 /// An agent with a stochastic policy (or action values), a critic and perhaps a recurrent state.
 pub trait Policy: Send + Sync {
     /// One line that says which network this is; checkpoints of another architecture are refused by it.
@@ -261,6 +275,11 @@ pub trait Policy: Send + Sync {
     /// Who hears whom when it acts, as pairs (speaker, hearer), where that is a fixed graph; `None` where all may hear all.
     fn links(&self) -> Option<&[(u32, u32)]> {
         None
+    }
+
+    /// What it normalises of what its agents see; empty where it takes observations as they are.
+    fn normalised(&self) -> Vec<Normalised> {
+        Vec::new()
     }
 
     /// The critic of what each option would be worth, where one stands beside it.

@@ -13,12 +13,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Body, described};
+use super::body::{Body, SEEN_MEAN, SEEN_SCALE, described};
 use super::core::{CoreConfig, NoCore};
 use super::encoder::EncoderConfig;
 use super::recall::Recall;
 use super::talk::Talk;
-use super::{AgentSettings, Policy, Sequence, StatePart, Unrolled};
+use super::{AgentSettings, Normalised, Policy, Sequence, StatePart, Unrolled};
 use crate::Device;
 use crate::action::{ActionSpace, Bounded};
 use crate::comm::{Communication, CommunicatorConfig, Company, Neighbours, Silence};
@@ -105,6 +105,11 @@ pub struct TeamConfig {
     pub dueling: bool,
     /// What the critic sees, for trainers that want one.
     pub critic: Critic,
+    /// Observations are shifted and scaled to mean 0 and deviation 1 by the statistics of all that was seen in training,
+    /// and held to 10 deviations; the numbers are kept with the agent. What a central critic sees stays as it is.
+    pub normalise: bool,
+    /// Deviations of continuous actions are numbers of their own that are learned, and do not depend on what is seen.
+    pub own_deviation: bool,
     /// What continuous actions with bounds are drawn from: `gaussian` (worlds hold them to the bounds) or `tanh` (squashed
     /// between them).
     pub bounded: Bounded,
@@ -126,6 +131,8 @@ impl Default for TeamConfig {
             memory: MemoryConfig::new(NoMemory {}),
             dueling: false,
             critic: Critic::Shared,
+            normalise: false,
+            own_deviation: false,
             bounded: Bounded::Gaussian,
             gains: Gains::default(),
         }
@@ -146,6 +153,10 @@ impl TeamConfig {
         if self.bounded != Bounded::Gaussian && kind.actions.floats() == 0 {
             let message = "`gaussian`: it does nothing where no action is continuous";
             return Err(Error::config("agent.bounded", message));
+        }
+        if self.own_deviation && (kind.actions.floats() == 0 || kind.actions.integers() > 0) {
+            let message = format!("false: it is for continuous actions alone, not {}", kind.actions);
+            return Err(Error::config("agent.own_deviation", message));
         }
         if self.dueling && kind.actions.one_choice("a dueling head").is_err() {
             let message = format!("false: a dueling head is for one discrete choice, not {}", kind.actions);
@@ -345,6 +356,24 @@ impl Policy for Team {
 
     fn neighbours(&self) -> Option<&Neighbours> {
         self.config.communication.neighbours()
+    }
+
+    fn normalised(&self) -> Vec<Normalised> {
+        // Parts declare theirs in their order.
+        let places = |end: &'static str| {
+            self.parameters.extents().filter(move |(name, ..)| name.ends_with(end)).map(|(_, at, _)| at)
+        };
+        let width: usize = self.observation.iter().product();
+        let parts = self.parts.iter().filter(|part| part.body.config.normalise);
+        parts
+            .zip(places(SEEN_MEAN).zip(places(SEEN_SCALE)))
+            .map(|(part, (mean, scale))| {
+                let [first, count] = part.agents;
+                let behind = if self.kinds { self.common.min(width)..width } else { 0..0 };
+                let columns = (0..part.own).chain(behind).collect();
+                Normalised { agents: first..first + count, columns, mean, scale }
+            })
+            .collect()
     }
 
     fn world_state(&self) -> Option<usize> {

@@ -94,6 +94,10 @@ impl Member for A2cConfig {
 }
 
 impl LearnerSettings for A2cConfig {
+    fn normalises(&self) -> bool {
+        true
+    }
+
     fn check(&self, worlds: usize) -> Result<()> {
         schema::check("learner", self)?;
         self.as_ppo().resolved(worlds).map(|_| ())

@@ -103,6 +103,11 @@ pub trait LearnerSettings: Table {
         true
     }
 
+    /// Whether it tells agents the statistics of what they see, for those that normalise it.
+    fn normalises(&self) -> bool {
+        false
+    }
+
     /// Whether it keeps what it was shown to learn from it again, and has that in checkpoints unless
     /// [`Making::save_replay`] is off.
     fn keeps_replay(&self) -> bool {
@@ -167,6 +172,21 @@ pub fn check_actions(learner: &LearnerConfig, spec: &Spec) -> Result<()> {
     let fits: Vec<&str> = Learners::registry().kinds().iter().filter(|k| takes(k)).map(|k| k.name).collect();
     let (all, own, actions) = (fits.join(", "), learner.name(), &kind.actions);
     Err(Error::config("learner.kind", format!("one of {all}: `{own}` does not learn actions of {actions}")))
+}
+
+/// Refuses an agent that normalises what it sees under a learner that gathers no statistics of it.
+///
+/// # Errors
+/// [`Error::Config`] with the learners that do.
+pub fn check_normalised(learner: &LearnerConfig, agent: &AgentConfig) -> Result<()> {
+    if !agent.normalises() || learner.normalises() {
+        return Ok(());
+    }
+    let does = |kind: &Kind<Learners>| kind.default().is_ok_and(|other| other.normalises());
+    let fits: Vec<&str> = Learners::registry().kinds().iter().filter(|k| does(k)).map(|k| k.name).collect();
+    let message =
+        format!("false, or learner.kind one of {}: `{}` does not gather it", fits.join(", "), learner.name());
+    Err(Error::config("agent.normalise", message))
 }
 
 /// Refuses a setting that differs from its default where it does nothing, with the reason.

@@ -30,6 +30,7 @@ pub mod matd3;
 pub mod meta;
 pub mod mixer;
 mod moments;
+mod normaliser;
 pub mod off_policy;
 pub mod player;
 pub mod ppo;
@@ -43,7 +44,7 @@ pub mod supervised;
 pub mod tabular;
 pub mod td3;
 
-pub use config::{LearnerConfig, LearnerSettings, Learners, Making, check_actions};
+pub use config::{LearnerConfig, LearnerSettings, Learners, Making, check_actions, check_normalised};
 pub use inherit::{Inherited, Taken};
 pub use rates::Rates;
 

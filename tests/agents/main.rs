@@ -12,6 +12,7 @@ mod job_shop;
 mod kinds;
 mod lqr;
 mod meta;
+mod normalise;
 mod off_policy;
 mod ppo;
 mod rates;

@@ -127,6 +127,10 @@ impl Member for PpoConfig {
 }
 
 impl LearnerSettings for PpoConfig {
+    fn normalises(&self) -> bool {
+        true
+    }
+
     fn check(&self, worlds: usize) -> Result<()> {
         self.resolved(worlds).map(|_| ())
     }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use super::coma::Credit;
 use super::curiosity::Curiosity;
 use super::influence::Influence;
+use super::normaliser::Normaliser;
 use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::{Experience, Rollout};
 use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
@@ -52,6 +53,7 @@ pub struct Ppo {
     curiosity: Option<Curiosity>,
     influence: Option<Influence>,
     values: Option<ValueScale>,
+    normaliser: Option<Normaliser>,
     credit: Option<Credit>,
     learning_rate: f32,
     budget: u64,
@@ -88,6 +90,7 @@ impl Ppo {
         let influence = Influence::new(device, &config.influence, policy.as_ref(), &spec, seed)?;
         let device = device.clone();
         let values = config.normalise_values.then(ValueScale::default);
+        let normaliser = Normaliser::new(policy.as_ref());
         let (steps, iteration) = (0, 0);
         Ok(Ppo {
             config,
@@ -99,6 +102,7 @@ impl Ppo {
             curiosity,
             influence,
             values,
+            normaliser,
             credit: None,
             learning_rate,
             budget,
@@ -281,6 +285,9 @@ impl Trainer for Ppo {
         if let Some(credit) = &mut self.credit {
             credit.follow(self.policy.as_ref(), self.descent.updates())?;
         }
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.absorb(self.policy.as_ref(), self.rollout.experience())?;
+        }
         let means = sums.map(|s| s / f64::from(updates));
         let used_rate = self.learning_rate;
         if self.config.kl_target > 0.0 {
@@ -318,6 +325,9 @@ impl Trainer for Ppo {
         if let Some(values) = &self.values {
             checkpoint.insert("trainer/values", TensorData::f64(&[3], &values.numbers())?);
         }
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.save(&mut checkpoint)?;
+        }
         if let Some(credit) = &self.credit {
             credit.save(self.policy.as_ref(), &mut checkpoint)?;
         }
@@ -348,6 +358,9 @@ impl Trainer for Ppo {
             }
             if let Some(values) = &mut trainer.values {
                 values.take(&from.tensor("trainer/values")?.to_f64()?)?;
+            }
+            if let Some(normaliser) = &mut trainer.normaliser {
+                normaliser.load(from)?;
             }
             if let Some(credit) = &mut trainer.credit {
                 credit.load(trainer.policy.as_ref(), from)?;
