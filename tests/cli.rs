@@ -478,6 +478,35 @@ fn no_adapter_is_an_error_for_gpu_and_not_for_auto() {
 }
 
 #[test]
+fn the_doctor_says_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_synod"))
+            .args(arguments)
+            .env("SYNOD_MUJOCO", folder.path())
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let said = text(&run(&["doctor"]).stdout);
+    for line in ["processor", "threads", "adapters", "mujoco"] {
+        assert!(said.lines().any(|l| l.starts_with(line)), "{said}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&run(&["doctor", "--json"]).stdout).unwrap();
+    assert!(json["threads"].as_u64().unwrap() > 0 && json["mujoco"].is_null(), "{json}");
+    // In this folder there is no library; a build without the feature says how to build with it. Both name a command.
+    let (fault, command) = match cfg!(feature = "mujoco") {
+        true => (json["mujoco_fault"].as_str().unwrap(), "pip install mujoco"),
+        false => (json["mujoco_fault"].as_str().unwrap(), "cargo build --release --features mujoco"),
+    };
+    assert!(fault.contains(command), "{fault}");
+    let output = run(&["train", "half-cheetah-ppo", "--device", "cpu", "--out", "run"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains(command), "{}", text(&output.stderr));
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
 fn presets_are_listed_and_help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
     let list = text(&synod(&["list"], folder.path()).stdout);

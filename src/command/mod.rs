@@ -2,6 +2,7 @@
 
 mod compare;
 mod devices;
+mod doctor;
 mod eval;
 mod export;
 mod inspect;
@@ -54,6 +55,8 @@ enum Command {
     Export(export::Export),
     /// Show the devices of this machine and which one would be chosen
     Devices(devices::Devices),
+    /// Say what this machine and this build have: processor, threads, adapters, the MuJoCo library
+    Doctor(doctor::Doctor),
     /// List the presets, worlds, agents, cores, ways to communicate and learners
     List(list::List),
     /// Show every setting of a preset or a config file: value, default, range and what it is for
@@ -252,6 +255,7 @@ fn run() -> Result<()> {
         Command::Inspect(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Devices(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Settings(command) => command.run(),
     }

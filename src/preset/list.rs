@@ -4,7 +4,7 @@ use super::foraging::Sight;
 use super::named::Preset;
 use super::{
     adaptation, city, continuous, credit, exploration, factory, foraging, games, jobshop, language, mazes,
-    memory, particles, platoon, roads, tabular, traffic, warehouse,
+    memory, mujoco, particles, platoon, roads, tabular, traffic, warehouse,
 };
 use crate::agent::core::{CoreConfig, GruConfig, SsmConfig};
 use crate::agent::team::Critic;
@@ -14,6 +14,7 @@ use crate::env::matrix_game::MatrixGameConfig;
 use crate::env::mpe::{
     SimpleAdversaryConfig, SimpleReferenceConfig, SimpleSpeakerListenerConfig, SimpleTagConfig,
 };
+use crate::env::mujoco::Body;
 use crate::env::pathfinding::Rewards;
 use crate::env::vmas::{KinematicBicycleConfig, NavigationConfig};
 use crate::env::warehouse::LayoutSource;
@@ -515,5 +516,21 @@ pub(super) const PRESETS: &[Preset] = &[
                 KinematicBicycleConfig { worlds: 64, goals: true, ..KinematicBicycleConfig::default() };
             particles::vehicles(goals, Critic::Own, 2_000_000)
         },
+    },
+    Preset {
+        name: "half-cheetah-ppo",
+        summary: "HalfCheetah runs (MuJoCo; build with the feature mujoco), by PPO with CleanRL's settings",
+        settings: || mujoco::ppo(Body::HalfCheetah),
+    },
+    Preset {
+        name: "half-cheetah-sac",
+        summary: "the same by soft actor-critic",
+        settings: mujoco::half_cheetah_sac,
+    },
+    Preset { name: "ant-ppo", summary: "Ant walks, by PPO", settings: || mujoco::ppo(Body::Ant) },
+    Preset {
+        name: "humanoid-ppo",
+        summary: "Humanoid keeps upright and walks, by PPO",
+        settings: || mujoco::ppo(Body::Humanoid),
     },
 ];

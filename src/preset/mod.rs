@@ -35,6 +35,7 @@ mod list;
 mod mazes;
 mod measure;
 mod memory;
+mod mujoco;
 mod named;
 mod particles;
 mod platoon;

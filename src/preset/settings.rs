@@ -19,6 +19,7 @@ use crate::run::{checkpoint, config, folder};
 use crate::schema;
 use crate::train::{
     Inherited, LearnerConfig, LearnerSettings, Learners, Making, Taken, Trainer, check_actions,
+    check_normalised,
 };
 
 /// The preset of settings that stand for themselves.
@@ -257,6 +258,7 @@ impl Settings {
         self.check()?;
         let worlds = self.worlds(&self.world, self.seed)?;
         check_actions(&self.learner, worlds.spec())?;
+        check_normalised(&self.learner, &self.agent)?;
         let inherited = self.inherited()?;
         self.learner.trainer(&self.making(device, inherited.as_ref()), worlds)
     }

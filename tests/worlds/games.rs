@@ -163,7 +163,9 @@ fn hostile_bytes_are_refused() {
                 run(&mut *other, &mut other_out, &mut random, 4);
             }
         }
-        for (name, _) in WorldConfig::kinds().iter().filter(|(name, _)| *name != config.name()) {
+        for (name, _) in
+            WorldConfig::kinds().iter().filter(|(name, _)| ![config.name(), "mujoco"].contains(name))
+        {
             assert!(WorldConfig::named(name).unwrap().build(seed).unwrap().load(&bytes).is_err());
         }
         let error = config.build(seed ^ 1).unwrap().load(&bytes).unwrap_err().to_string();
