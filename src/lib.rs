@@ -77,6 +77,7 @@ pub mod guide;
 pub mod memory;
 pub mod picture;
 pub mod preset;
+pub mod privacy;
 pub mod run;
 pub mod train;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules of the packages `worlds` and `synod`, from the ground up.
-const ROOMS: [&str; 13] = [
-    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "picture", "run", "preset",
-    "door", "command",
+const ROOMS: [&str; 14] = [
+    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "privacy", "picture", "run",
+    "preset", "door", "command",
 ];
 
 /// The sources in a folder and those in it.

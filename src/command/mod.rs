@@ -8,6 +8,7 @@ mod export;
 mod inspect;
 mod list;
 mod output;
+mod privacy;
 mod render;
 mod settings;
 mod train;
@@ -59,6 +60,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// List the presets, worlds, agents, cores, ways to communicate and learners
     List(list::List),
+    /// What noisy gradients spend of privacy, or the noise that an epsilon takes
+    Privacy(privacy::Privacy),
     /// Show every setting of a preset or a config file: value, default, range and what it is for
     Settings(settings::ShowSettings),
 }
@@ -258,5 +261,6 @@ fn run() -> Result<()> {
         Command::Doctor(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Settings(command) => command.run(),
+        Command::Privacy(command) => command.run(),
     }
 }
