@@ -78,6 +78,7 @@ pub mod memory;
 pub mod picture;
 pub mod preset;
 pub mod privacy;
+pub mod roles;
 pub mod run;
 pub mod train;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules of the packages `worlds` and `synod`, from the ground up.
-const ROOMS: [&str; 14] = [
-    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "privacy", "picture", "run",
+const ROOMS: [&str; 15] = [
+    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "privacy", "roles", "picture", "run",
     "preset", "door", "command",
 ];
 
