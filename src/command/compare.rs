@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::preset::Settings;
 use crate::preset::compare::{Comparison, Contender, by_seed, compare, table, write};
+use crate::preset::family::items as items_between_commas;
 use crate::run::progress::Counter;
 use crate::run::{folder, signal};
 use crate::{Device, Result};
@@ -59,7 +60,7 @@ impl Compare {
         for with in std::iter::once("").chain(self.with.iter().map(String::as_str)) {
             for what in &self.what {
                 let mut items = self.set.clone();
-                items.extend(settings(with));
+                items.extend(items_between_commas(with));
                 let settings = match what.ends_with(".toml") || Path::new(what).is_file() {
                     true => Settings::load(Path::new(what), &items)?,
                     false => Settings::with_items(what, &items)?,
@@ -107,7 +108,7 @@ impl Compare {
 }
 
 /// `5` for 0 to 4, `100..119` for 100 to 119.
-fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+pub(super) fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is not a whole number"));
     let range = match text.split_once("..") {
         Some((first, last)) => number(first)?..=number(last)?,
@@ -122,31 +123,8 @@ fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     Ok(range)
 }
 
-/// The settings between commas; commas in lists and tables are theirs.
-fn settings(text: &str) -> Vec<String> {
-    let (mut items, mut depth) = (vec![String::new()], 0i32);
-    for c in text.chars() {
-        depth += i32::from(matches!(c, '[' | '{')) - i32::from(matches!(c, ']' | '}'));
-        match items.last_mut() {
-            Some(item) if c != ',' || depth > 0 => item.push(c),
-            _ => items.push(String::new()),
-        }
-    }
-    items.retain(|item| !item.is_empty());
-    items
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn commas_in_lists_are_theirs() {
-        assert_eq!(
-            super::settings("a=[1,2],b={ c = 3, d = [4] },e=5"),
-            ["a=[1,2]", "b={ c = 3, d = [4] }", "e=5"]
-        );
-        assert!(super::settings("").is_empty());
-    }
-
     #[test]
     fn seeds_are_a_number_or_a_range() {
         assert_eq!(super::seeds("3"), Ok(0..=2));

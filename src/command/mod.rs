@@ -1,8 +1,10 @@
 //! The command line, one file a subcommand. It parses words and prints; what they do lives in the other rooms.
 
+mod collaborate;
 mod compare;
 mod devices;
 mod doctor;
+mod emergence;
 mod eval;
 mod export;
 mod inspect;
@@ -48,6 +50,10 @@ enum Command {
     Eval(eval::Eval),
     /// Train several presets with several seeds, and write one measured table
     Compare(compare::Compare),
+    /// Have a team of roles learn a preset: a start for all tasks, adaptation, a model of the world
+    Collaborate(collaborate::Collaborate),
+    /// Measure a team of roles against one agent and an ensemble, with as many agent-steps each
+    Emergence(emergence::Emergence),
     /// Draw an episode of a trained run as a GIF or SVG animation
     Render(render::Render),
     /// Look into an episode of a trained team: attention, graphs, messages, values, curiosity
@@ -254,6 +260,8 @@ fn run() -> Result<()> {
         Command::Train(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Collaborate(command) => command.run(),
+        Command::Emergence(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Export(command) => command.run(),

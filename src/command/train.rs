@@ -6,6 +6,7 @@ use crate::env::pathfinding::PathfindingConfig;
 use crate::picture::number::{short, significant};
 use crate::preset::Settings;
 use crate::preset::choice::{self, Choice};
+use crate::preset::collaborate;
 use crate::run::best::Evaluate;
 use crate::run::driver::{self, Options};
 use crate::run::folder::{self, Folder};
@@ -142,6 +143,12 @@ impl Train {
 
     /// The settings of the run in `path`, and what its `config.toml` is to say from now on where that is something else.
     fn resumed(&self, path: &Path) -> Result<(Settings, Target, Option<String>)> {
+        if path.join(collaborate::NAME).is_file() {
+            return Err(Error::Usage(format!(
+                "{} is a run of a team of roles; go on with: synod collaborate --resume {0}",
+                folder::shell_quoted(path)
+            )));
+        }
         let folder = Folder::open(path)?;
         let before = Settings::load(&folder.config(), &[])?;
         let mut settings = before.clone();

@@ -15,15 +15,18 @@
 mod adaptation;
 pub mod choice;
 mod city;
+pub mod collaborate;
 pub mod compare;
 mod continuous;
 mod credit;
 mod describe;
 mod distance;
+pub mod emergence;
 mod episode;
 mod evaluate;
 mod exploration;
 mod factory;
+pub mod family;
 mod filming;
 mod foraging;
 mod games;

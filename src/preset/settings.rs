@@ -123,6 +123,14 @@ impl Settings {
         Self::changed(Self::preset(name)?, config::Changes::new(), items)
     }
 
+    /// These settings with items `key=value` over them.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type.
+    pub fn with(&self, items: &[String]) -> Result<Settings> {
+        Self::changed(self.clone(), config::Changes::new(), items)
+    }
+
     /// The settings in a file, over those of the preset that it names, with items `key=value` over both. A file that
     /// names none says which kinds of world, agent and learner it means, and what it leaves out are their defaults.
     ///
@@ -256,7 +264,15 @@ impl Settings {
     /// Settings out of range, maps that cannot be read, or what the device reports.
     pub fn trainer(&self, device: &Device) -> Result<Box<dyn Trainer>> {
         self.check()?;
-        let worlds = self.worlds(&self.world, self.seed)?;
+        self.trainer_in(device, self.worlds(&self.world, self.seed)?)
+    }
+
+    /// As [`Settings::trainer`], in worlds that are there already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn trainer_in(&self, device: &Device, worlds: Box<dyn VecEnv>) -> Result<Box<dyn Trainer>> {
+        self.check()?;
         check_actions(&self.learner, worlds.spec())?;
         check_normalised(&self.learner, &self.agent)?;
         let inherited = self.inherited()?;

@@ -105,7 +105,9 @@ impl Blackboard {
             )));
         }
         if latest.is_none() && entries.len() >= MOST_NAMES {
-            return Err(Error::Usage(format!("the blackboard has {MOST_NAMES} variables, and room for no more")));
+            return Err(Error::Usage(format!(
+                "the blackboard has {MOST_NAMES} variables, and room for no more"
+            )));
         }
         let versions = entries.entry(name.to_string()).or_default();
         versions.push_back(Arc::new(Version { number: expected + 1, by: by.to_string(), value }));
@@ -139,8 +141,8 @@ impl Blackboard {
     /// The list is missing or damaged. The board is unchanged then.
     pub fn load(&self, checkpoint: &Checkpoint) -> Result<()> {
         let damaged = |why: String| Error::Usage(format!("the checkpoint's blackboard is damaged: {why}"));
-        let list: Vec<Listed> = serde_json::from_str(&checkpoint.get::<String>(LIST)?)
-            .map_err(|e| damaged(e.to_string()))?;
+        let list: Vec<Listed> =
+            serde_json::from_str(&checkpoint.get::<String>(LIST)?).map_err(|e| damaged(e.to_string()))?;
         let mut entries = Entries::new();
         for Listed { name, number, by } in list {
             let value = unpack(checkpoint, &format!("board/{name}/{number}"))?;

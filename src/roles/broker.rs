@@ -232,13 +232,7 @@ impl Broker {
     ///
     /// # Errors
     /// As there.
-    pub fn publish_value(
-        &self,
-        from: &str,
-        topic: &str,
-        answers: Option<u64>,
-        body: Value,
-    ) -> Result<u64> {
+    pub fn publish_value(&self, from: &str, topic: &str, answers: Option<u64>, body: Value) -> Result<u64> {
         let mut state = self.wait_for_room(topic)?;
         let envelope =
             Envelope { sequence: state.next, topic: topic.into(), from: from.into(), answers, body };
@@ -266,7 +260,9 @@ impl Broker {
             let Some(queue) = state.queues.values().find(full) else { return Ok(state) };
             let fault = |what: String| {
                 let (owner, capacity) = (&queue.owner, queue.capacity);
-                Err(Error::Usage(format!("the queue of {owner} is full with {capacity} messages{what}: `{topic}`")))
+                Err(Error::Usage(format!(
+                    "the queue of {owner} is full with {capacity} messages{what}: `{topic}`"
+                )))
             };
             let Overflow::Block(longest) = queue.overflow else { return fault(String::new()) };
             let Some(left) = longest.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
@@ -286,8 +282,7 @@ impl Broker {
         // Its place is kept before anybody can answer.
         let mut state = self.wait_for_room(Q::TOPIC)?;
         let sequence = state.next;
-        let envelope =
-            Envelope { sequence, topic: Q::TOPIC.into(), from: from.into(), answers: None, body };
+        let envelope = Envelope { sequence, topic: Q::TOPIC.into(), from: from.into(), answers: None, body };
         state.log.append(&envelope)?;
         state.next += 1;
         state.answers.insert(sequence, None);
@@ -304,7 +299,8 @@ impl Broker {
         };
         state.answers.remove(&sequence);
         drop(state);
-        let missing = |why: &str| Error::Usage(format!("request {sequence} of {from} on `{}`: {why}", Q::TOPIC));
+        let missing =
+            |why: &str| Error::Usage(format!("request {sequence} of {from} on `{}`: {why}", Q::TOPIC));
         let answer = answer.ok_or_else(|| missing(&format!("no answer within {deadline:?}")))?;
         answer.read()?.ok_or_else(|| missing(&format!("the answer is of `{}`", answer.topic)))
     }

@@ -85,10 +85,10 @@ fn who_blocks_waits_for_room_and_not_for_ever() {
     drop(slow);
     let reader = broker.subscribe::<Number>("reader", 1, Overflow::Block(Duration::from_secs(60))).unwrap();
     let writer = broker.clone();
-    let written = std::thread::spawn(move || (0..50).try_for_each(|i| writer.publish("a", &Number(i)).map(drop)));
-    let read: Vec<u64> = (0..50)
-        .map(|_| reader.next(Duration::from_secs(60)).unwrap().expect("a message").1.0)
-        .collect();
+    let written =
+        std::thread::spawn(move || (0..50).try_for_each(|i| writer.publish("a", &Number(i)).map(drop)));
+    let read: Vec<u64> =
+        (0..50).map(|_| reader.next(Duration::from_secs(60)).unwrap().expect("a message").1.0).collect();
     written.join().unwrap().unwrap();
     assert_eq!(read, (0..50).collect::<Vec<u64>>());
 }

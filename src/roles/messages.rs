@@ -8,6 +8,7 @@
 //! others       Score       what they think of it
 //! supervisor   Restarted, Conflict
 //! state        Surprise    how well the model foresees a task
+//! state        Imagined    what candidates come to in the model
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ topics! {
     Restarted = "restarted";
     Conflict = "conflict";
     Surprise = "surprise";
+    Imagined = "imagined";
 }
 
 /// A round begins.
@@ -120,4 +122,13 @@ pub struct Surprise {
     pub task: usize,
     /// The error of the next observation on episodes that it had not seen, as a part of the error of expecting no change.
     pub error: f64,
+}
+
+/// What several agents come to in the model of the world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Imagined {
+    /// In which task.
+    pub task: usize,
+    /// The variables of the blackboard that hold them, and the reward of an imagined episode.
+    pub candidates: Vec<(String, f64)>,
 }

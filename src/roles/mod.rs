@@ -9,10 +9,22 @@
 //!
 //! Nothing here touches the disk, and nothing knows of presets: what roles work on is a [`workshop::Workshop`].
 
+pub mod adapter;
 pub mod blackboard;
 pub mod broker;
+pub mod collaboration;
+mod config;
+pub mod coordinator;
+pub mod dynamics;
+pub mod environment;
 pub mod messages;
+pub mod meta_learner;
 pub mod role;
+pub mod state_modeller;
+pub mod strategies;
 pub mod supervisor;
+mod trainers;
+pub mod workshop;
 
+pub use config::{Mode, RoleConfig, RoleMaking, RoleSettings, Roles};
 pub use role::{Outbox, Proposal, Role, View};

@@ -285,7 +285,8 @@ impl Supervisor {
         let role = (post.make)()?;
         post.worker = Worker::start(role)?;
         let loaded = post.worker.ask(Order::Load(post.good.clone()), self.care.patience);
-        loaded.map_err(|e| Error::Usage(format!("the role {name} does not take up its last version: {e}")))?;
+        loaded
+            .map_err(|e| Error::Usage(format!("the role {name} does not take up its last version: {e}")))?;
         self.broker.publish(SUPERVISOR, &Restarted { role: name, cause: cause.to_string() })?;
         Ok(())
     }

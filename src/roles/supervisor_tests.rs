@@ -49,15 +49,8 @@ impl Role for Counter {
         }
         let harm = matches!(self.fault, (Fault::Harm, at) if at == round);
         let gain = if harm { -1.0 } else { 1.0 };
-        let done = Done {
-            role: self.name.into(),
-            task: 0,
-            steps: 1,
-            updates: 0,
-            before: None,
-            after: None,
-            gain,
-        };
+        let done =
+            Done { role: self.name.into(), task: 0, steps: 1, updates: 0, before: None, after: None, gain };
         outbox.publish(&done)?;
         let mut value = Checkpoint::new();
         value.insert("count", TensorData::u64(&[1], &[self.count])?);
@@ -189,7 +182,9 @@ fn a_role_that_never_works_ends_the_run_with_its_cause() {
     let care = Care { most_failures: 2, ..Care::default() };
     let mut supervisor = Supervisor::new(broker.clone(), board, care);
     supervisor.appoint(Box::new(|| Ok(Box::new(Broken)))).unwrap();
-    assert!(supervisor.appoint(Box::new(|| Ok(Box::new(Broken)))).unwrap_err().to_string().contains("`broken`"));
+    assert!(
+        supervisor.appoint(Box::new(|| Ok(Box::new(Broken)))).unwrap_err().to_string().contains("`broken`")
+    );
     let mut outcomes = (0..3).map(|number| {
         broker.publish(SUPERVISOR, &Round { number, steps: 1 }).unwrap();
         supervisor.settle(&View::default())

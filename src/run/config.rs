@@ -390,7 +390,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Reads a text file of at most [`LARGEST_FILE`] bytes.
-fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     use std::io::Read;
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let mut bytes = Vec::new();

@@ -28,6 +28,7 @@ pub mod curves;
 pub mod directory;
 pub mod driver;
 pub mod folder;
+pub mod journal;
 pub mod metrics;
 pub mod progress;
 mod resume;

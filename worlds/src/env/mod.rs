@@ -31,6 +31,7 @@ pub mod lewis;
 pub mod lqr;
 pub mod matrix_game;
 pub mod memory;
+pub mod mixture;
 pub mod mpe;
 pub mod mujoco;
 pub mod noise;
