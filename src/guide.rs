@@ -32,6 +32,7 @@ page!(embed, include_str!("../docs/embed.md"));
 page!(extend, include_str!("../docs/EXTENDING.md"));
 page!(worlds, include_str!("../docs/worlds.md"));
 page!(agents, include_str!("../docs/agents.md"));
+page!(roles, include_str!("../docs/roles.md"));
 page!(engine, include_str!("../docs/engine.md"));
 page!(results, include_str!("../docs/results.md"));
 page!(design, include_str!("../docs/design.md"));

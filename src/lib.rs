@@ -57,13 +57,13 @@
 //! # The guide
 //!
 //! [Install](guide::install), [train](guide::train), [evaluate](guide::evaluate), [embed](guide::embed),
-//! [extend](guide::extend), [worlds](guide::worlds), [agents](guide::agents), the [engine](guide::engine),
+//! [extend](guide::extend), [worlds](guide::worlds), [agents](guide::agents), [roles](guide::roles), the [engine](guide::engine),
 //! [results](guide::results), [design](guide::design).
 //!
 //! # What lives where
 //!
-//! [`env`](mod@env) has worlds, [`comm`] ways to communicate, [`agent`] networks, [`train`] learners, [`action`] what agents can do, [`preset`]
-//! complete settings and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for
+//! [`env`](mod@env) has worlds, [`comm`] ways to communicate, [`agent`] networks, [`train`] learners, [`action`] what
+//! agents can do, [`roles`] teams of trainers that divide the work, [`preset`] complete settings and what is done with runs, [`run`] their folders, [`picture`] plots and films, [`door`] teams for
 //! host programs. Worlds and what agents can do in them are a package of their own, `synod-worlds`;
 //! so is the autodiff below ([`graph`], [`op`], [`nn`], [`optim`]), `synod-engine`, and so are the kernels for processors
 //! ([`cpu`]), `synod-cpu`.

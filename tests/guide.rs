@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The pages in the order in which one reads them.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "docs/install.md",
     "docs/train.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 14] = [
     "docs/EXTENDING.md",
     "docs/worlds.md",
     "docs/agents.md",
+    "docs/roles.md",
     "docs/engine.md",
     "docs/results.md",
     "docs/design.md",
@@ -136,6 +137,21 @@ fn small(arguments: &[String], folder: &Path) -> Vec<String> {
             set(&mut small, "--seeds", &few);
             set(&mut small, "--steps", STEPS);
             set(&mut small, "--episodes", "1");
+        }
+        Some("collaborate") => {
+            if !has("--resume") {
+                set(&mut small, "--steps", STEPS);
+            }
+            set(&mut small, "--episodes", "2");
+        }
+        Some("emergence") => {
+            set(&mut small, "--seeds", "1");
+            set(&mut small, "--steps", STEPS);
+            set(&mut small, "--episodes", "2");
+            if has("--learn") {
+                set(&mut small, "--learn", "9");
+                set(&mut small, "--learn-seeds", "1");
+            }
         }
         Some(command @ ("eval" | "render")) => {
             let config = folder.join(&arguments[1]).join("config.toml");

@@ -1,7 +1,8 @@
 //! The role that shares out the work: the agent-steps of a round go to those whose work comes to most.
 //!
 //! What a role's work comes to is measured: its gain for each agent-step, by its own measure, averaged over time, as a part
-//! of the largest that it ever was. A role that has learned what it can therefore gets less, whatever its unit. To that a
+//! of the largest that it was of late. A role whose work goes up and down, or comes to nothing, therefore gets less than one
+//! that goes on getting better, whatever its unit. To that a
 //! bonus is added for what was long not tried (Auer, Cesa-Bianchi and Fischer 2002, UCB1) and a preference; the shares are
 //! the softmax. What a role did not use, or used beyond, is made up for later.
 
@@ -19,6 +20,9 @@ use crate::tensors::{Checkpoint, TensorData};
 
 /// A role whose share comes to less than this part of a round waits until it has more.
 const LEAST: f64 = 0.1;
+
+/// What the largest gain of a role counts a slice of work later: what it learned at the very first is no measure for ever.
+const KEPT: f64 = 0.9;
 
 /// The settings of [`Coordinator`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +76,7 @@ impl RoleSettings for CoordinatorConfig {
 /// What is known of a role.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Known {
-    /// Gain for a thousand agent-steps, averaged, and the largest that this ever was in absolute value.
+    /// Gain for a thousand agent-steps, averaged, and the largest that it was of late in absolute value.
     pace: f64,
     largest: f64,
     /// Slices of work.
@@ -97,7 +101,7 @@ impl Coordinator {
         Coordinator { config, mode, workers, known }
     }
 
-    /// How much a role's work comes to now, from -1 to 1: a part of the most that it ever was.
+    /// How much a role's work comes to now, from -1 to 1: a part of the most that it was of late.
     fn expertise(&self, at: usize) -> f64 {
         let Known { pace, largest, .. } = self.known[at];
         if largest > 0.0 { pace / largest } else { 0.0 }
@@ -153,7 +157,7 @@ impl Coordinator {
         let pace = 1000.0 * gain / steps.max(1) as f64;
         if pace.is_finite() {
             known.pace = if known.largest > 0.0 { rate * pace + (1.0 - rate) * known.pace } else { pace };
-            known.largest = known.largest.max(pace.abs());
+            known.largest = pace.abs().max(KEPT * known.largest);
         }
     }
 }
@@ -242,21 +246,22 @@ mod tests {
     fn work_goes_to_those_who_still_get_better() -> Result<()> {
         let mut team = coordinator(Mode::Emergent);
         assert_eq!(team.shares(), [0.5, 0.5]);
-        // Both began with a gain of 1 for a thousand steps; one goes on so, the other has learned what it can.
-        for time in 0..30 {
+        // One goes on getting better; the work of the other goes up and down, and comes to nothing.
+        for time in 0..60 {
             team.learn("a", 1000, 1.0);
-            team.learn("b", 1000, if time == 0 { 1.0 } else { 0.0 });
+            team.learn("b", 1000, if time % 2 == 0 { 1.0 } else { -1.0 });
         }
-        // exp(1 / .5) over exp(1 / .5) + exp(0).
-        let expected = 2f64.exp() / (2f64.exp() + 1.0);
-        assert!((team.shares()[0] - expected).abs() < 1e-3, "{:?}", team.shares());
+        // The average of gains of 1 and -1 with a rate of 0.3 swings by 0.3 / 1.7 about 0, and was last below it.
+        let expected = (2.0f64.exp(), (-2.0 * 0.3 / 1.7f64).exp());
+        let share = expected.0 / (expected.0 + expected.1);
+        assert!((team.shares()[0] - share).abs() < 1e-3, "{:?}", team.shares());
         // The unit of a gain does not matter.
         let mut other = coordinator(Mode::Emergent);
-        for time in 0..30 {
+        for time in 0..60 {
             other.learn("a", 1000, 1e6);
-            other.learn("b", 1000, if time == 0 { 1e-6 } else { 0.0 });
+            other.learn("b", 1000, if time % 2 == 0 { 1e-6 } else { -1e-6 });
         }
-        assert!((other.shares()[0] - expected).abs() < 1e-3);
+        assert!((other.shares()[0] - share).abs() < 1e-3);
         let mut fixed = coordinator(Mode::Fixed);
         fixed.learn("a", 1000, 1.0);
         assert_eq!(fixed.shares(), [0.5, 0.5]);

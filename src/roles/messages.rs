@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::broker::Message;
 
-/// Gives messages their topics.
+/// Gives messages their topics, and lists them.
 macro_rules! topics {
     ($($message:ident = $topic:literal;)*) => {
         $(impl Message for $message {
             const TOPIC: &'static str = $topic;
         })*
+
+        /// The topics of all messages here.
+        pub const TOPICS: &[&str] = &[$($topic),*];
     };
 }
 

@@ -11,6 +11,7 @@
 
 pub mod adapter;
 pub mod blackboard;
+pub mod bridge;
 pub mod broker;
 pub mod collaboration;
 mod config;
