@@ -12,7 +12,7 @@ use crate::Device;
 use crate::env::Pcg64;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Builder, DiagonalSsm, Linear, Parameters, RELU_GAIN, Weights};
+use crate::nn::{Builder, DiagonalSsm, Linear, Parameters, RELU_GAIN, StateSpace, Weights};
 use crate::optim::{Optimiser, Rule, STEP_INPUT, clip_by_global_norm};
 use crate::program::Program;
 use crate::tensors::{Checkpoint, TensorData};
@@ -105,12 +105,12 @@ impl Layers {
         &self,
         weights: &Weights<'g>,
         inputs: Tensor<'g>,
-        state: Option<Tensor<'g>>,
+        state: Tensor<'g>,
     ) -> (Tensor<'g>, Tensor<'g>) {
         let x = self.inward.forward(weights, inputs).gelu();
-        let out = self.memory.forward(weights, x, state, None);
-        let x = self.hidden.forward(weights, (x + out.outputs).gelu()).gelu();
-        (self.outward.forward(weights, x), out.state)
+        let out = self.memory.forward(weights, x.swap(0, 1), &[state], None);
+        let x = self.hidden.forward(weights, (x + out.outputs.swap(0, 1)).gelu()).gelu();
+        (self.outward.forward(weights, x), out.state[0])
     }
 }
 
@@ -151,7 +151,7 @@ impl Dynamics {
             let g = Graph::new();
             let weights = parameters.weights(&g);
             let x = g.input("inputs", [window, batch, inputs]);
-            let (foreseen, _) = layers.run(&weights, x, None);
+            let (foreseen, _) = layers.run(&weights, x, g.full([batch, features, states], 0.0));
             let error = (foreseen - g.input("targets", [window, batch, seen + 1])).square();
             let counts = g.input("counts", [window, batch, 1]);
             if learns {
@@ -169,7 +169,7 @@ impl Dynamics {
         let g = Graph::new();
         let weights = parameters.weights(&g);
         let state = g.input("state", [batch, features, states]);
-        let (foreseen, state) = layers.run(&weights, g.input("inputs", [1, batch, inputs]), Some(state));
+        let (foreseen, state) = layers.run(&weights, g.input("inputs", [1, batch, inputs]), state);
         let imagine = device.compile(&g, &[foreseen, state])?;
         Ok(Dynamics { sizes, model, tasks, parameters, optimiser, learn, judge, imagine, scale: None })
     }
