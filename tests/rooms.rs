@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Modules of the packages `worlds` and `synod`, from the ground up.
 const ROOMS: [&str; 15] = [
-    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "privacy", "roles", "picture", "run",
-    "preset", "door", "command",
+    "schema", "registry", "action", "env", "comm", "memory", "agent", "train", "privacy", "roles", "picture",
+    "run", "preset", "door", "command",
 ];
 
 /// The sources in a folder and those in it.
