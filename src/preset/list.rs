@@ -527,6 +527,11 @@ pub(super) const PRESETS: &[Preset] = &[
         summary: "the same by soft actor-critic",
         settings: mujoco::half_cheetah_sac,
     },
+    Preset {
+        name: "half-cheetah-maml",
+        summary: "HalfCheetah finds out in one step of adaptation which way to run, by MAML",
+        settings: mujoco::half_cheetah_maml,
+    },
     Preset { name: "ant-ppo", summary: "Ant walks, by PPO", settings: || mujoco::ppo(Body::Ant) },
     Preset {
         name: "humanoid-ppo",

@@ -4,8 +4,9 @@ use super::Settings;
 use crate::action::Bounded;
 use crate::agent::encoder::EncoderConfig;
 use crate::agent::team::{Critic, TeamConfig};
-use crate::env::mujoco::{Body, MujocoConfig};
+use crate::env::mujoco::{Body, MujocoConfig, Task};
 use crate::optim::Schedule;
+use crate::train::meta::{Estimator, MetaConfig, Objective};
 use crate::train::off_policy::OffPolicyConfig;
 use crate::train::ppo::PpoConfig;
 use crate::train::sac::SacConfig;
@@ -65,4 +66,35 @@ pub(super) fn half_cheetah_sac() -> Settings {
         ..SacConfig::default().0
     };
     Settings { steps: 1_000_000, ..Settings::new(world, agent, SacConfig(learner)) }
+}
+
+/// Finn et al. 2017, section 5.3: HalfCheetah runs forwards or backwards, which it has to find out from what it is paid; ten
+/// episodes of 200 steps to adapt by, and ten after it, of 20 tasks at once.
+pub(super) fn half_cheetah_maml() -> Settings {
+    let world = MujocoConfig {
+        worlds: 20,
+        max_episode_steps: 200,
+        task: Task::Direction,
+        episodes: 20,
+        ..MujocoConfig::default()
+    };
+    let agent = TeamConfig {
+        features: 100,
+        encoder: EncoderConfig::Tanh { layers: 2 },
+        identity: false,
+        own_deviation: true,
+        ..TeamConfig::default()
+    };
+    let learner = MetaConfig {
+        objective: Objective::Reinforcement,
+        shots: 10,
+        inner_rate: 0.1,
+        estimator: Estimator::Lvc,
+        epochs: 5,
+        max_gradient_norm: 1.0,
+        batches: 1,
+        judged_tasks: 20,
+        ..MetaConfig::default()
+    };
+    Settings { steps: 8_000_000, ..Settings::new(world, agent, learner) }
 }

@@ -210,6 +210,22 @@ fn saved_worlds_go_on_to_the_bit() {
     }
 }
 
+#[test]
+fn a_goal_stays_for_the_episodes_of_its_task() {
+    let config = MujocoConfig { worlds: 6, task: Task::Velocity, episodes: 3, ..one() };
+    let mut env = build(&config, 4);
+    assert_eq!(env.task_episodes(), 3);
+    let mut out = Buffers::new(env.spec());
+    let goals: Vec<Vec<f64>> = (0..6)
+        .map(|_| {
+            env.reset(&[true; 6], &mut out).unwrap();
+            (0..6).map(|world| env.world(world).unwrap().goal()).collect()
+        })
+        .collect();
+    assert!(goals[0] == goals[1] && goals[1] == goals[2] && goals[3] == goals[5]);
+    assert!(goals[2].iter().zip(&goals[3]).all(|(before, after)| before != after));
+}
+
 /// The same for any number of threads: one world at a time in one, all in many.
 #[test]
 fn threads_change_nothing() {
@@ -243,6 +259,7 @@ fn settings_that_do_not_fit_are_refused() {
             MujocoConfig { task: Task::Velocity, goal: Goal::Given { value: f64::NAN }, ..base.clone() },
             "world.goal",
         ),
+        (MujocoConfig { episodes: 2, ..base.clone() }, "world.episodes"),
         (MujocoConfig { mass: 0.0, ..base.clone() }, "world.mass"),
         (MujocoConfig { gravity: f64::NAN, ..base.clone() }, "world.gravity"),
         (MujocoConfig { max_episode_steps: 0, ..base.clone() }, "world.max_episode_steps"),

@@ -27,7 +27,7 @@ pub enum Task {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Goal {
-    /// A new one is drawn for every episode.
+    /// A new one is drawn, and stays for as many episodes as a task has.
     Episode {},
     /// One is drawn for every world before its first episode, and stays.
     World {},
@@ -74,6 +74,9 @@ pub struct MujocoConfig {
     pub task: Task,
     /// Where a direction or a velocity comes from.
     pub goal: Goal,
+    /// Episodes of a task, after which another goal is drawn.
+    #[schemars(range(min = 1, max = 1 << 12))]
+    pub episodes: usize,
     /// The largest velocity that is drawn, in m/s; the smallest is 0.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub fastest: f64,
@@ -103,6 +106,7 @@ impl Default for MujocoConfig {
             frame_skip: 0,
             task: Task::Forward,
             goal: Goal::Episode {},
+            episodes: 1,
             fastest: 2.0,
             gravity: 1.0,
             mass: 1.0,
@@ -135,6 +139,10 @@ impl MujocoConfig {
                 let expected = if self.task == Task::Direction { "1 or -1" } else { "-100 to 100" };
                 return Err(Error::config("world.goal.value", format!("expected {expected}, got {value}")));
             }
+        }
+        if self.episodes != 1 && (self.task == Task::Forward || self.goal != (Goal::Episode {})) {
+            let message = "expected 1: no goals are drawn from episode to episode";
+            return Err(Error::config("world.episodes", message));
         }
         self.dead_actuator().map(|_| ())
     }

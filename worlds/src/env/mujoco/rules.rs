@@ -263,8 +263,13 @@ impl Rules for MujocoRules {
         self.first.clone()
     }
 
-    fn reset(&self, creature: &mut Creature, _episode: u64, random: &mut Pcg64) {
-        if !creature.drawn || self.config.goal == (Goal::Episode {}) {
+    fn task_episodes(&self) -> u32 {
+        self.config.episodes as u32
+    }
+
+    fn reset(&self, creature: &mut Creature, episode: u64, random: &mut Pcg64) {
+        let another = episode.is_multiple_of(u64::from(self.task_episodes()));
+        if !creature.drawn || (another && self.config.goal == (Goal::Episode {})) {
             creature.goal = self.aim(random);
             creature.drawn = true;
         }
