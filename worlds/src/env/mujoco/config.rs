@@ -38,7 +38,7 @@ pub enum Goal {
     },
 }
 
-/// The settings of [`Mujoco`](super::MujocoRules).
+/// The settings of the world `mujoco`.
 ///
 /// A step holds the actions for `frame_skip` steps of MuJoCo. It pays the forward velocity (HalfCheetah of its root, Ant of its
 /// torso, Humanoid 1.25 times that of its centre of mass), for being upright (Ant, Hopper, Walker2d 1, Humanoid 5,
