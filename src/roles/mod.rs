@@ -20,6 +20,8 @@ pub mod dynamics;
 pub mod environment;
 pub mod messages;
 pub mod meta_learner;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod role;
 pub mod state_modeller;
 pub mod strategies;
