@@ -133,6 +133,10 @@ mod tests {
                     preset.name,
                     setting.key
                 );
+                // Agents are made for worlds, and these need a library from elsewhere.
+                if settings.world.name() == "mujoco" && setting.key.starts_with("agent.") {
+                    continue;
+                }
                 // `LOW to HIGH`, whole numbers or not.
                 let Some((_, high)) = setting.range.split_once(" to ") else { continue };
                 let beyond: f64 = 2.0 * high.parse::<f64>().expect("a number") + 1.0;
