@@ -67,9 +67,9 @@ impl Team {
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod collaborate lqr-ppo --roles meta,adapt,state
-  synod collaborate lqr-ppo --roles meta,adapt --mode fixed --steps 200000 --all-tasks --out runs/team
+  synod collaborate lqr-ppo --roles meta,adapt --mode fixed --steps 200000 --all-tasks --out runs/roles
   synod collaborate pendulum-sac --task world.gravity=8 --task world.gravity=12 --team round=4000
-  synod collaborate --resume runs/team
+  synod collaborate --resume runs/roles
 
 What the roles said to each other is in messages.jsonl of the run's folder. The team's agent for the preset's own task is
 the run's agent: synod eval, render and export take it.")]

@@ -18,8 +18,8 @@ use super::{note, print, print_json};
 #[derive(Args)]
 #[command(after_help = "Examples:
   synod emergence lqr-ppo
-  synod emergence lqr-ppo --steps 200000 --seeds 200..204 --out runs/emergence
-  synod emergence pendulum-sac --roles meta,adapt --task world.gravity=6 --steps 40000
+  synod emergence lqr-ppo --steps 200000 --seeds 200..204 --out runs/five
+  synod emergence pendulum-sac --roles meta,adapt --task world.gravity=6 --steps 40000 --out runs/heavy
   synod emergence lqr-ppo --learn 18 --out runs/learned
 
 A contest that was stopped goes on where it was when it is called again with the same --out.")]

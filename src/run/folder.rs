@@ -17,6 +17,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::directory::{Directory, How, PARTIAL, Staged, make_folders, parent_of};
 use crate::error::{Error, Result};
@@ -198,6 +199,9 @@ pub fn require_free(path: &Path) -> Result<()> {
     )))
 }
 
+/// How often a lock that another process holds is tried again.
+const PATIENCE: usize = 5;
+
 /// Takes the lock of a run folder. The operating system lets go of it when the process ends, however it ends. The folder
 /// itself is locked, so that no file that can be removed stands for it; where the system has no such locks, a file is.
 fn lock(directory: &Directory) -> Result<Option<File>> {
@@ -207,7 +211,19 @@ fn lock(directory: &Directory) -> Result<Option<File>> {
             directory.path().display()
         ))
     };
-    match directory.handle().map(File::try_lock) {
+    let folder = directory.handle().map(|handle| {
+        // What another thread starts has the folder open too for the moment that it takes to become another program.
+        let mut tried = handle.try_lock();
+        for _ in 0..PATIENCE {
+            if !matches!(tried, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            tried = handle.try_lock();
+        }
+        tried
+    });
+    match folder {
         Some(Ok(())) => return Ok(None),
         Some(Err(TryLockError::WouldBlock)) => return Err(busy()),
         Some(Err(TryLockError::Error(_))) | None => {}

@@ -34,6 +34,8 @@ pub fn play(env: &dyn VecEnv, out: &Buffers, random: &mut Random) -> Actions {
             // Some beyond their bounds.
             for [low, high] in kind.actions.bounds() {
                 let share = random.below(1000) as f32 / 800.0 - 0.125;
+                // Where there is no bound, some number.
+                let (low, high) = (low.max(-10.0), high.min(10.0));
                 actions.continuous.push(low + share * (high - low));
             }
         }

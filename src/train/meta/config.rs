@@ -9,7 +9,7 @@ use super::trainer::Meta;
 use crate::Device;
 use crate::agent::Policy;
 use crate::agent::actors::Choice;
-use crate::env::{Spec, VecEnv};
+use crate::env::{Spec, VecEnv, memory};
 use crate::error::{Error, Result};
 use crate::optim::Schedule;
 use crate::registry::Member;
@@ -219,6 +219,15 @@ impl MetaConfig {
                 }
             }
         }
+        let episode = match self.objective {
+            Objective::Supervised => 1,
+            Objective::Reinforcement => spec.limit as usize,
+        };
+        let numbers: usize =
+            spec.kinds.iter().map(|k| k.observation.iter().product::<usize>() * k.count).sum();
+        let bytes = [shots * self.supports() + query, episode, spec.worlds, numbers, size_of::<f32>()];
+        let bytes = bytes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+        memory::require("learner.shots", bytes)?;
         Ok(())
     }
 }

@@ -212,7 +212,7 @@ mod tests {
             alone[1].step(&torques[2..].to_vec().into(), &mut own[1])?;
         }
         let (bytes, mut buffers) = saved.expect("saved at the seventh step");
-        let mut again = Mixture::of(vec![pendulums(2, 10.0, 8)?, pendulums(3, 4.0, 9)?])?;
+        let mut again = Mixture::of(vec![pendulums(2, 10.0, 1)?, pendulums(3, 4.0, 2)?])?;
         again.load(&bytes)?;
         for step in 7..12u32 {
             let torques: Vec<f32> = (0..5).map(|w| (step as f32 + w as f32).sin()).collect();
