@@ -187,7 +187,7 @@ impl Rules for PointNavigationConfig {
         }
         drawing.ring(Role::Goal, place(world.goal), DISC, 0.0);
         for (agent, at) in world.places.iter().enumerate() {
-            drawing.disc(Role::Agent(agent), place(at.map(|x| x.clamp(-0.7, 0.7))), 0.4 * DISC);
+            drawing.disc(Role::Agent(agent), place(at.map(|x| x.clamp(-0.65, 0.65))), 0.4 * DISC);
         }
         Some(drawing)
     }
