@@ -99,7 +99,7 @@ fn worlds() {
         match env.load(&bytes) {
             Ok(()) => {
                 play(env.as_mut(), &mut out, random);
-                env.load(&own).unwrap();
+                env.load(&own).unwrap_or_else(|e| panic!("{kind}: {e}"));
             }
             Err(_) => assert_eq!(env.save(), own, "a refused load changed a world of {kind}"),
         }

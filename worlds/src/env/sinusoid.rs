@@ -27,12 +27,14 @@ pub type Sinusoid = Vectorised<SinusoidConfig>;
 
 /// Points lie between this and its negative.
 const FARTHEST: f64 = 5.0;
+/// The most that an answer loses, so that sums of what is paid stay numbers.
+const MOST_LOST: f32 = 1e12;
 
 /// The settings of [`Sinusoid`].
 ///
 /// Each episode is a task: `y = amplitude sin(x - phase)` with an amplitude uniform in .1..5 and a phase uniform in 0..pi. Each step
-/// shows an agent a point x, uniform in -5..5, each agent points of its own; its action names y and pays `-(action - y)^2`. The
-/// world says what would have been right.
+/// shows an agent a point x, uniform in -5..5, each agent points of its own; its action names y and pays `-(action - y)^2`, a million
+/// million at the most. The world says what would have been right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinusoidConfig {
@@ -126,7 +128,7 @@ impl Rules for SinusoidConfig {
         for (agent, (reward, answer)) in pay.rewards.iter_mut().zip(actions.continuous(0)).enumerate() {
             let x = world.points[agent];
             // In single precision, so that the right answer costs nothing.
-            *reward = -(answer - world.at(x) as f32).powi(2);
+            *reward = -(answer - world.at(x) as f32).powi(2).min(MOST_LOST);
             world.answered.push([x, f64::from(*answer)]);
         }
         world.step += 1;
