@@ -53,6 +53,7 @@ pub use crate::tensors::{Checkpoint, ElementType, TensorData};
 use std::sync::Arc;
 
 use crate::Device;
+use crate::agent::Policy;
 use crate::cpu::Parallel;
 use crate::env::EpisodeReport;
 use crate::error::{Error, Result};
@@ -148,6 +149,17 @@ pub fn take_up<T: Trainer>(
         take(trainer, &own)?;
         Err(error)
     })
+}
+
+/// A checkpoint of what acts: the text `architecture` and the tensors under `agent/`.
+///
+/// # Errors
+/// The device is lost.
+fn agent_checkpoint(policy: &dyn Policy) -> Result<Checkpoint> {
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.set("architecture", policy.architecture());
+    policy.parameters().save("agent", &mut checkpoint)?;
+    Ok(checkpoint)
 }
 
 /// How many shards act and learn, as settings have it. Shards are for threads: a GPU takes the whole batch at once, and its

@@ -44,7 +44,10 @@ use super::config::{LearnerSettings, Making, parts};
 use super::rates::Rates;
 use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
+use super::{
+    Checkpoint, Report, TensorData, Trainer, agent_checkpoint, episodes, finite, shard_counts, statistics,
+    take_up,
+};
 use crate::Device;
 use crate::action::Action;
 use crate::agent::actors::Choice;
@@ -295,10 +298,7 @@ impl Trainer for Supervised {
     }
 
     fn save_agent(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
-        Ok(checkpoint)
+        agent_checkpoint(self.policy.as_ref())
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -57,18 +57,21 @@ fn case(op: &'static str, sizes: Sizes, reverse: bool, resets: bool) -> Case {
     )
 }
 
+/// Lanes, steps, channels, rows of factors, and lanes of each operand.
+const SIZES: [(usize, usize, usize, usize, [usize; 4]); 8] = [
+    (1, 1, 1, 1, [1, 1, 1, 1]),
+    (1, 2, 3, 2, [1, 1, 1, 1]),
+    (1, 7, 17, 7, [1, 1, 1, 1]),
+    (3, 5, 4, 1, [3, 3, 3, 3]),
+    (3, 5, 31, 5, [1, 3, 1, 1]),
+    (2, 6, 1, 6, [2, 1, 2, 2]),
+    (2, 67, 3, 67, [2, 2, 1, 2]),
+    (1, 131, 5, 1, [1, 1, 1, 1]),
+];
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (lanes, time, channels, a_rows, parts) in [
-        (1, 1, 1, 1, [1, 1, 1, 1]),
-        (1, 2, 3, 2, [1, 1, 1, 1]),
-        (1, 7, 17, 7, [1, 1, 1, 1]),
-        (3, 5, 4, 1, [3, 3, 3, 3]),
-        (3, 5, 31, 5, [1, 3, 1, 1]),
-        (2, 6, 1, 6, [2, 1, 2, 2]),
-        (2, 67, 3, 67, [2, 2, 1, 2]),
-        (1, 131, 5, 1, [1, 1, 1, 1]),
-    ] {
+    for (lanes, time, channels, a_rows, parts) in SIZES {
         for (i, (reverse, resets)) in [(false, false), (true, true), (false, true)].into_iter().enumerate() {
             let sizes = Sizes { lanes, time, channels, a_rows, parts };
             cases.push(case(COVERS[i % 2], sizes, reverse, resets));
@@ -151,16 +154,7 @@ fn complex_case(sizes: Sizes, reverse: bool, resets: bool) -> Case {
 #[test]
 fn complex_scans_follow_their_definition() {
     let mut cases = Vec::new();
-    for (lanes, time, channels, a_rows, parts) in [
-        (1, 1, 1, 1, [1, 1, 1, 1]),
-        (1, 2, 3, 2, [1, 1, 1, 1]),
-        (1, 7, 17, 7, [1, 1, 1, 1]),
-        (3, 5, 4, 1, [3, 3, 3, 3]),
-        (3, 5, 31, 5, [1, 3, 1, 1]),
-        (2, 6, 1, 6, [2, 1, 2, 2]),
-        (2, 67, 3, 67, [2, 2, 1, 2]),
-        (1, 131, 5, 1, [1, 1, 1, 1]),
-    ] {
+    for (lanes, time, channels, a_rows, parts) in SIZES {
         for (reverse, resets) in [(false, false), (true, true), (false, true)] {
             let sizes = Sizes { lanes, time, channels, a_rows, parts };
             cases.push(complex_case(sizes, reverse, resets));

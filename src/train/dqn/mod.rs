@@ -28,7 +28,10 @@ use super::mixer::{Mixer, Mixing};
 use super::reduce::{Descent, Reduce};
 use super::replay::{Priority, Replay, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
+use super::{
+    Checkpoint, Report, TensorData, Trainer, agent_checkpoint, episodes, finite, shard_counts, statistics,
+    take_up,
+};
 use crate::Device;
 use crate::agent::actors::Choice;
 use crate::agent::{Policy, fill_noise, neighbours, noise_key};
@@ -324,9 +327,7 @@ impl Trainer for Dqn {
     }
 
     fn save_agent(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
+        let mut checkpoint = agent_checkpoint(self.policy.as_ref())?;
         if let Some(curiosity) = &self.curiosity {
             curiosity.save(&mut checkpoint)?;
         }

@@ -1,7 +1,7 @@
 //! Weights of tasks side by side that stay between programs: where data of a step come from what the last one made.
 
 use super::agent::Adaptation;
-use super::batch::{Acted, Batch, Inputs, Sizes, episodes};
+use super::batch::{Batch, Inputs, Sizes, episodes};
 use super::config::MetaConfig;
 use super::loss::{INNER_RATE, support_loss};
 use crate::Device;
@@ -105,24 +105,47 @@ impl Adapted {
         self.begin.run(&[]).map(drop)
     }
 
-    /// A step of adaptation for all tasks; the mean loss before it.
+    /// A step of adaptation for all tasks.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn step(&self, step: &mut Step, batch: &Batch) -> Result<f64> {
+    pub fn step(&self, step: &mut Step, batch: &Batch) -> Result<()> {
         batch.fill(&mut step.program, SUPPORT, &self.sizes, [0, self.sizes.tasks]);
         if let Some(rate) = step.program.find_input(INNER_RATE) {
             rate[0] = step.rate;
         }
-        let loss = f64::from(step.program.run(&[])?.scalar(0));
-        Ok(loss / self.sizes.tasks as f64)
+        step.program.run(&[]).map(drop)
     }
 
-    /// So many episodes with the weights as they are, judged by a baseline; `counter` counts steps for random numbers.
+    /// All tasks from the start on: episodes and a step of adaptation along them, as often as the settings say, and then
+    /// episodes of those who have adapted. `counts` are the episodes of each, `counter` counts steps for random numbers.
     ///
     /// # Errors
     /// What the worlds or the device report.
-    pub fn play(
+    pub fn trial(
+        &mut self,
+        config: &MetaConfig,
+        environment: &mut dyn VecEnv,
+        buffers: &mut Buffers,
+        [shots, query]: [usize; 2],
+        step: &mut Step,
+        counter: &mut u64,
+    ) -> Result<(Vec<Batch>, Batch)> {
+        let limit = environment.spec().limit as usize;
+        self.begin()?;
+        let mut supports = Vec::with_capacity(config.inner_steps);
+        for _ in 0..config.inner_steps {
+            let batch = self.play(config, environment, buffers, shots, counter)?;
+            let batch = batch.padded(&self.sizes, shots * limit);
+            self.step(step, &batch)?;
+            supports.push(batch);
+        }
+        let batch = self.play(config, environment, buffers, query, counter)?;
+        Ok((supports, batch.padded(&self.sizes, query * limit)))
+    }
+
+    /// So many episodes with the weights as they are, judged by a baseline.
+    fn play(
         &mut self,
         config: &MetaConfig,
         environment: &mut dyn VecEnv,
@@ -131,8 +154,7 @@ impl Adapted {
         counter: &mut u64,
     ) -> Result<Batch> {
         let (sizes, act, has, seed) = (&self.sizes, &mut self.act, self.has, self.seed);
-        let mut actions = environment.spec().actions();
-        let mut choose = |seen: &[f32], age: f32, then: &mut dyn FnMut(Acted<'_>) -> Result<()>| {
+        let choose = |seen: &[f32], age: f32, actions: &mut Actions, known: &mut Vec<f32>| {
             act.input_mut(&format!("{SEEN} observations"))?.copy_from_slice(seen);
             if let Some(ages) = act.find_input(&format!("{SEEN} ages")) {
                 ages.fill(age);
@@ -142,12 +164,11 @@ impl Adapted {
             }
             *counter += 1;
             let outputs = act.run(&[])?;
-            let Actions { discrete, continuous } = &mut actions;
             if has[0] {
-                discrete.copy_from_slice(outputs.u32(1));
+                actions.discrete.copy_from_slice(outputs.u32(1));
             }
             if has[1] {
-                continuous.copy_from_slice(outputs.f32(1 + usize::from(has[0])));
+                actions.continuous.copy_from_slice(outputs.f32(1 + usize::from(has[0])));
             }
             let log_probabilities = outputs.f32(0);
             if log_probabilities.iter().any(|x| !x.is_finite()) {
@@ -157,9 +178,10 @@ impl Adapted {
                     checkpoint: String::new(),
                 });
             }
-            then(Acted { actions: &actions, log_probabilities })
+            known.extend(log_probabilities);
+            Ok(())
         };
-        let (mut batch, rewards) = episodes(environment, buffers, sizes, count, &mut choose)?;
+        let (mut batch, rewards) = episodes(environment, buffers, sizes, count, choose)?;
         batch.judge(sizes, &rewards, config.gamma, config.gae_lambda);
         Ok(batch)
     }

@@ -17,11 +17,11 @@ const RATE: &str = "inner_rate/";
 /// What ANIL adapts: parameters whose names begin so.
 const LAST_LAYER: &str = "actor";
 
-/// Refuses agents that cannot be tasks side by side.
+/// The agent, where it can be in tasks side by side.
 ///
 /// # Errors
 /// Kinds of agent that differ, parameters of their own, or parts that look beyond one agent and one step.
-pub(super) fn check_agent(making: &Making<'_>, spec: &Spec) -> Result<()> {
+pub(super) fn adaptable(making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
     spec.only_kind("meta-learning")?;
     let refuse = |key: &str, message: &str| Err(Error::config(key, message));
     if making.separate_parameters {
@@ -43,7 +43,7 @@ pub(super) fn check_agent(making: &Making<'_>, spec: &Spec) -> Result<()> {
     if policy.world_state().is_some() {
         return refuse("agent.critic", "own or shared: no critic is learned");
     }
-    Ok(())
+    Ok(policy)
 }
 
 /// An agent with a rate of adaptation for each of its parameters (Meta-SGD).

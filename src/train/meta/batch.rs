@@ -78,14 +78,8 @@ pub(super) fn examples(
     Ok(batch)
 }
 
-/// What of steps of agents is noted while they act.
-pub(super) struct Acted<'a> {
-    pub actions: &'a Actions,
-    pub log_probabilities: &'a [f32],
-}
-
-/// So many episodes of every task, one after another; `act` says what agents do about what is seen at the given ages.
-/// Agents whose episode is over wait for the others.
+/// So many episodes of every task, one after another; `act` says what agents do about what is seen at the given age, and adds
+/// the log-probabilities of that. Agents whose episode is over wait for the others.
 ///
 /// # Errors
 /// What `act` or the worlds report.
@@ -94,35 +88,33 @@ pub(super) fn episodes(
     buffers: &mut Buffers,
     sizes: &Sizes,
     count: usize,
-    act: &mut dyn FnMut(&[f32], f32, &mut dyn FnMut(Acted<'_>) -> Result<()>) -> Result<()>,
+    mut act: impl FnMut(&[f32], f32, &mut Actions, &mut Vec<f32>) -> Result<()>,
 ) -> Result<(Batch, Vec<f32>)> {
     let (lanes, limit) = (sizes.lanes(), environment.spec().limit as usize);
     let mut batch = Batch { returns: vec![0.0; sizes.tasks], ..Batch::default() };
     let mut rewards = Vec::new();
+    let mut actions = environment.spec().actions();
     for _ in 0..count {
         environment.reset(&vec![true; sizes.tasks], buffers)?;
         for age in 0..limit {
             if !buffers.ended.contains(&false) {
                 break;
             }
-            let before = buffers.observations.clone();
+            batch.observations.extend(&buffers.observations);
             let present: Vec<f32> = (0..lanes)
                 .map(|lane| {
                     let here = buffers.active[lane] && !buffers.ended[lane / sizes.agents];
                     f32::from(u8::from(here))
                 })
                 .collect();
-            act(&before, age as f32, &mut |acted| {
-                batch.actions.discrete.extend(&acted.actions.discrete);
-                batch.actions.continuous.extend(&acted.actions.continuous);
-                batch.log_probabilities.extend(acted.log_probabilities);
-                environment.step(acted.actions, buffers)
-            })?;
+            act(&buffers.observations, age as f32, &mut actions, &mut batch.log_probabilities)?;
+            batch.actions.discrete.extend(&actions.discrete);
+            batch.actions.continuous.extend(&actions.continuous);
+            environment.step(&actions, buffers)?;
             for (lane, paid) in buffers.rewards.iter().enumerate() {
                 batch.returns[lane / sizes.agents] += f64::from(*paid) / (count * sizes.agents) as f64;
             }
             rewards.extend(buffers.rewards.iter().zip(&present).map(|(paid, here)| paid * here));
-            batch.observations.extend(before);
             batch.ages.extend(std::iter::repeat_n(age as f32, lanes));
             batch.share.extend(present);
             batch.time += 1;
@@ -146,6 +138,11 @@ impl Batch {
                 *share /= counts[lane / sizes.agents].max(1.0);
             }
         }
+    }
+
+    /// The mean return over all tasks.
+    pub fn mean_return(&self) -> f64 {
+        self.returns.iter().sum::<f64>() / self.returns.len() as f64
     }
 
     /// The same with steps that do not count behind it, so that it has `time` of them.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::agent::{Adaptable, check_agent};
+use super::agent::{Adaptable, adaptable};
 use super::measure::measures;
 use super::trainer::Meta;
 use crate::Device;
@@ -164,17 +164,29 @@ impl MetaConfig {
         parts("learner.learning_shards", "the tasks", tasks, self.learning_shards, 5)
     }
 
-    /// Steps or episodes of a world in which its agents together have so many examples or play so many episodes.
+    /// Steps or episodes of a world in which its agents together have the examples or play the episodes by which they adapt,
+    /// and those by which they are judged.
     ///
     /// # Errors
     /// The agents cannot share them evenly.
-    pub(super) fn each(&self, key: &str, count: usize, agents: usize) -> Result<usize> {
-        if count.is_multiple_of(agents.max(1)) {
-            return Ok(count / agents.max(1));
+    pub(super) fn each(&self, agents: usize) -> Result<[usize; 2]> {
+        let share = |(key, count): (&str, usize)| {
+            if count.is_multiple_of(agents.max(1)) {
+                return Ok(count / agents.max(1));
+            }
+            let message =
+                format!("a multiple of the agents of a world ({agents}), which share them; got {count}");
+            Err(Error::config(format!("learner.{key}"), message))
+        };
+        Ok([share(("shots", self.shots))?, share(("query", self.query()))?])
+    }
+
+    /// Steps of one of them.
+    pub(super) fn unit(&self, spec: &Spec) -> usize {
+        match self.objective {
+            Objective::Supervised => 1,
+            Objective::Reinforcement => spec.limit as usize,
         }
-        let message =
-            format!("a multiple of the agents of a world ({agents}), which share them; got {count}");
-        Err(Error::config(format!("learner.{key}"), message))
     }
 
     /// Checks that worlds have what it needs of them.
@@ -184,8 +196,7 @@ impl MetaConfig {
     pub(super) fn check_worlds(&self, world: &dyn VecEnv) -> Result<()> {
         let spec = world.spec();
         let agents = spec.agents();
-        let (shots, query) =
-            (self.each("shots", self.shots, agents)?, self.each("query", self.query(), agents)?);
+        let [shots, query] = self.each(agents)?;
         if spec.masked {
             let message = "a world where every action is allowed at every step";
             return Err(Error::config("world.kind", message));
@@ -219,13 +230,10 @@ impl MetaConfig {
                 }
             }
         }
-        let episode = match self.objective {
-            Objective::Supervised => 1,
-            Objective::Reinforcement => spec.limit as usize,
-        };
         let numbers: usize =
             spec.kinds.iter().map(|k| k.observation.iter().product::<usize>() * k.count).sum();
-        let bytes = [shots * self.supports() + query, episode, spec.worlds, numbers, size_of::<f32>()];
+        let bytes =
+            [shots * self.supports() + query, self.unit(spec), spec.worlds, numbers, size_of::<f32>()];
         let bytes = bytes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
         memory::require("learner.shots", bytes)?;
         Ok(())
@@ -253,8 +261,7 @@ impl LearnerSettings for MetaConfig {
     }
 
     fn policy(&self, making: &Making<'_>, spec: &Spec) -> Result<Box<dyn Policy>> {
-        check_agent(making, spec)?;
-        let agent = making.agent.policy(making.device, spec, making.separate_parameters, making.seed)?;
+        let agent = adaptable(making, spec)?;
         let policy: Box<dyn Policy> = match self.method {
             Method::MetaSgd => Box::new(Adaptable::new(making.device, agent, self.inner_rate)?),
             _ => agent,

@@ -1,7 +1,7 @@
 //! What a start is worth: how well agents do in tasks that they have not met, before and after steps of adaptation.
 
 use super::adapted::Adapted;
-use super::batch::{Inputs, Sizes, examples};
+use super::batch::{Batch, Inputs, Sizes, examples};
 use super::config::{MetaConfig, Objective};
 use super::loss::{QUERY, answer_loss};
 use crate::Device;
@@ -36,7 +36,8 @@ pub(super) fn measures(
     let sizes = Sizes::of(environment.spec())?;
     let mut buffers = Buffers::new(environment.spec());
     let mut adapted = Adapted::new(device, policy, &sizes, Choice::Sample, seed)?;
-    let shots = config.each("shots", config.shots, sizes.agents)?;
+    let counts = config.each(sizes.agents)?;
+    let shots = counts[0];
     let environment = environment.as_mut();
     match config.objective {
         Objective::Supervised => {
@@ -68,24 +69,14 @@ pub(super) fn measures(
             Ok(AFTER.iter().map(|(_, name)| *name).zip(losses).collect())
         }
         Objective::Reinforcement => {
-            let query = config.each("query", config.query(), sizes.agents)?;
-            let time = shots * environment.spec().limit as usize;
+            let time = shots * config.unit(environment.spec());
             let mut step = adapted.step_of(device, config, policy, time)?;
             let (mut counter, mut returns) = (0, [0.0; 2]);
             for _ in 0..rounds {
-                adapted.begin()?;
-                let mut play = |adapted: &mut Adapted, count| {
-                    adapted.play(config, environment, &mut buffers, count, &mut counter)
-                };
-                for done in 0..config.inner_steps {
-                    let batch = play(&mut adapted, shots)?;
-                    if done == 0 {
-                        returns[0] += batch.returns.iter().sum::<f64>() / (tasks * rounds) as f64;
-                    }
-                    adapted.step(&mut step, &batch.padded(&sizes, time))?;
-                }
-                let batch = play(&mut adapted, query)?;
-                returns[1] += batch.returns.iter().sum::<f64>() / (tasks * rounds) as f64;
+                let (supports, query) =
+                    adapted.trial(config, environment, &mut buffers, counts, &mut step, &mut counter)?;
+                let seen = [&supports[0], &query].map(Batch::mean_return);
+                returns.iter_mut().zip(seen).for_each(|(sum, one)| *sum += one / rounds as f64);
             }
             Ok(vec![("return_after_0", returns[0]), ("return_after_1", returns[1])])
         }

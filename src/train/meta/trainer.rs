@@ -15,7 +15,7 @@ use crate::graph::Graph;
 use crate::optim::{Optimiser, Rule};
 use crate::program::{Program, Summary};
 use crate::train::reduce::{Descent, Loss, Reduce};
-use crate::train::{Checkpoint, Report, TensorData, Trainer, finite, statistics, take_up};
+use crate::train::{Checkpoint, Report, TensorData, Trainer, agent_checkpoint, finite, statistics, take_up};
 
 /// Agents that play episodes before, between and after steps of adaptation.
 struct Players {
@@ -54,12 +54,7 @@ impl Meta {
         let spec = environment.spec().clone();
         let sizes = Sizes::of(&spec)?;
         let shards = if device.is_cpu() { config.shards(sizes.tasks)? } else { 1 };
-        let each = |key, count| config.each(key, count, sizes.agents);
-        let episode = match config.objective {
-            Objective::Supervised => 1,
-            Objective::Reinforcement => spec.limit as usize,
-        };
-        let times = [each("shots", config.shots)? * episode, each("query", config.query())? * episode];
+        let times = config.each(sizes.agents)?.map(|count| count * config.unit(&spec));
         let optimiser = Optimiser::new(device, policy.parameters(), Rule::adam(config.adam_epsilon))?;
         let descent = {
             let loss = shard_loss(&config, policy.as_ref(), &sizes, times, shards);
@@ -95,28 +90,21 @@ impl Meta {
     fn learn(&mut self) -> Result<(Vec<f64>, Option<[f64; 2]>)> {
         let everywhere = vec![true; self.sizes.tasks];
         let (mut supports, mut returns) = (Vec::new(), None);
-        let agents = self.sizes.agents;
-        let [shots, query] = [self.config.shots / agents, self.config.query() / agents];
+        let counts = self.config.each(self.sizes.agents)?;
         let environment = self.environment.as_mut();
         let query = match &mut self.players {
             None => {
                 environment.reset(&everywhere, &mut self.buffers)?;
-                supports.push(examples(environment, &mut self.buffers, &self.sizes, shots)?);
-                examples(environment, &mut self.buffers, &self.sizes, query)?
+                supports.push(examples(environment, &mut self.buffers, &self.sizes, counts[0])?);
+                examples(environment, &mut self.buffers, &self.sizes, counts[1])?
             }
             Some(Players { adapted, step }) => {
-                adapted.begin()?;
                 let (config, buffers) = (&self.config, &mut self.buffers);
-                for _ in 0..config.inner_steps {
-                    let batch = adapted.play(config, environment, buffers, shots, &mut self.acted)?;
-                    let batch = batch.padded(&self.sizes, self.times[0]);
-                    adapted.step(step, &batch)?;
-                    supports.push(batch);
-                }
-                let batch = adapted.play(config, environment, buffers, query, &mut self.acted)?;
-                let mean = |batch: &Batch| batch.returns.iter().sum::<f64>() / batch.returns.len() as f64;
-                returns = Some([mean(&supports[0]), mean(&batch)]);
-                batch.padded(&self.sizes, self.times[1])
+                let query;
+                (supports, query) =
+                    adapted.trial(config, environment, buffers, counts, step, &mut self.acted)?;
+                returns = Some([&supports[0], &query].map(Batch::mean_return));
+                query
             }
         };
         let counted = supports.iter().map(|batch| batch.time).sum::<usize>() + query.time;
@@ -195,10 +183,7 @@ impl Trainer for Meta {
     }
 
     fn save_agent(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
-        Ok(checkpoint)
+        agent_checkpoint(self.policy.as_ref())
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {

@@ -29,7 +29,10 @@ use super::mixer::{Mixer, Mixing};
 use super::reduce::{Descent, Loss, Reduce};
 use super::replay::{Draw, Priority, Replay, Targets};
 use super::rollout::Rollout;
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
+use super::{
+    Checkpoint, Report, TensorData, Trainer, agent_checkpoint, episodes, finite, shard_counts, statistics,
+    take_up,
+};
 use crate::Device;
 use crate::agent::{Policy, fill_noise, mixed_key, neighbours, noise_key};
 use crate::env::{Spec, VecEnv};
@@ -328,10 +331,7 @@ impl Trainer for OffPolicy {
     }
 
     fn save_agent(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
-        Ok(checkpoint)
+        agent_checkpoint(self.policy.as_ref())
     }
 
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<()> {

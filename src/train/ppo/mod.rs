@@ -30,7 +30,10 @@ use super::influence::Influence;
 use super::normaliser::Normaliser;
 use super::reduce::{Descent, Loss, Reduce};
 use super::rollout::{Experience, Rollout};
-use super::{Checkpoint, Report, TensorData, Trainer, episodes, finite, shard_counts, statistics, take_up};
+use super::{
+    Checkpoint, Report, TensorData, Trainer, agent_checkpoint, episodes, finite, shard_counts, statistics,
+    take_up,
+};
 use crate::Device;
 use crate::agent::{Policy, mixed_key, neighbours};
 use crate::env::{Spec, VecEnv};
@@ -314,9 +317,7 @@ impl Trainer for Ppo {
     }
 
     fn save(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
+        let mut checkpoint = agent_checkpoint(self.policy.as_ref())?;
         self.descent.save(&mut checkpoint)?;
         self.rollout.save(&mut checkpoint)?;
         if let Some(curiosity) = &self.curiosity {
@@ -337,9 +338,7 @@ impl Trainer for Ppo {
     }
 
     fn save_agent(&self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.set("architecture", self.policy.architecture());
-        self.policy.parameters().save("agent", &mut checkpoint)?;
+        let mut checkpoint = agent_checkpoint(self.policy.as_ref())?;
         if let Some(curiosity) = &self.curiosity {
             curiosity.save(&mut checkpoint)?;
         }
