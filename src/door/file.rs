@@ -163,12 +163,22 @@ pub(super) fn read(device: &Device, path: &Path) -> Result<Saved> {
         let named = |e: Error| Error::file(&file, None, e.to_string());
         return Description::of(&settings, steps)?.with(device, &checkpoint).map_err(named);
     }
+    described(device, path, &checkpoint::read_part(path, "agent/")?)
+}
+
+/// Reads an exported file that is in memory.
+pub(super) fn read_bytes(device: &Device, bytes: &[u8]) -> Result<Saved> {
+    let name = "the team";
+    described(device, Path::new(name), &checkpoint::read_bytes(name, bytes, "agent/")?)
+}
+
+/// The team of an exported file, which errors call `path`.
+fn described(device: &Device, path: &Path, checkpoint: &Checkpoint) -> Result<Saved> {
     let fault = |message: String| Error::file(path, None, message);
-    let checkpoint = checkpoint::read_part(path, "agent/")?;
     let Some(text) = checkpoint.get::<String>(KEY).ok() else {
         return Err(fault("is no exported team; `synod export RUN` makes one of a run".into()));
     };
     let description: Description =
         serde_json::from_str(&text).map_err(|e| fault(format!("its description cannot be read: {e}")))?;
-    description.with(device, &checkpoint).map_err(|e| fault(e.to_string()))
+    description.with(device, checkpoint).map_err(|e| fault(e.to_string()))
 }

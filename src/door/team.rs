@@ -1,8 +1,9 @@
 //! A trained team in a host program: observations in, actions out.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::file::{Origin, Saved, read};
+use super::file::{Origin, Saved, read, read_bytes};
 use crate::Device;
 use crate::action::Actions;
 use crate::agent::actors::{Choice, choose, see};
@@ -48,7 +49,16 @@ const KEPT: usize = 8;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A clone shares the network and has programs of its own: for each thread that has agents act, one.
 pub struct Team {
+    network: Arc<Network>,
+    programs: Vec<Acting>,
+    actions: Actions,
+}
+
+/// What does not change when a team acts.
+struct Network {
     device: Device,
     policy: Box<dyn Policy>,
     spec: Spec,
@@ -57,8 +67,12 @@ pub struct Team {
     choice: Choice,
     greedy: Choice,
     origin: Origin,
-    programs: Vec<Acting>,
-    actions: Actions,
+}
+
+impl Clone for Team {
+    fn clone(&self) -> Self {
+        Team { network: self.network.clone(), programs: Vec::new(), actions: Actions::default() }
+    }
 }
 
 /// What agents see at one step. Made from a slice or a vector of observations; the rest may be left out.
@@ -165,27 +179,38 @@ impl Team {
     /// # Errors
     /// As [`Team::load`], or no room on the device.
     pub fn load_on(device: &Device, path: impl AsRef<Path>) -> Result<Team> {
-        let Saved { policy, spec, last_action, choices: [choice, greedy], origin } =
-            read(device, path.as_ref())?;
+        Self::of(device, read(device, path.as_ref())?)
+    }
+
+    /// The team of a file's content: it was built into a program, came over a wire, lies in an archive.
+    ///
+    /// # Errors
+    /// Damaged or foreign content, or no room on the device.
+    pub fn from_bytes(device: &Device, bytes: &[u8]) -> Result<Team> {
+        Self::of(device, read_bytes(device, bytes)?)
+    }
+
+    fn of(device: &Device, saved: Saved) -> Result<Team> {
+        let Saved { policy, spec, last_action, choices: [choice, greedy], origin } = saved;
         spec.only_kind("a team")?;
         let device = device.clone();
-        let (programs, actions) = (Vec::new(), Actions::default());
-        Ok(Team { device, policy, spec, last_action, choice, greedy, origin, programs, actions })
+        let network = Arc::new(Network { device, policy, spec, last_action, choice, greedy, origin });
+        Ok(Team { network, programs: Vec::new(), actions: Actions::default() })
     }
 
     /// Where it comes from: preset, seed, steps and version.
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        &self.network.origin
     }
 
     /// What an agent sees and what it can do.
     pub fn kind(&self) -> &AgentKind {
-        &self.spec.kinds[0]
+        &self.network.spec.kinds[0]
     }
 
     /// Agents of a world in training.
     pub fn agents(&self) -> usize {
-        self.spec.kinds[0].count
+        self.network.spec.kinds[0].count
     }
 
     /// A fresh memory for so many worlds, each with as many agents as in training.
@@ -211,7 +236,7 @@ impl Team {
             ))),
         };
         let state =
-            self.policy.state().iter().map(|p| part(p.shape.iter().product())).collect::<Result<_>>()?;
+            self.network.policy.state().iter().map(|p| part(p.shape.iter().product())).collect::<Result<_>>()?;
         let last = Actions::zeros(&self.kind().actions, lanes);
         Ok(Memory { worlds, agents, seed: 0, steps: 0, ages: vec![0.0; lanes], state, last })
     }
@@ -236,7 +261,7 @@ impl Team {
     fn act_by(&mut self, seen: Seen<'_>, memory: &mut Memory, greedy: bool) -> Result<&Actions> {
         let [worlds, agents] = memory.sizes();
         // Memories are the host's, who may have those of several teams.
-        let parts = self.policy.state();
+        let parts = self.network.policy.state();
         let sizes = parts.iter().map(|part| worlds * agents * part.shape.iter().product::<usize>());
         let last = &memory.last;
         let space = &self.kind().actions;
@@ -247,9 +272,9 @@ impl Team {
             return Err(Error::Usage("this memory is that of another team".into()));
         }
         let at = self.program([worlds, agents], greedy)?;
-        let kind = &self.spec.kinds[0];
+        let kind = &self.network.spec.kinds[0];
         let space = &kind.actions;
-        let own = if self.last_action { space.options() + space.floats() } else { 0 };
+        let own = if self.network.last_action { space.options() + space.floats() } else { 0 };
         let (width, options) = (kind.observation.iter().product::<usize>() - own, space.options());
         let lanes = worlds * agents;
         expect("observations", seen.observations.len(), lanes * width)?;
@@ -288,7 +313,7 @@ impl Team {
                 input.copy_from_slice(part);
             }
         }
-        if let Some(of) = self.policy.neighbours() {
+        if let Some(of) = self.network.policy.neighbours() {
             neighbours::fill_by(program, of, [1, agents, worlds])?;
         }
         let key = [memory.seed ^ 0x646f_6f72, memory.steps];
@@ -331,15 +356,15 @@ impl Team {
 
     /// The place of the program for so many worlds and agents, made where it is not there yet.
     fn program(&mut self, sizes: [usize; 2], greedy: bool) -> Result<usize> {
-        let greedy = greedy && self.greedy != self.choice;
+        let greedy = greedy && self.network.greedy != self.network.choice;
         let fits = |acting: &Acting| acting.sizes == sizes && acting.greedy == greedy;
         if let Some(at) = self.programs.iter().position(fits) {
             return Ok(at);
         }
-        let choice = if greedy { self.greedy } else { self.choice };
+        let choice = if greedy { self.network.greedy } else { self.network.choice };
         // Which parts of the state acting depends on: those of which an action does, and in turn those of which these do.
         // (A critic has a state of its own, and would want to see the whole world.)
-        let mut parts = vec![false; self.policy.state().len()];
+        let mut parts = vec![false; self.network.policy.state().len()];
         let acting = loop {
             let mut acting = self.compile(sizes, choice, &parts)?;
             let needed = |i: usize, program: &mut Program| program.find_input(STATE[i]).is_some();
@@ -358,8 +383,8 @@ impl Team {
     }
 
     fn compile(&self, [worlds, agents]: [usize; 2], choice: Choice, kept: &[bool]) -> Result<Acting> {
-        let policy = self.policy.as_ref();
-        let kind = &self.spec.kinds[0];
+        let policy = self.network.policy.as_ref();
+        let kind = &self.network.spec.kinds[0];
         let graph = Graph::new();
         let parts = policy.state();
         if parts.len() > STATE.len() {
@@ -367,7 +392,7 @@ impl Team {
         }
         let before = state_inputs(&graph, policy, [agents, worlds]);
         let unrolled = see(&graph, policy, kind, [agents, worlds], &before, Mode::Acting)?;
-        let (action, log_probability) = choose(&graph, policy, &self.spec, &unrolled, choice, false)?;
+        let (action, log_probability) = choose(&graph, policy, &self.network.spec, &unrolled, choice, false)?;
         let mut outputs = vec![log_probability];
         fn add<'g>(outputs: &mut Vec<Tensor<'g>>, tensor: Option<Tensor<'g>>) -> Option<usize> {
             outputs.extend(tensor);
@@ -377,14 +402,14 @@ impl Team {
             (add(&mut outputs, action.discrete), add(&mut outputs, action.continuous));
         let after = unrolled.state.iter().zip(kept);
         let parts = after.map(|(after, kept)| add(&mut outputs, kept.then_some(*after))).collect();
-        let mut program = self.device.compile(&graph, &outputs)?;
+        let mut program = self.network.device.compile(&graph, &outputs)?;
         program.set_parallel(Parallel::Serial);
         Ok(Acting { sizes: [worlds, agents], greedy: false, program, parts, discrete, continuous })
     }
 
     /// How agents hear their neighbours, where they do.
     pub fn neighbours(&self) -> Option<&Neighbours> {
-        self.policy.neighbours()
+        self.network.policy.neighbours()
     }
 }
 

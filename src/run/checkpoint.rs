@@ -28,7 +28,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -212,7 +212,16 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
 /// # Errors
 /// As [`read`].
 pub fn read_part(path: &Path, prefix: &str) -> Result<Checkpoint> {
-    read_file(path, open_file(path, File::open(path))?, prefix)
+    read_opened(path, open_file(path, File::open(path))?, prefix)
+}
+
+/// As [`read_part`], of a checkpoint that is in memory. `name` is what errors call it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_bytes(name: &str, bytes: &[u8], prefix: &str) -> Result<Checkpoint> {
+    let path = Path::new(name);
+    read_opened(path, open(path, std::io::Cursor::new(bytes), bytes.len() as u64)?, prefix)
 }
 
 /// As [`read`], from a folder that is held open.
@@ -221,10 +230,14 @@ pub fn read_part(path: &Path, prefix: &str) -> Result<Checkpoint> {
 /// As [`read`].
 pub fn read_in(directory: &Directory, name: impl AsRef<Path>) -> Result<Checkpoint> {
     let (name, path) = (name.as_ref(), directory.join(name.as_ref()));
-    read_file(&path, open_file(&path, directory.file(name, How::Read))?, "")
+    read_opened(&path, open_file(&path, directory.file(name, How::Read))?, "")
 }
 
-fn read_file(path: &Path, (mut file, metadata, entries): Opened, prefix: &str) -> Result<Checkpoint> {
+fn read_opened<R: Read + Seek>(
+    path: &Path,
+    (mut file, metadata, entries): Opened<R>,
+    prefix: &str,
+) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint { metadata, ..Checkpoint::new() };
     for entry in entries {
         let length = (entry.end - entry.begin) as usize;
@@ -263,9 +276,9 @@ pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
     open_file(path, File::open(path)).map(|(_, metadata, _)| metadata)
 }
 
-type Opened = (BufReader<File>, BTreeMap<String, String>, Vec<Entry>);
+type Opened<R> = (BufReader<R>, BTreeMap<String, String>, Vec<Entry>);
 
-fn open_file(path: &Path, file: std::io::Result<File>) -> Result<Opened> {
+fn open_file(path: &Path, file: std::io::Result<File>) -> Result<Opened<File>> {
     let file = file.map_err(|e| match e.kind() {
         ErrorKind::NotFound => fault(path, "there is no checkpoint"),
         _ => Error::io(path, e),
@@ -274,8 +287,12 @@ fn open_file(path: &Path, file: std::io::Result<File>) -> Result<Opened> {
     if !about.is_file() {
         return Err(fault(path, "is not a file"));
     }
-    let length = about.len();
-    let mut file = BufReader::new(file);
+    open(path, file, about.len())
+}
+
+/// Reads and checks the header of what has `length` bytes.
+fn open<R: Read>(path: &Path, from: R, length: u64) -> Result<Opened<R>> {
+    let mut file = BufReader::new(from);
     let mut word = [0u8; 8];
     if length < 8 {
         return Err(fault(path, format!("is no checkpoint: it has {length} bytes")));
