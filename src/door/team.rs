@@ -208,6 +208,35 @@ impl Team {
         &self.network.spec.kinds[0]
     }
 
+    /// Numbers that the host shows each agent: those of [`Team::kind`] without what the agent itself did last, which the team
+    /// keeps for agents that are shown it.
+    pub fn observation_size(&self) -> usize {
+        self.kind().observation.iter().product::<usize>() - self.own_size()
+    }
+
+    /// Numbers that say what an agent did last, behind what the host shows it.
+    fn own_size(&self) -> usize {
+        let space = &self.kind().actions;
+        if self.network.last_action { space.options() + space.floats() } else { 0 }
+    }
+
+    /// Whether options were at times forbidden in training, so that a host has to say which are allowed.
+    pub fn masked(&self) -> bool {
+        self.network.spec.masked
+    }
+
+    /// Everything that a host may want to know, as one line of JSON: `origin` (preset, seed, steps, version), `kind` (name,
+    /// count, observation, actions, members), `observation_size`, `masked`.
+    pub fn describe(&self) -> String {
+        serde_json::json!({
+            "origin": self.origin(),
+            "kind": self.kind(),
+            "observation_size": self.observation_size(),
+            "masked": self.masked(),
+        })
+        .to_string()
+    }
+
     /// Agents of a world in training.
     pub fn agents(&self) -> usize {
         self.network.spec.kinds[0].count
@@ -235,8 +264,13 @@ impl Team {
                 "a memory of {size} numbers for each of {lanes} agents is too large"
             ))),
         };
-        let state =
-            self.network.policy.state().iter().map(|p| part(p.shape.iter().product())).collect::<Result<_>>()?;
+        let state = self
+            .network
+            .policy
+            .state()
+            .iter()
+            .map(|p| part(p.shape.iter().product()))
+            .collect::<Result<_>>()?;
         let last = Actions::zeros(&self.kind().actions, lanes);
         Ok(Memory { worlds, agents, seed: 0, steps: 0, ages: vec![0.0; lanes], state, last })
     }
@@ -244,8 +278,8 @@ impl Team {
     /// What the agents do about what they see, as they did in training: policies draw, Q-learners take the best.
     ///
     /// # Errors
-    /// Arrays of other lengths than `memory` is for, a number of agents that the network does not take, or an action that
-    /// is not a number.
+    /// Arrays of other lengths than `memory` is for, a number of agents that the network does not take, or something seen or
+    /// done that is not a number. `memory` is then as it was.
     pub fn act<'a>(&mut self, seen: impl Into<Seen<'a>>, memory: &mut Memory) -> Result<&Actions> {
         self.act_by(seen.into(), memory, false)
     }
@@ -274,12 +308,18 @@ impl Team {
         let at = self.program([worlds, agents], greedy)?;
         let kind = &self.network.spec.kinds[0];
         let space = &kind.actions;
-        let own = if self.network.last_action { space.options() + space.floats() } else { 0 };
-        let (width, options) = (kind.observation.iter().product::<usize>() - own, space.options());
+        let (own, width, options) = (self.own_size(), self.observation_size(), space.options());
         let lanes = worlds * agents;
         expect("observations", seen.observations.len(), lanes * width)?;
         expect("masks", seen.masks.map_or(lanes * options, <[f32]>::len), lanes * options)?;
         expect("present", seen.present.map_or(lanes, <[bool]>::len), lanes)?;
+        // A network may swallow what is no number (a rectifier makes 0 of it) and go on with nonsense.
+        if let Some(at) = seen.observations.iter().position(|x| !x.is_finite()) {
+            let [world, agent] = [at / (agents * width), at / width % agents];
+            let (number, x) = (at % width, seen.observations[at]);
+            let whose = format!("number {number} of what agent {agent} of world {world} sees");
+            return Err(Error::Usage(format!("{whose} is {x}")));
+        }
         let acting = &mut self.programs[at];
         let program = &mut acting.program;
         let place = |lane: usize| lane % worlds * agents + lane / worlds;
